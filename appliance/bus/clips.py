@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Audio of loaded clips: one sealed, locked shared segment a clip, handed over by handle.
+
+control fills a place of the table and writes the audio; every engine maps and locks it on a helper thread and says so in
+``mapped``; only then is the handle given to a deck or pad. To unload, control marks the place RETIRING; the engine unmaps
+when no voice of two later committed blocks reads it; control then removes the segment. A handle carries the place's
+generation, so an old handle never means a new clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from appliance.bus import atomic, layout
+from appliance.bus.memory import PrivateSegment, Segment, unlink
+from appliance.errors import Unavailable
+
+FRAME_BYTES = 8
+PLACE_BITS = 16
+
+
+class ClipState(IntEnum):
+    FREE = 0
+    FILLING = 1  # the segment is there, ``readable`` grows
+    READY = 2  # all frames are there
+    RETIRING = 3
+
+
+def handle_of(generation: int, place: int) -> int:
+    return (generation << PLACE_BITS) | place
+
+
+@dataclass
+class Clip:
+    """control's own view of a clip that it has placed. ``audio`` is frames × 2 float32."""
+
+    place: int
+    handle: int
+    frames: int
+    audio: np.ndarray
+    segment: Segment | PrivateSegment
+
+
+class Clips:
+    """The filling end of the table (control, or the offline renderer with private memory)."""
+
+    def __init__(self, segment: Segment | PrivateSegment, box_name: str, memory_mb: float = 4096) -> None:
+        self.table = segment.view(layout.CLIP, layout.CLIPS, layout.offset("clip"))
+        self._base = segment.address + layout.offset("clip")
+        self._name = box_name
+        self._private = isinstance(segment, PrivateSegment)
+        self._budget_bytes = int(memory_mb * 1e6)
+        self.held: dict[int, Clip] = {}
+
+    def adopt(self) -> None:
+        """After a restart of control: take over the clips that are in the table."""
+        for place in range(1, layout.CLIPS):
+            row = self.table[place]
+            state = int(row["state"])
+            if state == ClipState.FREE or place in self.held:
+                continue
+            try:
+                segment = Segment.open(row["segment"].decode())
+            except Unavailable:
+                row["state"] = ClipState.RETIRING
+                continue
+            frames = int(row["frames"])
+            audio = segment.view(np.float32, frames * 2).reshape(frames, 2)
+            handle = handle_of(int(row["generation"]), place)
+            self.held[place] = Clip(place, handle, frames, audio, segment)
+            if state == ClipState.FILLING:  # whoever was filling it is gone
+                self.retire(handle)
+
+    @property
+    def bytes_held(self) -> int:
+        return sum(clip.frames * FRAME_BYTES for clip in self.held.values())
+
+    def place(self, frames: int, rate: float, *, bpm: float = 0.0, beats: float = 0.0, gain: float = 1.0) -> Clip:
+        """Make room for ``frames`` × 2 float32. Raises :class:`Unavailable` when places or memory are short."""
+        size = max(frames, 1) * FRAME_BYTES
+        if self.bytes_held + size > self._budget_bytes:
+            raise Unavailable(
+                f"the clip needs {size / 1e6:.0f} MB and {self.bytes_held / 1e6:.0f} of {self._budget_bytes / 1e6:.0f} MB "
+                "are in use; clear pads or decks, or raise engine.clip_memory_mb"
+            )
+        free = next((p for p in range(1, layout.CLIPS) if self.table[p]["state"] == ClipState.FREE), 0)
+        if not free:
+            raise Unavailable(f"{layout.CLIPS - 1} clips are loaded, that is all there is room for; clear pads")
+        row = self.table[free]
+        generation = int(row["generation"]) + 1
+        name = f"{self._name}-clip-{free}-{generation}"
+        segment = PrivateSegment(size) if self._private else Segment.create(name, size)
+        audio = segment.view(np.float32, frames * 2).reshape(frames, 2)
+        row["frames"], row["readable"], row["rate"] = frames, 0, rate
+        row["bpm"], row["beats"], row["gain"], row["segment"] = bpm, beats, gain, name.encode()
+        row["generation"] = generation
+        self._store(free, "state", ClipState.FILLING)
+        clip = Clip(free, handle_of(generation, free), frames, audio, segment)
+        self.held[free] = clip
+        return clip
+
+    def fill(self, clip: Clip, chunks: Iterable[np.ndarray], progress: Callable[[int], None] | None = None) -> int:
+        """Write chunks (n × 2 float32) in a row; what is there may be played at once. Returns the frames written."""
+        at = 0
+        for chunk in chunks:
+            count = min(len(chunk), clip.frames - at)
+            clip.audio[at : at + count] = chunk[:count]
+            at += count
+            self._store(clip.place, "readable", at)
+            if progress:
+                progress(at)
+        if at < clip.frames:
+            self._store(clip.place, "frames", at)
+        self._store(clip.place, "state", ClipState.READY)
+        return at
+
+    def mapped(self, clip: Clip, engines: Iterable[int] = (0,)) -> bool:
+        """Whether the given engines have mapped and locked it."""
+        generation = clip.handle >> PLACE_BITS
+        return all(int(self.table[clip.place]["mapped"][engine]) == generation for engine in engines)
+
+    def retire(self, handle: int) -> None:
+        """No longer wanted: the engines let go of it when they have stopped reading it."""
+        place = handle & ((1 << PLACE_BITS) - 1)
+        if place in self.held and self.held[place].handle == handle:
+            self._store(place, "state", ClipState.RETIRING)
+
+    def collect(self, engines: Iterable[int] = (0,)) -> int:
+        """Free the retired clips that none of the living engines maps any more; returns how many."""
+        freed = 0
+        for place, clip in list(self.held.items()):
+            row = self.table[place]
+            if row["state"] != ClipState.RETIRING or any(int(row["mapped"][engine]) for engine in engines):
+                continue
+            del self.held[place]
+            clip.audio = np.empty((0, 2), np.float32)
+            clip.segment.close()
+            unlink(row["segment"].decode())
+            row["segment"] = b""
+            self._store(place, "state", ClipState.FREE)
+            freed += 1
+        return freed
+
+    def _store(self, place: int, field: str, value: int) -> None:
+        offset = (layout.CLIP.fields or {})[field][1]
+        atomic.write(self._base + place * layout.CLIP.itemsize + offset, int(value))

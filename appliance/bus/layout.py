@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one definition of the shared memory, as numpy structured dtypes.
+
+``BOX`` is the whole block. Compiled code reads it through records (``state.deck[0].main.position``), Python through a
+numpy view of the same dtype. Every word is eight bytes wide and aligned, so that any single one can be read and written
+atomically; words that order others (heads, tails, the commit word, sequences) go through :mod:`appliance.bus.atomic`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from appliance.nodes import ENGINE_VALUES, NAMESPACE
+from appliance.nodes.mixer import CHANNELS
+from appliance.nodes.pad import BANKS, PADS, SCENES
+
+f4, f8, i4, i8, u1 = np.float32, np.float64, np.int32, np.int64, np.uint8
+
+DECKS = 4
+PAD_CELLS = BANKS * PADS
+CELL_FRAMES = 64
+"""Controls move in cells of this many frames, on an absolute grid, so the sound does not depend on the period."""
+MAX_BLOCK_FRAMES = 8192
+CLIPS = 512
+"""Places for loaded clips; clip 0 is never used, so that 0 means none."""
+COMMANDS = 4096
+EVENTS = 16384
+PENDING = 256
+"""Commands that wait in the engine for their frame."""
+MIDI_PORTS = 4
+MIDI_OUT_MESSAGES = 512
+MIDI_MESSAGE_BYTES = 232
+SCOPE_FRAMES = 8192
+"""Length of the ring with the last frames of the master, for visuals and meters."""
+LINE_FRAMES = 32768
+"""Length of delay and look-ahead lines: longer than the longest delay plus two blocks."""
+ENGINES = 2
+SLOTS = 2 * ENGINES
+PROCESSES = ("engine-a", "engine-b", "control", "gen", "visuals", "supervisor")
+
+
+def _record(*fields: tuple[Any, ...]) -> np.dtype[Any]:
+    return np.dtype(list(fields), align=True)
+
+
+GLIDE = _record(("stage", f8), ("now", f8), ("step", f8), ("end", f8))
+"""A smoothed control: two one-pole stages stepped once a cell, a straight line within it (engine/dsp/glide.py)."""
+
+FADE = _record(("level", f8), ("step", f8), ("left", i8))
+"""A straight ramp of ``left`` more frames."""
+
+VOICE = _record(("clip", i8), ("position", f8), ("step", f8), ("begin", f8), ("end", f8), ("loop", i8), ("gain", f8),
+                ("fade", FADE))
+"""A reading head in a clip. ``clip`` 0: silent. Positions in frames of the clip, ``step`` clip frames a frame."""
+
+SVF = _record(("cutoff", GLIDE), ("mix", GLIDE), ("high", i8), ("z", f8, (4,)))
+"""One-knob filter: state-variable, ``z`` two integrators a side."""
+
+CLOCK_STATE = _record(("anchor_frame", i8), ("anchor_beat", f8), ("bpm", f8), ("running", i8), ("bar_beat", f8),
+                      ("bar_number", i8), ("bar_length", f8), ("metre", i8), ("taps", i8, (4,)), ("tap_count", i8))
+
+DECK_STATE = _record(("clip", i8), ("playing", i8), ("previewing", i8), ("cue_position", f8), ("loop_begin", f8),
+                     ("loop_end", f8), ("looping", i8), ("rate", GLIDE), ("main", VOICE), ("tail", VOICE))
+
+PAD_STATE = _record(("clip", i8), ("playing", i8), ("held", i8), ("pending", i8), ("pending_beat", f8), ("velocity", f8),
+                    ("origin_beat", f8), ("main", VOICE), ("tail", VOICE), ("left", GLIDE), ("right", GLIDE), ("filter", SVF))
+
+CHANNEL_STATE = _record(("idle_frames", i8), ("trim", GLIDE), ("low", GLIDE), ("mid", GLIDE), ("high", GLIDE),
+                        ("eq_mix", GLIDE), ("z", f8, (32,)), ("filter", SVF), ("left", GLIDE), ("right", GLIDE),
+                        ("cue", GLIDE), ("peak", f8))
+
+MIXER_STATE = _record(("left", GLIDE), ("right", GLIDE), ("cue_mix", GLIDE), ("cue_level", GLIDE), ("mute", FADE),
+                      ("muted", i8), ("ceiling", GLIDE), ("release", f8), ("hold", f8), ("quiet_frames", i8),
+                      ("peak_left", f8), ("peak_right", f8), ("mean_square", f8), ("reduction", f8),
+                      ("click_frame", i8), ("click_bar", i8))
+
+COMMAND = _record(("code", i8), ("index", i8), ("frame", i8), ("a", f8), ("b", f8), ("c", f8), ("source", i8), ("id", i8))
+"""``frame`` 0: at once; else the engine's frame at which it happens. ``id`` comes back in the event."""
+
+EVENT = _record(("kind", i8), ("index", i8), ("frame", i8), ("a", f8), ("b", f8), ("c", f8), ("source", i8), ("id", i8))
+
+STATE = _record(
+    ("frame", i8), ("audio_time", i8), ("cycles", i8), ("command_tail", i8), ("event_head", i8), ("pending_count", i8),
+    ("launch_count", i8), ("cell_ready", i8),
+    ("values", ENGINE_VALUES), ("clock", CLOCK_STATE), ("deck", DECK_STATE, (DECKS,)), ("pad", PAD_STATE, (PAD_CELLS,)),
+    ("channel", CHANNEL_STATE, (CHANNELS,)), ("mixer", MIXER_STATE), ("pending", COMMAND, (PENDING,)),
+)
+"""Everything the engine knows that is not in a clip or a line: copied, advanced and committed once a block."""
+
+TELEMETRY = _record(
+    ("sequence", i8),
+    ("clock", _record(("frame", i8), ("monotonic_ns", i8), ("beat", f8), ("bpm", f8), ("running", f8), ("bar", f8),
+                      ("beat_in_bar", f8), ("bar_phase", f8), ("phrase_bar", f8), ("bar_length", f8))),
+    ("deck", _record(("clip", f8), ("loaded", f8), ("playing", f8), ("looping", f8), ("position_s", f8), ("duration_s", f8),
+                     ("progress", f8)), (DECKS,)),
+    ("pad", _record(("clip", f8), ("state", f8), ("sounding", f8), ("progress", f8)), (PAD_CELLS,)),
+    ("channel", _record(("peak", f8)), (CHANNELS,)),
+    ("master", _record(("peak_left", f8), ("peak_right", f8), ("rms", f8), ("reduction_db", f8))),
+    ("system", _record(("rate", f8), ("period", f8), ("cycles", f8), ("overruns", f8), ("xruns", f8), ("load_pct", f8),
+                       ("skipped_frames", f8))),
+)
+
+CLIP = _record(
+    ("generation", i8), ("state", i8), ("frames", i8), ("readable", i8), ("rate", f8), ("bpm", f8), ("beats", f8),
+    ("gain", f8), ("mapped", i8, (ENGINES,)), ("segment", "S64"),
+)
+"""A clip's audio lies in its own shared segment as float32, ``frames`` × 2. ``mapped[e]`` is the generation that engine e
+has mapped and locked. A handle is ``generation << 16 | place``."""
+
+BINDING = _record(("kind", i4), ("flags", i4), ("code", i4), ("index", i4), ("minimum", f4), ("maximum", f4))
+"""What the engine does at once with a MIDI message; ``kind`` 0: hand it to control."""
+
+MIDI_MESSAGE = _record(("port", i4), ("size", i4), ("frame", i8), ("data", u1, (MIDI_MESSAGE_BYTES,)))
+
+SCENE_ROW = _record(("gain", f8), ("pan", f8), ("filter", f8), ("pitch", f8), ("launch", f8))
+"""What a scene does to a pad: ``launch`` 1 starts it, -1 stops it, 0 leaves it; a setting that is NaN is left."""
+
+PROCESS = _record(("pid", i8), ("started_ns", i8), ("beat_ns", i8), ("restarts", i8), ("role", i8), ("safe", i8))
+
+ENGINE = _record(("epoch", i8), ("entered_ns", i8), ("left_ns", i8), ("cycles", i8), ("overruns", i8), ("xruns", i8),
+                 ("faults", i8), ("ready", i8))
+"""An engine's own words, outside the committed state: for the supervisor's eyes."""
+
+BOX = _record(
+    ("magic", i8), ("layout", i8), ("rate", f8), ("period", i8), ("closing", i8),
+    ("process", PROCESS, (len(PROCESSES),)),
+    ("engine", ENGINE, (ENGINES,)),
+    ("commit", i8), ("commit_pad", i8, (7,)),
+    ("command_head", i8), ("command_pad", i8, (7,)),
+    ("event_head", i8), ("event_tail", i8), ("event_pad", i8, (6,)),
+    ("midi_out_head", i8), ("midi_out_tail", i8), ("midi_out_pad", i8, (6,)),
+    ("values", NAMESPACE.values),
+    ("telemetry", TELEMETRY),
+    ("commands", COMMAND, (COMMANDS,)),
+    ("events", EVENT, (EVENTS,)),
+    ("clip", CLIP, (CLIPS,)),
+    ("scene", SCENE_ROW, (SCENES, PAD_CELLS)),
+    ("binding", BINDING, (MIDI_PORTS, 112, 128)),
+    ("midi_out", MIDI_MESSAGE, (MIDI_OUT_MESSAGES,)),
+    ("scope", f4, (SCOPE_FRAMES,)),
+    ("limiter_line", f4, (LINE_FRAMES, 2)),
+    ("limiter_gain", f4, (LINE_FRAMES,)),
+    ("slot", STATE, (SLOTS,)),
+)
+
+MAGIC = 0x617070_6C69616E
+LAYOUT_HASH = int.from_bytes(hashlib.sha256(str(BOX.descr).encode()).digest()[:7], "little")
+"""Two processes whose layouts differ must not share a block; attach compares this."""
+
+
+def offset(*path: str) -> int:
+    """Byte offset of a nested field from the start of the box: ``offset("telemetry", "clock")``."""
+    dtype: np.dtype[Any] = BOX
+    total = 0
+    for name in path:
+        dtype, at = (dtype.fields or {})[name][:2]
+        total += at
+    return total

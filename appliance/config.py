@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One typed tree of settings, read from YAML. ``configs/default.yaml`` shows every setting with its default."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from appliance.errors import BadFile
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Endpoint(Section):
+    """Where a server listens. Port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: Port
+
+    @classmethod
+    def parse(cls, text: str) -> Endpoint:
+        """``HOST:PORT`` or ``PORT``. Raises ValueError."""
+        host, _, port = text.rpartition(":")
+        return cls(host=host.strip("[]") or "127.0.0.1", port=int(port))
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Audio(Section):
+    """``backend`` jack: use or start a JACK server, else pace by the clock; clock: never use JACK."""
+
+    backend: Literal["jack", "clock"] = "jack"
+    server: str = Field("default", description="name of the JACK server", min_length=1)
+    start_server: bool = Field(True, description="start jackd when no server runs")
+    device: str = Field("auto", description="ALSA device for jackd (hw:0), dummy, or auto: the first card, else dummy")
+    rate: int = Field(48000, ge=8000, le=192000, description="frames a second of a server that we start")
+    period: int = Field(128, ge=16, le=8192, description="frames a period of a server that we start")
+    connect: bool = Field(True, description="connect master (and cue, if there are four) to the physical outputs")
+    outputs: list[str] = Field([], description="ports to connect master_1 master_2 cue_1 cue_2 to, instead of the physical ones")
+    inputs: list[str] = Field([], description="ports to connect in_1 in_2 from, instead of the physical ones")
+    lock_memory: bool = Field(True, description="lock the engine's memory where the system allows it")
+
+
+class Http(Endpoint):
+    port: Port = 8600
+
+
+class Osc(Endpoint):
+    port: Port = 9000
+
+
+class Visuals(Section):
+    display: str = Field("second", description="a monitor's name, second, or none (offscreen)")
+    width: int = Field(0, ge=0, le=7680, description="of the rendered picture; 0: what the renderer can carry")
+    height: int = Field(0, ge=0, le=4320)
+    fps: int = Field(0, ge=0, le=240, description="0: what the renderer can carry")
+    enabled: bool = True
+
+
+class Gen(Section):
+    enabled: bool = True
+    fill: bool = Field(True, description="fill the pads of bank 1 when the box starts with an empty session")
+    python: str = Field("", description="interpreter of the workers; empty: ours")
+    keep_jobs: int = Field(1000, ge=10, description="finished jobs kept in the log")
+    keep_audio_mb: int = Field(4096, ge=64, description="size of the store of generated audio")
+
+
+class Mappings(Section):
+    folders: list[Path] = Field([], description="more folders with profiles; they win over the shipped ones")
+    alsa: bool = Field(True, description="also open ALSA MIDI ports that JACK does not own")
+
+
+class Session(Section):
+    autosave_s: float = Field(2.0, ge=0.2, le=60, description="seconds between a change and its saving")
+    keep: int = Field(20, ge=1, le=1000, description="saved versions kept")
+    resume: Literal["armed", "play"] = "armed"
+
+
+class Engine(Section):
+    busy_thread: bool = Field(False, description="for benchmarks: a busy Python thread in the engine's process")
+    clip_memory_mb: int = Field(4096, ge=64, description="memory for loaded clips")
+
+
+class Config(Section):
+    audio: Audio = Audio()
+    http: Http = Http()
+    osc: Osc = Osc()
+    visuals: Visuals = Visuals()
+    gen: Gen = Gen()
+    mappings: Mappings = Mappings()
+    session: Session = Session()
+    engine: Engine = Engine()
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_section(cls, value: object) -> object:
+        return {} if value is None else value
+
+
+def load_config(path: Path | None) -> Config:
+    """Read a config file; None gives the defaults. Raises :class:`BadFile` with line and what to do."""
+    if path is None:
+        return Config()
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadFile(f"{path}: there is no such config file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadFile(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise BadFile(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    if tree is not None and not isinstance(tree, dict):
+        raise BadFile(f"{path}: a config is a tree of sections (audio:, http:, …), not {type(tree).__name__}")
+    try:
+        return Config.model_validate(tree or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise BadFile(f"{path}: {where}: {first['msg']}{more}") from None
+
+
+def default_data_folder() -> Path:
+    """The platform's folder for user data (XDG), or what ``APPLIANCE_DATA`` says."""
+    if chosen := os.environ.get("APPLIANCE_DATA"):
+        return Path(chosen)
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "appliance"
+
+
+def cache_folder() -> Path:
+    """Folder for compiled kernels (``APPLIANCE_CACHE``, else XDG)."""
+    if chosen := os.environ.get("APPLIANCE_CACHE"):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "appliance"

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The declarations, one file a part of the box, gathered in ``NAMESPACE``. The engine's groups come first."""
+
+from appliance.namespace import Namespace
+from appliance.nodes.clock import CLOCK
+from appliance.nodes.deck import DECK
+from appliance.nodes.gen import GEN
+from appliance.nodes.mixer import CHANNEL, MIXER, PANIC
+from appliance.nodes.pad import BANK, PAD, SCENE
+from appliance.nodes.system import PANIC_ACTIONS, SESSION, SYSTEM
+from appliance.nodes.visuals import VISUALS, VISUALS_PARAM
+
+ENGINE_GROUPS = (CLOCK, DECK, PAD, BANK, SCENE, CHANNEL, MIXER, PANIC)
+"""Groups whose values the engine reads; the others' values belong to the process that owns them."""
+
+NAMESPACE = Namespace((*ENGINE_GROUPS, PANIC_ACTIONS, SESSION, SYSTEM, GEN, VISUALS, VISUALS_PARAM))
+ENGINE_VALUES = Namespace(ENGINE_GROUPS).values
+"""The front of ``NAMESPACE.values``: the part that the engine reads and smooths."""

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The master clock: tempo, metre, bars."""
+
+from appliance.namespace import Group, Scaling, Type, choice, command, integer, number, state, switch
+
+METRES = ("2/4", "3/4", "4/4", "5/4", "6/8", "7/8")
+METRE_BEATS = (2.0, 3.0, 4.0, 5.0, 3.0, 3.5)
+"""Length of a bar in quarter notes, by index of METRES."""
+
+QUANTIZES = ("off", "1/32", "1/16", "1/8", "1/4", "1/2", "1 bar", "2 bars", "4 bars", "8 bars")
+QUANTIZE_BEATS = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, -1.0, -2.0, -4.0, -8.0)
+"""Grid in quarter notes, by index of QUANTIZES; negative: that many bars of the current metre."""
+
+CLOCK = Group("clock", "/clock", (
+    switch("play", True, "The clock runs; stopped, everything that follows it holds its place"),
+    number("bpm", 120.0, 20.0, 300.0, "Tempo in quarter notes a minute", unit="BPM", scaling=Scaling.LOG),
+    choice("metre", "4/4", METRES, "Length of a bar; takes effect on the next bar line"),
+    choice("quantize", "1 bar", QUANTIZES, "Launch grid of pads and scenes that follow the clock's"),
+    integer("phrase", 8, 1, 64, "Bars in a phrase", unit="bars"),
+    switch("metronome", False, "Clicks on the cue bus"),
+    number("metronome_db", -12.0, -60.0, 0.0, "Level of the click", unit="dB", scaling=Scaling.DB),
+    command("tap", "Taps the tempo: the mean of the last taps up to 2 s apart"),
+    command("restart", "Makes this moment beat 1 of bar 1"),
+    state("beat", "Beat in the bar, from 1", reads="clock.beat_in_bar", type=Type.INT),
+    state("bar", "Bars since the clock's start, from 1", reads="clock.bar", type=Type.INT),
+    state("phrase_bar", "Bar in the phrase, from 1", reads="clock.phrase_bar", type=Type.INT),
+    state("position", "Beats since the clock's start, with fraction", reads="clock.beat", unit="beats"),
+))

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Generation: what to make, and the jobs that make it."""
+
+from appliance.namespace import Group, Type, call, choice, integer, number, state, text
+
+STYLES = ("techno_minimal",)
+KEYS = tuple(f"{tonic} {mode}" for mode in ("minor", "major")
+             for tonic in ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"))
+
+GEN = Group("gen", "/gen", (
+    choice("style", "techno_minimal", STYLES, "Style of what is generated", owner="gen"),
+    choice("key", "A minor", KEYS, "Key of what is generated", owner="gen"),
+    integer("bars", 4, 1, 32, "Length of a loop", unit="bars", owner="gen"),
+    number("energy", 0.5, 0.0, 1.0, "Calm … driving", owner="gen"),
+    number("complexity", 0.5, 0.0, 1.0, "Sparse … busy", owner="gen"),
+    number("humanize", 0.2, 0.0, 1.0, "On the grid … loose", owner="gen"),
+    integer("seed", 1, 0, 2**31 - 1, "Same seed, same music", owner="gen"),
+    text("prompt", "", "What to make, in words"),
+    call("generate", "Makes a loop: prompt or request, then where it goes (/pad/3)", owner="gen"),
+    call("fill", "Fills the empty pads of a bank", owner="gen"),
+    call("cancel", "Cancels a job by its id", owner="gen"),
+    call("retry", "Queues a failed job again by its id", owner="gen"),
+    call("jobs", "Lists the jobs", owner="gen"),
+    state("job", "The job that changed last", type=Type.JSON, owner="gen"),
+    state("queued", "Jobs that wait", type=Type.INT, owner="gen", maximum=100000),
+    state("running", "Jobs at work", type=Type.INT, owner="gen", maximum=100000),
+    state("message", "The last thing that generation has to say", type=Type.TEXT, owner="gen"),
+))

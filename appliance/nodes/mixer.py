@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Channel strips (1…4 the decks, 5…8 the pad groups), crossfader, master, cue bus."""
+
+from appliance.namespace import Group, Scaling, choice, number, state, switch
+
+CHANNELS = 8
+ASSIGNS = ("thru", "A", "B")
+CURVES = ("dipless", "power", "cut")
+
+CHANNEL = Group("channel", "/channel/{channel}", (
+    number("trim", 0.0, -24.0, 12.0, "Input level", unit="dB", scaling=Scaling.DB),
+    number("low", 0.0, -60.0, 6.0, "Isolator below 250 Hz; -60 is silence", unit="dB", scaling=Scaling.DB),
+    number("mid", 0.0, -60.0, 6.0, "Isolator 250 … 2500 Hz; -60 is silence", unit="dB", scaling=Scaling.DB),
+    number("high", 0.0, -60.0, 6.0, "Isolator above 2500 Hz; -60 is silence", unit="dB", scaling=Scaling.DB),
+    switch("kill/low", False, "Low band off"),
+    switch("kill/mid", False, "Mid band off"),
+    switch("kill/high", False, "High band off"),
+    number("filter", 0.0, -1.0, 1.0, "Low-pass … off … high-pass"),
+    number("fader", 1.0, 0.0, 1.0, "Channel fader; half way is -12 dB"),
+    number("pan", 0.0, -1.0, 1.0, "Balance left … right"),
+    switch("mute", False, "Silences the channel"),
+    switch("solo", False, "Silences all channels that are not soloed"),
+    switch("cue", False, "Sends the channel to the cue bus, before its fader"),
+    choice("assign", ("A", "B", "A", "B", "thru", "thru", "thru", "thru"), ASSIGNS, "Side of the crossfader"),
+    state("meter", "Peak level after the strip", reads="channel.peak", maximum=8.0),
+), {"channel": CHANNELS})
+
+MIXER = Group("mixer", "/mixer", (
+    number("crossfader", 0.0, -1.0, 1.0, "A … B"),
+    choice("curve", "dipless", CURVES, "dipless: both full in the middle; power: -3 dB in the middle; cut: for scratching"),
+    number("master", 0.0, -60.0, 6.0, "Master level", unit="dB", scaling=Scaling.DB),
+    number("balance", 0.0, -1.0, 1.0, "Master left … right"),
+    number("limiter/ceiling", -0.3, -12.0, 0.0, "No sample of the master goes above", unit="dB", scaling=Scaling.DB),
+    number("limiter/release", 120.0, 10.0, 1000.0, "Time in which the limiter lets go", unit="ms", scaling=Scaling.LOG),
+    number("cue/mix", 0.0, 0.0, 1.0, "Cue … master in the headphones"),
+    number("cue/level", 0.0, -60.0, 6.0, "Headphone level", unit="dB", scaling=Scaling.DB),
+    state("meter/left", "Peak level of the master", reads="master.peak_left", maximum=8.0),
+    state("meter/right", "Peak level of the master", reads="master.peak_right", maximum=8.0),
+    state("meter/rms", "Mean level of the master over 300 ms", reads="master.rms", maximum=8.0),
+    state("limiter/reduction", "What the limiter takes away", reads="master.reduction_db", unit="dB", maximum=60.0),
+))
+
+PANIC = Group("panic", "/panic", (
+    switch("mute", False, "The master falls silent in 10 ms; off: it comes back", session=False),
+))

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sixteen pads in eight banks; ``/pad/N/…`` means pad N of the chosen bank. Scenes launch rows of pads together."""
+
+from appliance.namespace import Group, Type, call, choice, command, integer, number, state, switch, text
+from appliance.nodes.clock import QUANTIZES
+
+BANKS = 8
+PADS = 16
+SCENES = 8
+PAD_GROUPS = 4
+"""Pads play through four channel strips after the decks' four."""
+
+PAD_STATES = ("empty", "loaded", "queued", "playing", "stopping")
+MODES = ("loop", "oneshot", "gate", "stutter")
+ROLES = ("none", "drums", "bass", "chords", "lead", "texture", "voice", "recorded")
+
+PAD = Group("pad", "/bank/{bank}/pad/{pad}", (
+    number("gain", 0.0, -60.0, 12.0, "Level of the pad", unit="dB"),
+    number("pan", 0.0, -1.0, 1.0, "Left … right"),
+    number("filter", 0.0, -1.0, 1.0, "Low-pass … off … high-pass"),
+    number("pitch", 0.0, -24.0, 24.0, "Transposition by speed", unit="semitones"),
+    number("start", 0.0, 0.0, 1.0, "Where the played region begins"),
+    number("end", 1.0, 0.0, 1.0, "Where the played region ends"),
+    choice("mode", "loop", MODES, "loop: until stopped; oneshot: once; gate: while held; stutter: while held, repeated"),
+    choice("quantize", "clock", ("clock", *QUANTIZES), "Launch grid; clock: the one of /clock/quantize"),
+    choice("stutter", "1/16", QUANTIZES[1:6], "Length of a stutter's repeat"),
+    integer("choke", 0, 0, 8, "Pads of one choke group stop each other; 0: none"),
+    switch("sync", True, "Follows the clock's tempo when the clip's tempo is known"),
+    switch("reverse", False, "Plays backwards"),
+    integer("group", 1, 1, PAD_GROUPS, "Channel strip: 1…4 are channels 5…8"),
+    command("trigger", "Hits the pad; argument: velocity 0…1 (0 releases)", type=Type.FLOAT, optional=True, default=1.0,
+            momentary=True, reads="pad.sounding"),
+    command("release", "Releases a held pad"),
+    command("stop", "Stops the pad on its launch grid"),
+    command("cut", "Stops the pad at once"),
+    call("load", "Loads an audio file: path, then options (name, role, bpm, beats)", owner="control"),
+    call("clear", "Empties the pad", owner="control"),
+    state("state", "What the pad does", reads="pad.state", type=Type.CHOICE, choices=PAD_STATES),
+    state("progress", "Playhead in the played region", reads="pad.progress"),
+    text("name", "", "Name shown for the pad"),
+    text("colour", "", "Colour as #rrggbb; empty: the role's"),
+    text("role", "none", "Part it plays: " + ", ".join(ROLES)),
+    text("file", "", "Path of the loaded file"),
+), {"bank": BANKS, "pad": PADS})
+
+BANK = Group("pads", "/pads", (
+    integer("bank", 1, 1, BANKS, "The bank that /pad/N means"),
+    command("stop", "Stops all pads on their launch grid"),
+    command("cut", "Stops all pads at once"),
+))
+
+SCENE = Group("scene", "/scene/{scene}", (
+    command("launch", "Starts the scene's pads together on the launch grid, with their settings; the other pads of the bank stop"),
+    call("store", "Keeps the pads that play now, with their settings, as this scene", owner="control"),
+    call("clear", "Back to the default: scene R is row R of four pads, counted through the banks", owner="control"),
+    text("name", "", "Name shown for the scene"),
+), {"scene": SCENES})
