@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all parts of a request agree on: key, progression, groove, room. It follows from style and harmony seed alone, so
+clips made apart go together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from appliance.gen.backends.procedural.grid import Grid
+from appliance.gen.backends.procedural.maths import generator
+from appliance.gen.backends.procedural.styles import Style, table
+from appliance.gen.request import GenRequest
+from appliance.gen.theory import Key, parse_key, voice_lead
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Song:
+    """The frame that the parts are played in."""
+
+    request: GenRequest
+    style: Style
+    grid: Grid
+    key: Key
+    degrees: tuple[int, ...]  # root of the chord in each bar, as a degree of the scale
+    chord_degrees: tuple[int, ...]  # steps above the root that sound in a chord
+    kick_hz: float
+    room_seed: int
+
+    @property
+    def sample_rate(self) -> int:
+        return self.grid.sample_rate
+
+    def rng(self, part: str) -> np.random.Generator:
+        """The part's own random generator: equal seeds and parts give equal choices."""
+        return generator(self.request.seed or 0, self.request.style, part)
+
+    def chord(self, bar: int) -> list[int]:
+        """Pitch classes of the chord of a bar, root first, without doubles."""
+        root = self.degrees[bar]
+        notes = [(self.key.tonic + self.key.degree(root + step)) % 12 for step in self.chord_degrees]
+        return list(dict.fromkeys(notes))
+
+    def voicings(self, low: int, high: int) -> list[list[int]]:
+        """The chord of every bar as MIDI notes with the least movement; the last bar leads back to the first."""
+        chords: list[list[int]] = []
+        previous: list[int] = []
+        for bar in range(self.grid.bars):
+            previous = voice_lead(previous, self.chord(bar), low, high)
+            chords.append(previous)
+        return chords
+
+
+def compose(request: GenRequest) -> Song:
+    """The song of a resolved request."""
+    style = table()[str(request.style)]
+    rng = generator(request.harmony_seed or 0, request.style, "song")
+    low, high = style.swing
+    swing = low + (high - low) * float(rng.random())
+    progression = pick(rng, style.progressions)
+    chord_degrees = style.chord_degrees[int(rng.integers(len(style.chord_degrees)))]
+    kick_hz = style.kick_hz[0] + (style.kick_hz[1] - style.kick_hz[0]) * float(rng.random())
+    room_seed = int(rng.integers(1 << 30))
+    bars = int(request.bars or 4)
+    grid = Grid(request.frames, request.sample_rate, bars, request.beats_per_bar, swing)
+    degrees = tuple(progression[bar * len(progression) // bars if bars < 4 else bar % len(progression)] for bar in range(bars))
+    return Song(request, style, grid, parse_key(str(request.key)), degrees, chord_degrees, kick_hz, room_seed)
+
+
+def pick(rng: np.random.Generator, weighted: tuple[tuple[T, float], ...]) -> T:
+    """One of the first members, by the weights in the second."""
+    point = float(rng.random()) * sum(weight for _, weight in weighted)
+    for value, weight in weighted:
+        point -= weight
+        if point < 0:
+            return value
+    return weighted[-1][0]
+
+
+def graded(choices: tuple[T, ...], level: float, rng: np.random.Generator, spread: float = 0.2) -> T:
+    """A choice of a table that goes from plain to busy: at ``level`` 0…1, give or take ``spread``."""
+    position = min(max(level + (float(rng.random()) * 2 - 1) * spread, 0.0), 0.999)
+    return choices[int(position * len(choices))]
+
+
+def velocities(rhythm: str, bar: int, steps_per_bar: int) -> list[float]:
+    """The velocities 0…1 of one bar of a rhythm string."""
+    start = bar * steps_per_bar if len(rhythm) > steps_per_bar else 0
+    marks = [rhythm[(start + step) % len(rhythm)] for step in range(steps_per_bar)]
+    return [0.0 if mark == "." else int(mark) / 9 for mark in marks]

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The texture part: drones, wind, crackle and shimmer behind the beat. All of it is periodic in the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.gen.backends.procedural.grid import lay
+from appliance.gen.backends.procedural.maths import noise, note_hz, sin_turns
+from appliance.gen.backends.procedural.oscillators import octaves_of, subtractive
+from appliance.gen.backends.procedural.patches import PATCHES, Tone
+from appliance.gen.backends.procedural.shaping import attack_decay, duck_curve, loop_noise, room
+from appliance.gen.backends.procedural.song import Song
+from appliance.gen.backends.procedural.tonal import brightness
+
+Samples = NDArray[np.float32]
+
+
+def texture(song: Song) -> Samples:
+    """The texture stem, (2, frames): a bed, and a detail on it when the clip is not plain."""
+    rng = song.rng("texture")
+    complexity = float(song.request.complexity or 0)
+    beds = [name for name in song.style.textures if name in ("drone", "wind")]
+    details = [name for name in song.style.textures if name in ("crackle", "shimmer")]
+    bed = beds[int(rng.integers(len(beds)))]
+    detail = details[int(rng.integers(len(details)))]
+    if song.request.texture == "vinyl":
+        detail = "crackle"
+    result = _MAKERS[bed](song, rng)
+    if float(rng.random()) < 0.45 + 0.5 * complexity or song.request.texture == "vinyl":
+        result += _MAKERS[detail](song, rng) * np.float32(0.6 if detail == "shimmer" else 0.9)
+    grid = song.grid
+    result *= grid.beat_curve(duck_curve(grid.beat_frames, grid.sample_rate, 0.35, 0.2))
+    return result
+
+
+def _slow(song: Song, cycles: int, phase: float) -> NDArray[np.float32]:
+    """A sine of whole cycles a loop, (frames,)."""
+    turns = np.arange(song.grid.frames, dtype=np.float32) * np.float32(cycles / song.grid.frames) + np.float32(phase)
+    return sin_turns(turns)
+
+
+def _drone(song: Song, rng: np.random.Generator) -> Samples:
+    """Root and fifth as saws whose frequencies are whole cycles a loop, under a filter that breathes."""
+    frames, rate = song.grid.frames, song.sample_rate
+    breath = _slow(song, int(rng.integers(1, 3)), float(rng.random()))
+    cutoff = np.float32(octaves_of(350 + 1300 * brightness(song))) + breath * np.float32(0.9)
+    wave = ("saw", "triangle", "organ")[int(rng.integers(3))]
+    out = song.grid.silence()
+    upper = (4, 7)[int(rng.integers(2))]
+    for degree, level, pan in ((0, 0.5, -0.5), (upper, 0.32, 0.1), (0, 0.5, 0.6)):
+        hz = note_hz(song.key.note(degree, 3)) * (1 + 0.0012 * float(rng.random()))
+        hz = round(hz * frames / rate) * rate / frames
+        voice = _whole_cycles(wave, hz, cutoff, rate, frames, float(rng.random()))
+        lay(out, 0, voice, level, pan)
+    return out
+
+
+def _whole_cycles(wave: str, hz: float, cutoff: Samples, rate: int, frames: int, phase: float) -> Samples:
+    voice = subtractive(wave, hz, cutoff, rate, resonance=1.6, high_pass_hz=160, phase=phase)
+    return voice[:frames]
+
+
+def _wind(song: Song, rng: np.random.Generator) -> Samples:
+    """Two bands of noise that take turns."""
+    frames, rate = song.grid.frames, song.sample_rate
+    bright = brightness(song)
+    dark = loop_noise(rng, 2, frames, 300, min(900 + 900 * bright, 0.4 * rate), rate)
+    air = loop_noise(rng, 1, frames, min(2200 + 1800 * bright, 0.25 * rate), min(9000, 0.42 * rate), rate)[0]
+    share = _slow(song, 1 + int(rng.integers(2)), float(rng.random())) * np.float32(0.45) + np.float32(0.5)
+    result = dark * (1 - share)
+    far = np.roll(air, frames // 3)
+    result[0] += air * share * np.float32(0.5)
+    result[1] += far * share * np.float32(0.5)
+    return result
+
+
+def _crackle(song: Song, rng: np.random.Generator) -> Samples:
+    """Dust of a record: sparse clicks of many sizes."""
+    frames, rate = song.grid.frames, song.sample_rate
+    out = song.grid.silence()
+    count = int(frames / rate * (9 + 14 * float(rng.random())))
+    length = int(0.004 * rate)
+    clicks = [noise(rng, length) * attack_decay(length, 0.0001, 0.0003 + 0.0004 * float(rng.random()), rate, 0.001) for _ in range(4)]
+    for _ in range(count):
+        size = float(rng.random())
+        at, pan = int(rng.integers(frames)), float(rng.random()) * 1.6 - 0.8
+        lay(out, at, clicks[int(rng.integers(4))], 0.15 + 0.75 * size * size * size, pan)
+    return out
+
+
+def _shimmer(song: Song, rng: np.random.Generator) -> Samples:
+    """Sparse high bells on the grid, mostly room."""
+    grid = song.grid
+    send = grid.silence()
+    for _ in range(3 * grid.bars):
+        degree = (0, 2, 4, 6, 7)[int(rng.integers(5))]
+        tone = Tone(song.key.note(degree, 6), 0.3, 0.4 + 0.4 * float(rng.random()), 0.3, 0.0, grid.sample_rate)
+        step = int(rng.integers(grid.steps))
+        lay(send, grid.frame(step), PATCHES["bell"](tone), 0.5, float(rng.random()) * 1.4 - 0.7)
+    return send * np.float32(0.25) + room(send, grid.sample_rate, song.style.room_s, song.room_seed)
+
+
+_MAKERS: dict[str, Callable[[Song, np.random.Generator], Samples]] = {
+    "drone": _drone, "wind": _wind, "crackle": _crackle, "shimmer": _shimmer,
+}  # fmt: skip

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bass, chords and lead: rhythms become notes in key, notes become sound, sound gets its echo and its room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.gen.backends.procedural.grid import lay
+from appliance.gen.backends.procedural.maths import saturate
+from appliance.gen.backends.procedural.patches import PATCHES, Tone
+from appliance.gen.backends.procedural.shaping import chorus, duck_curve, echo, room
+from appliance.gen.backends.procedural.song import Song, graded, pick, velocities
+from appliance.gen.backends.procedural.styles import Tune
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A note of the score: ``step`` in sixteenths from the start, MIDI ``pitch``, ``velocity`` 0…1."""
+
+    step: int
+    pitch: int
+    velocity: float
+    gate_steps: float
+
+
+def bass(song: Song) -> Samples:
+    """The bass stem, (2, frames): one voice in the middle."""
+    rng = song.rng("bass")
+    tune = song.style.bass
+    patch = tune.patches[int(rng.integers(len(tune.patches)))]
+    return _play(song, rng, tune, patch, bass_line(song, rng), 0.0)
+
+
+def chords(song: Song) -> Samples:
+    """The chord stem, (2, frames)."""
+    rng = song.rng("chords")
+    tune = song.style.chords
+    patch = tune.patches[int(rng.integers(len(tune.patches)))]
+    return _play(song, rng, tune, patch, chord_line(song, rng, sustained=patch == "wash"), 0.25)
+
+
+def lead(song: Song) -> Samples:
+    """The lead stem, (2, frames)."""
+    rng = song.rng("lead")
+    tune = song.style.lead
+    patch = tune.patches[int(rng.integers(len(tune.patches)))]
+    return _play(song, rng, tune, patch, lead_line(song, rng), 0.35)
+
+
+def bass_line(song: Song, rng: np.random.Generator) -> list[Note]:
+    """A figure of two bars on the chord's root, repeated, with another ending at the end of the phrase."""
+    tune, grid = song.style.bass, song.grid
+    complexity = float(song.request.complexity or 0)
+    rhythm = graded(tune.rhythms, 0.55 * complexity + 0.45 * float(song.request.energy or 0), rng, 0.3)
+    figure = [[_bass_degree(rng, tune, complexity, step) for step in range(grid.steps_per_bar)] for _ in range(2)]
+    ending = [_bass_degree(rng, tune, 1.0, step) for step in range(grid.steps_per_bar)]
+    notes: list[Note] = []
+    for bar in range(grid.bars):
+        for step, velocity in enumerate(velocities(rhythm, bar, grid.steps_per_bar)):
+            if velocity <= 0:
+                continue
+            last_beat = bar == grid.bars - 1 and grid.bars > 1 and step >= grid.steps_per_bar - 6
+            degree = ending[step] if last_beat else figure[bar % 2][step]
+            pitch = _in_range(song, song.degrees[bar] + degree, tune.low_note, tune.high_note)
+            notes.append(Note(bar * grid.steps_per_bar + step, pitch, velocity, tune.gate_steps))
+    return _gated(notes, grid.steps)
+
+
+def _bass_degree(rng: np.random.Generator, tune: Tune, complexity: float, step: int) -> int:
+    degree = pick(rng, tune.degrees)
+    stay = float(rng.random()) > 0.15 + 0.5 * complexity
+    return 0 if stay or step % 4 == 0 else degree
+
+
+def chord_line(song: Song, rng: np.random.Generator, sustained: bool) -> list[Note]:
+    """The chord of each bar, voice-led, on the rhythm; a sustained patch holds it for the bar instead."""
+    tune, grid = song.style.chords, song.grid
+    rhythm = graded(tune.rhythms, float(song.request.complexity or 0), rng, 0.35)
+    notes: list[Note] = []
+    for bar, pitches in enumerate(song.voicings(tune.low_note, tune.high_note)):
+        start = bar * grid.steps_per_bar
+        if sustained:
+            notes += [Note(start, pitch, 0.8, grid.steps_per_bar - 1.0) for pitch in pitches]
+            continue
+        for step, velocity in enumerate(velocities(rhythm, bar, grid.steps_per_bar)):
+            if velocity > 0:
+                notes += [Note(start + step, pitch, velocity, tune.gate_steps) for pitch in pitches]
+    return notes
+
+
+def lead_line(song: Song, rng: np.random.Generator) -> list[Note]:
+    """A motif that walks over the style's degrees; played twice, the second time with another end."""
+    tune, grid = song.style.lead, song.grid
+    complexity = float(song.request.complexity or 0)
+    rhythm = graded(tune.rhythms, 0.7 * complexity + 0.3 * float(song.request.energy or 0), rng, 0.35)
+    ladder = sorted(degree for degree, _ in tune.degrees)
+    place = ladder.index(pick(rng, tune.degrees))
+    walk: list[int] = []
+    for _ in range(2 * grid.steps_per_bar):
+        walk.append(ladder[place])
+        stride = int(rng.integers(-2, 3)) if float(rng.random()) < 0.35 + 0.45 * complexity else 0
+        place = min(max(place + stride, 0), len(ladder) - 1)
+    other_end = [ladder[int(rng.integers(len(ladder)))] for _ in range(grid.steps_per_bar)]
+    notes: list[Note] = []
+    count = 0
+    for bar in range(grid.bars):
+        if bar % 2 == 0:
+            count = 0
+        for step, velocity in enumerate(velocities(rhythm, bar, grid.steps_per_bar)):
+            if velocity <= 0:
+                continue
+            closing = bar % 4 == 3 and step >= grid.steps_per_bar // 2
+            degree = other_end[step] if closing else walk[count % len(walk)]
+            count += 1
+            pitch = _in_range(song, degree, tune.low_note, tune.high_note)
+            notes.append(Note(bar * grid.steps_per_bar + step, pitch, velocity, tune.gate_steps))
+    return _gated(notes, grid.steps)
+
+
+def _in_range(song: Song, degree: int, low: int, high: int) -> int:
+    """The pitch of a degree of the key in the octave that fits ``low … high``; its octaves keep their order."""
+    pitch = song.key.note(degree, 0)
+    root = song.key.note(0, 0)
+    shift = -(-(low - root) // 12) * 12
+    pitch += shift
+    while pitch > high:
+        pitch -= 12
+    while pitch < low:
+        pitch += 12
+    return pitch
+
+
+def _gated(notes: list[Note], steps: int) -> list[Note]:
+    """One voice: no note lasts into the next one."""
+    result: list[Note] = []
+    for number, note in enumerate(notes):
+        following = notes[(number + 1) % len(notes)].step
+        room_steps = (following - note.step) % steps or steps
+        result.append(Note(note.step, note.pitch, note.velocity, min(note.gate_steps, room_steps)))
+    return result
+
+
+def _play(song: Song, rng: np.random.Generator, tune: Tune, patch: str, notes: list[Note], width: float) -> Samples:
+    """Notes to a stem: patch, ducking under the kick, echo on dotted eighths, room."""
+    request, grid = song.request, song.grid
+    colour = float(rng.random())
+    bright = brightness(song)
+    humanize = float(request.humanize or 0)
+    drive = {"gritty": 0.5, "warm": 0.2}.get(str(request.texture), 0.0) + 0.6 * ("distortion" in (request.effects or ()))
+    dry = grid.silence()
+    made: dict[tuple[int, float, float], Samples] = {}
+    for note in notes:
+        tag = (note.pitch, round(note.velocity, 2), round(note.gate_steps, 2))
+        if tag not in made:
+            gate_s = note.gate_steps * grid.step_s
+            made[tag] = PATCHES[patch](Tone(note.pitch, gate_s, note.velocity, bright, colour, grid.sample_rate))
+        drift = int(float(rng.random()) * humanize * 0.006 * grid.sample_rate) if note.step else 0
+        gain = (0.35 + 0.65 * note.velocity) * (1 + (float(rng.random()) - 0.5) * 0.4 * humanize)
+        pan = width * (((note.pitch * 5) % 7) / 3 - 1)
+        lay(dry, grid.frame(note.step) + drift, made[tag], gain, pan)
+    if drive > 0:
+        dry = saturate(dry * np.float32(1 + 3 * drive)) * np.float32(1 / (1 + drive))
+    if "chorus" in (request.effects or ()) and width > 0:
+        dry = chorus(dry, grid.sample_rate, max(grid.bars, 1))
+    if tune.duck > 0:
+        beat_s = grid.beat_frames / grid.sample_rate
+        dry *= grid.beat_curve(duck_curve(grid.beat_frames, grid.sample_rate, tune.duck, min(0.24, 0.55 * beat_s)))
+    return _spaced(song, tune, dry)
+
+
+def _spaced(song: Song, tune: Tune, dry: Samples) -> Samples:
+    """Echo and room of a stem; more where the request asks, none on a part that has none (the bass stays dry)."""
+    effects, grid = song.request.effects or (), song.grid
+    level = tune.echo * (1.5 if "delay" in effects else 1.0)
+    result = dry
+    if level > 0:
+        delay_frames = round(3 * grid.frames / grid.steps)
+        result = dry + echo(dry, delay_frames, min(0.45 * level + 0.2, 0.72), 5)
+    send = tune.send * (2.0 if "reverb" in effects else 1.0) * (1.4 if song.request.texture == "airy" else 1.0)
+    if send > 0:
+        result = result + room(result, song.sample_rate, song.style.room_s, song.room_seed) * np.float32(send)
+    return result
+
+
+def brightness(song: Song) -> float:
+    """How far filters open, 0…1: energy and mood, bent by the texture asked for."""
+    request = song.request
+    bend = {"warm": -0.12, "dark": -0.25, "airy": 0.15}.get(str(request.texture), 0.0)
+    value = 0.15 + 0.5 * float(request.energy or 0) + 0.35 * float(request.mood or 0) + bend
+    return min(max(value, 0.05), 1.0)
