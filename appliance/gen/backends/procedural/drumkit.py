@@ -18,7 +18,7 @@ def kick(rng: np.random.Generator, sample_rate: int, end_hz: float, punch: float
     """A sine that falls to ``end_hz``, with a click. ``punch`` 0…1 sets height and speed of the fall."""
     frames = int((0.30 + 0.1 * float(rng.random())) * sample_rate)
     body = sin_turns(sweep_hz(frames, 170 + 190 * punch, end_hz, 0.010 + 0.008 * (1 - punch), sample_rate))
-    body = body.astype(np.float32) * attack_decay(frames, 0.0004, 0.085, sample_rate, 0.03)
+    body = body.astype(np.float32) * attack_decay(frames, 0.0004, 0.065, sample_rate, 0.03)
     snap = int(0.012 * sample_rate)
     click = band_noise(rng, 1, snap, 1500, min(8000, 0.4 * sample_rate), sample_rate)[0]
     body[:snap] += click * attack_decay(snap, 0.0003, 0.0012, sample_rate) * np.float32(0.5 + 0.4 * punch)

@@ -53,7 +53,7 @@ def _falling(tone: Tone, frames: int, high_hz: float, low_hz: float, half_life_s
 def round_bass(tone: Tone) -> Samples:
     """A sine with a filtered square on it: felt more than heard."""
     frames = tone.frames(tone.gate_s + 0.05)
-    cutoff = _falling(tone, frames, 260 + 700 * tone.bright * tone.velocity, 130, 0.05)
+    cutoff = _falling(tone, frames, 320 + 1500 * tone.bright * tone.velocity, 180, 0.05)
     body = subtractive("square", tone.hz, cutoff, tone.sample_rate, resonance=0.8) * np.float32(0.5)
     turns = np.arange(frames) * (tone.hz / tone.sample_rate)
     body += sin_turns(turns).astype(np.float32) * np.float32(0.55)
@@ -63,7 +63,7 @@ def round_bass(tone: Tone) -> Samples:
 def reese_bass(tone: Tone) -> Samples:
     """Two saws a few cents apart over a sine of the same note."""
     frames = tone.frames(tone.gate_s + 0.06)
-    cutoff = _falling(tone, frames, 420 + 900 * tone.bright, 200, 0.12)
+    cutoff = _falling(tone, frames, 500 + 1700 * tone.bright, 260, 0.12)
     cents = 5 + 9 * tone.colour
     body = subtractive("saw", tone.hz * exp2_of(cents / 1200), cutoff, tone.sample_rate, resonance=0.9, phase=0.13)
     body += subtractive("saw", tone.hz * exp2_of(-cents / 1200), cutoff, tone.sample_rate, resonance=0.9, phase=0.61)
@@ -75,8 +75,8 @@ def reese_bass(tone: Tone) -> Samples:
 def acid_bass(tone: Tone) -> Samples:
     """A resonant saw whose filter closes fast; harder notes open it further."""
     frames = tone.frames(tone.gate_s + 0.04)
-    high = 300 + (600 + 2100 * tone.bright) * tone.velocity * tone.velocity
-    cutoff = _falling(tone, frames, high, 160, 0.045 + 0.05 * tone.colour)
+    high = 400 + (900 + 3200 * tone.bright) * tone.velocity * tone.velocity
+    cutoff = _falling(tone, frames, high, 260, 0.045 + 0.05 * tone.colour)
     body = subtractive("saw", tone.hz, cutoff, tone.sample_rate, resonance=3.2 + 3.5 * tone.colour)
     return saturate(body * _gate(tone, frames, 0.003, 0.3, 0.03) * np.float32(1.1)) * np.float32(0.62)
 
@@ -84,7 +84,7 @@ def acid_bass(tone: Tone) -> Samples:
 def rubber_bass(tone: Tone) -> Samples:
     """Two-operator FM with a short index: a plucked rubber band."""
     frames = tone.frames(tone.gate_s + 0.06)
-    index = decay(frames, 0.03 + 0.03 * tone.colour, tone.sample_rate) * np.float32(0.7 + 2.2 * tone.bright * tone.velocity)
+    index = decay(frames, 0.03 + 0.03 * tone.colour, tone.sample_rate) * np.float32(1.3 + 4.0 * tone.bright * tone.velocity)
     body = fm(tone.hz, 1.0 if tone.colour < 0.6 else 2.0, index, tone.sample_rate)
     return body * _gate(tone, frames, 0.003, 0.22, 0.05) * np.float32(0.75)
 
@@ -92,7 +92,7 @@ def rubber_bass(tone: Tone) -> Samples:
 def dub_chord(tone: Tone) -> Samples:
     """Detuned saws, one a side, through a filter that closes: the chord that the echo lives on."""
     frames = tone.frames(tone.gate_s + 0.25)
-    cutoff = _falling(tone, frames, 700 + 2600 * tone.bright * tone.velocity, 380, 0.09 + 0.08 * tone.colour)
+    cutoff = _falling(tone, frames, 1100 + 5200 * tone.bright * tone.velocity, 450, 0.09 + 0.08 * tone.colour)
     envelope = _gate(tone, frames, 0.004, 0.16, 0.18)
     sides = [
         subtractive("saw", tone.hz * exp2_of(cents / 1200), cutoff, tone.sample_rate, resonance=1.3, high_pass_hz=210, phase=p)
@@ -117,7 +117,7 @@ def glass_chord(tone: Tone) -> Samples:
 def organ_chord(tone: Tone) -> Samples:
     """Drawbars through a low-pass: short and woody."""
     frames = tone.frames(tone.gate_s + 0.06)
-    cutoff = _falling(tone, frames, 900 + 1800 * tone.bright, 600, 0.1)
+    cutoff = _falling(tone, frames, 1400 + 3600 * tone.bright, 900, 0.1)
     body = subtractive("organ", tone.hz, cutoff, tone.sample_rate, resonance=0.8, high_pass_hz=180, phase=tone.note * 0.37)
     return body * _gate(tone, frames, 0.004, 0.4, 0.05) * np.float32(0.42)
 
@@ -126,7 +126,7 @@ def wash_chord(tone: Tone) -> Samples:
     """A slow pad: saws that fade in and breathe."""
     seconds = tone.gate_s + 0.9
     frames = tone.frames(seconds)
-    middle = octaves_of(500 + 900 * tone.bright)
+    middle = octaves_of(700 + 1900 * tone.bright)
     breath = sin_turns(np.arange(frames) * (1.0 / frames) + tone.colour).astype(np.float32)
     cutoff = np.float32(middle) + breath * np.float32(0.6)
     sides = [

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Any audio becomes a loop that may be launched: exact frames, downbeat on frame 0, loudness, peaks, seam.
+
+Nothing reaches a pad without it. Material from the embedded generator is exact already; it passes through all the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.errors import BadValue
+from appliance.gen.backends.procedural.maths import decibels
+from appliance.gen.loudness import integrated_lufs, limit_curve
+from appliance.gen.request import loop_frames
+
+Samples = NDArray[np.float32]
+CEILING_DB = -1.0
+#: Loudness a clip is brought to, by role: together on pads they make a mix that leaves the limiter alone.
+ROLE_LUFS = {"mix": -14.0, "drums": -16.0, "bass": -18.0, "chords": -21.0, "lead": -21.5, "texture": -27.0, "voice": -18.0}
+_FADE_S = 0.008
+
+
+@dataclass(slots=True)
+class ConformReport:
+    """What was done and what came out."""
+
+    frames: int
+    sample_rate: int
+    downbeat_frame: int  # where the downbeat stood in the material, at the target rate
+    loudness_lufs: float
+    gain_db: float
+    limited_db: float  # the deepest gain reduction; 0 when no peak was over
+    peak_db: float
+    seam_ratio: float  # second difference at the loop point over the clip's own 99.9th percentile; heard above 1
+    seam: str  # how it was closed: "exact", "pre-roll", "post-roll" or "joined"
+    speed: float = 1.0  # factor the material was played at to reach the tempo
+    notes: list[str] = field(default_factory=list)
+
+
+def conform(
+    audio: Samples,
+    sample_rate: int,
+    *,
+    bpm: float,
+    bars: int,
+    beats_per_bar: int = 4,
+    target_rate: int = 48_000,
+    target_lufs: float = -16.0,
+    source_bpm: float | None = None,
+    downbeat_frame: int | None = None,
+    stems: Mapping[str, Samples] | None = None,
+) -> tuple[Samples, ConformReport, dict[str, Samples]]:
+    """Make ``audio`` ((frames,), (frames, 1) or (frames, 2), any rate) a loop of ``bars`` at ``bpm``.
+
+    ``downbeat_frame`` (in the material's frames) is searched for when None. ``source_bpm`` is the material's tempo when it
+    differs from ``bpm``: it is then played faster or slower. ``stems`` get the same cuts, fades and gains as the mix, so
+    they still add up. Returns loop (frames, 2) float32 C-contiguous, report, stems.
+    Raises :class:`BadValue` for silence, NaN, wrong shapes and material much too short.
+    """
+    work = _checked(audio)
+    others = {name: _checked(stem, silent=True) for name, stem in (stems or {}).items()}
+    frames = loop_frames(bars, beats_per_bar, bpm, target_rate)
+    speed = bpm / source_bpm if source_bpm else 1.0
+    if sample_rate != target_rate or abs(speed - 1) > 1e-6:
+        work = _resampled(work, sample_rate * speed, target_rate)
+        others = {name: _resampled(stem, sample_rate * speed, target_rate) for name, stem in others.items()}
+        if downbeat_frame is not None:
+            downbeat_frame = round(downbeat_frame * target_rate / (sample_rate * speed))
+    if downbeat_frame is None:
+        downbeat_frame = find_downbeat(work, target_rate, bpm, bars * beats_per_bar)
+    notes: list[str] = []
+    stack = [work, *others.values()]
+    bar_frames = frames / bars
+    cut, seam = _cut(stack, downbeat_frame, frames, bar_frames, target_rate, notes)
+    gain_db, limited_db = _level(cut, target_rate, target_lufs, notes)
+    ratio = seam_ratio(cut[0])
+    if ratio > 1:
+        _join(cut, target_rate)
+        seam = seam if seam != "exact" else "joined"
+        ratio = seam_ratio(cut[0])
+    loop = np.ascontiguousarray(cut[0])
+    peak = float(np.abs(loop).max())
+    report = ConformReport(
+        frames=frames, sample_rate=target_rate, downbeat_frame=downbeat_frame,
+        loudness_lufs=integrated_lufs(loop, target_rate), gain_db=gain_db, limited_db=limited_db,
+        peak_db=20 * math.log10(max(peak, 1e-9)), seam_ratio=ratio, seam=seam, speed=speed, notes=notes,
+    )  # fmt: skip
+    return loop, report, dict(zip(others, (np.ascontiguousarray(stem) for stem in cut[1:]), strict=True))
+
+
+def seam_ratio(loop: Samples) -> float:
+    """The largest second difference across the loop point over the 99.9th percentile of the clip's own."""
+    around = np.concatenate((loop[-2:], loop[:2])).astype(np.float64)
+    at_seam = float(np.abs(np.diff(around, 2, axis=0)).max())
+    inside = np.abs(loop[2:] - 2 * loop[1:-1] + loop[:-2]).max(axis=1)
+    place = min(int(0.999 * len(inside)), len(inside) - 1)
+    usual = float(np.partition(inside, place)[place])
+    return at_seam / usual if usual > 0 else (0.0 if at_seam == 0 else math.inf)
+
+
+def find_downbeat(audio: Samples, sample_rate: int, bpm: float, beats: int) -> int:
+    """The frame of the first downbeat: the phase of the beat grid on which most attacks lie, refined to the attack itself.
+
+    Material that sounds from its first millisecond with an attack on the grid starts at 0.
+    """
+    hop = max(round(0.002 * sample_rate), 1)
+    energy = np.square(audio).sum(axis=1, dtype=np.float32)
+    count = len(energy) // hop
+    if count < 8:
+        return 0
+    power = energy[: count * hop].reshape(count, hop).sum(axis=1)
+    level = np.log10(1.0 + 1e4 * power / max(float(power.max()), 1e-12))
+    rise = np.maximum(np.diff(level, prepend=0.0, n=1), 0.0)
+    rise[1:] += np.maximum(level[1:] - np.concatenate((np.zeros(1), level[:-2])), 0.0)
+    beat_hops = 60.0 / bpm * sample_rate / hop
+    phases = np.arange(int(beat_hops))
+    available = int((count - 2) / beat_hops)
+    score = np.zeros(len(phases))
+    for beat in range(min(beats, available) + 1):
+        at = (phases + beat * beat_hops).astype(np.int64)
+        inside = at < count
+        score[inside] += rise[at[inside]]
+    phase = int(np.argmax(score))
+    beat_frames = 60.0 / bpm * sample_rate
+    for beat in range(available + 1):
+        frame = _attack(energy, round(phase * hop + beat * beat_frames), hop, sample_rate)
+        if frame is not None:
+            return frame
+    return 0
+
+
+def _attack(energy: NDArray[np.float32], near: int, hop: int, sample_rate: int) -> int | None:
+    """The first frame near ``near`` that carries an attack: a tenth of the local peak's amplitude; None where it is quiet."""
+    start, end = max(near - 3 * hop, 0), min(near + int(0.03 * sample_rate), len(energy))
+    piece = energy[start:end]
+    if not len(piece) or float(piece.max()) < 1e-3 * float(energy.max()):
+        return None
+    over = np.nonzero(piece > 0.01 * float(piece.max()))[0]
+    first = start + int(over[0])
+    return 0 if first < int(0.0015 * sample_rate) else first
+
+
+def _checked(audio: Samples, silent: bool = False) -> Samples:
+    audio = np.asarray(audio)
+    if audio.ndim == 1:
+        audio = audio[:, None]
+    if audio.ndim != 2 or audio.shape[1] not in (1, 2) or not len(audio):
+        raise BadValue(f"audio of shape {audio.shape} is not mono or stereo, or is empty")
+    audio = np.repeat(audio, 2, axis=1) if audio.shape[1] == 1 else audio
+    audio = audio.astype(np.float32)
+    if not np.isfinite(audio).all():
+        raise BadValue("the audio holds NaN or infinity; the generator failed")
+    if not silent and float(np.abs(audio).max()) < 1e-5:
+        raise BadValue("the audio is silent; ask for something else")
+    return audio
+
+
+def _resampled(audio: Samples, rate: float, target_rate: int) -> Samples:
+    import soxr
+
+    return np.asarray(soxr.resample(audio, rate, target_rate, quality="HQ"), np.float32)
+
+
+def _cut(
+    stack: list[Samples], downbeat: int, frames: int, bar_frames: float, rate: int, notes: list[str]
+) -> tuple[list[Samples], str]:
+    """Cut ``frames`` from the downbeat on out of every layer and close the seam with what lies before or behind."""
+    length = len(stack[0])
+    downbeat = min(max(downbeat, 0), length - 1)
+    have = length - downbeat
+    if have < frames:
+        return _fill_up(stack, downbeat, frames, bar_frames, rate, notes)
+    cut = [layer[downbeat : downbeat + frames].copy() for layer in stack]
+    if have == frames and downbeat == 0:
+        return cut, "exact"
+    fade = int(_FADE_S * rate)
+    if downbeat >= fade:
+        rising, falling = _equal_power(fade)
+        for layer, piece in zip(stack, cut, strict=True):
+            piece[frames - fade :] = piece[frames - fade :] * falling + layer[downbeat - fade : downbeat] * rising
+        return cut, "pre-roll"
+    fade = min(int(0.0015 * rate), have - frames)  # the downbeat itself is faded in: keep it under its 2 ms
+    if fade > 4:
+        rising, falling = _equal_power(fade)
+        for layer, piece in zip(stack, cut, strict=True):
+            behind = layer[downbeat + frames : downbeat + frames + fade]
+            piece[:fade] = piece[:fade] * rising + behind * falling
+        return cut, "post-roll"
+    return cut, "exact"
+
+
+def _fill_up(
+    stack: list[Samples], downbeat: int, frames: int, bar_frames: float, rate: int, notes: list[str]
+) -> tuple[list[Samples], str]:
+    """Material that is too short: whole bars are repeated, a missing end is silence, too little is refused."""
+    have = len(stack[0]) - downbeat
+    whole_bars = int(have / bar_frames + 0.02)
+    missing = frames - have
+    if missing <= 0.02 * bar_frames or missing <= 0.15 * frames:
+        cut = [np.concatenate((layer[downbeat:], np.zeros((missing, 2), np.float32))) for layer in stack]
+        fade = min(int(_FADE_S * rate), have)
+        _, falling = _equal_power(fade)
+        for piece in cut:
+            piece[have - fade : have] *= falling
+        if missing > 0.002 * rate:
+            notes.append(f"the last {missing / rate:.2f} s are silence: the material was that much too short")
+        return cut, "exact"
+    if whole_bars < 1:
+        raise BadValue(f"{have / rate:.2f} s of audio are less than one bar of {bar_frames / rate:.2f} s")
+    period = round(whole_bars * bar_frames)
+    cut = []
+    for layer in stack:
+        unit = layer[downbeat : downbeat + period]
+        unit = np.concatenate((unit, np.zeros((period - len(unit), 2), np.float32)))
+        repeats = [np.resize(unit, (frames, 2))]
+        cut.append(np.ascontiguousarray(repeats[0], np.float32))
+    notes.append(f"{whole_bars} bars of material repeat to fill the loop")
+    return cut, "exact"
+
+
+def _equal_power(frames: int) -> tuple[Samples, Samples]:
+    share = ((np.arange(frames) + 0.5) / frames).astype(np.float32)[:, None]
+    return np.sqrt(share), np.sqrt(1 - share)
+
+
+def _level(cut: list[Samples], rate: int, target_lufs: float, notes: list[str]) -> tuple[float, float]:
+    """Bring layer 0 to the loudness and under the ceiling, in place, the others with it. Returns gain and deepest limiting."""
+    ceiling = decibels(CEILING_DB)
+    loudness = integrated_lufs(cut[0], rate)
+    if loudness == -math.inf:
+        raise BadValue("the audio is as good as silent; ask for something else")
+    gain_db = round(target_lufs - loudness, 2)
+    curve: Samples | None = None
+    for _ in range(4):
+        tried = cut[0] * np.float32(decibels(gain_db))
+        curve = limit_curve(tried, ceiling, rate)
+        if curve is None:
+            break
+        error = target_lufs - integrated_lufs(tried * curve[:, None], rate)
+        if abs(error) < 0.1:
+            break
+        gain_db = round(gain_db + error, 2)
+    factor = np.float32(decibels(gain_db)) if curve is None else curve[:, None] * np.float32(decibels(gain_db))
+    for layer in cut:
+        layer *= factor
+    limited_db = 0.0 if curve is None else round(20 * math.log10(max(float(curve.min()), 1e-9)), 2)
+    if limited_db < -9:
+        notes.append(f"peaks are limited by {-limited_db:.0f} dB")
+    return gain_db, limited_db
+
+
+def _join(cut: list[Samples], rate: int) -> None:
+    """Take a step or kink out of the loop point: the last 3 ms glide to where the first frame continues from."""
+    fade = min(int(0.003 * rate), len(cut[0]) // 4)
+    ramp = (np.arange(1, fade + 1, dtype=np.float32) / fade)[:, None]
+    glide = ramp * ramp * (3 - 2 * ramp)
+    for layer in cut:
+        before = 2 * layer[0] - layer[1]  # the frame that would lead into the first two on a straight line
+        layer[-fade:] += (before - layer[-1]) * glide
