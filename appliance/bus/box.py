@@ -9,18 +9,20 @@ import time
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from appliance.bus import atomic, layout
-from appliance.bus.clips import Clips
-from appliance.bus.commands import Commands
-from appliance.bus.events import Events
+from appliance.bus import layout
 from appliance.bus.memory import Segment, box_name
-from appliance.bus.telemetry import Telemetry
 from appliance.bus.values import Values
 from appliance.config import Config
 from appliance.errors import BadFile, Unavailable
 from appliance.nodes import NAMESPACE
+
+if TYPE_CHECKING:  # what needs compiled code is imported where it is used: supervisor and command line start without it
+    from appliance.bus.clips import Clips
+    from appliance.bus.commands import Commands
+    from appliance.bus.events import Events
+    from appliance.bus.telemetry import Telemetry
 
 
 class Role(IntEnum):
@@ -105,18 +107,26 @@ class Box:
 
     @cached_property
     def telemetry(self) -> Telemetry:
+        from appliance.bus.telemetry import Telemetry
+
         return Telemetry(self.segment)
 
     @cached_property
     def commands(self) -> Commands:
+        from appliance.bus.commands import Commands
+
         return Commands(self.segment)
 
     @cached_property
     def events(self) -> Events:
+        from appliance.bus.events import Events
+
         return Events(self.segment)
 
     @cached_property
     def clips(self) -> Clips:
+        from appliance.bus.clips import Clips
+
         return Clips(self.segment, box_name(self.data), self.config.engine.clip_memory_mb)
 
     @property
@@ -140,6 +150,8 @@ class Box:
 
     def beat(self) -> None:
         """Heartbeat: call it at least five times a second from the process's main loop."""
+        from appliance.bus import atomic
+
         offset = layout.offset("process") + layout.PROCESSES.index(self.name) * layout.PROCESS.itemsize
         field = (layout.PROCESS.fields or {})["beat_ns"][1]
         atomic.write(self.base + offset + field, time.monotonic_ns())
