@@ -23,7 +23,7 @@ MAX_FILE = 1_000_000
 
 
 @dataclass(frozen=True)
-class SceneSource:
+class SceneFile:
     """A scene as it stands on disk: read and parsed, not yet compiled."""
 
     path: Path
@@ -51,7 +51,7 @@ def stamp_of(path: Path) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def read_scene(path: Path) -> SceneSource:
+def read_scene(path: Path) -> SceneFile:
     """Reads and parses a scene file with the `.vs` beside it. Raises SceneError."""
     stamp = stamp_of(path)
     text = _read(path)
@@ -59,7 +59,7 @@ def read_scene(path: Path) -> SceneSource:
     has_vertex = vertex_path.is_file() and vertex_path != path
     vertex_text = _read(vertex_path) if has_vertex else None
     header = parse_header(text, path).header
-    return SceneSource(path, text, header, vertex_path if has_vertex else None, vertex_text, stamp)
+    return SceneFile(path, text, header, vertex_path if has_vertex else None, vertex_text, stamp)
 
 
 def _read(path: Path) -> str:
@@ -120,7 +120,7 @@ class Scene:
     take seconds, see warm.py.
     """
 
-    def __init__(self, gl: Gl, source: SceneSource) -> None:
+    def __init__(self, gl: Gl, source: SceneFile) -> None:
         self.source = source
         self.header = source.header
         self.warnings: list[Problem] = []
@@ -152,6 +152,9 @@ class Scene:
         width, height = target.size
         sizes = self._sizes(width, height)
         shared = {**self._imported, **(textures or {})}
+        for step, size in zip(self.header.passes, sizes, strict=True):
+            if step.target:
+                self._buffer(step, size)
         self._set("TIME", float(moment.time_s))
         self._set("TIMEDELTA", float(moment.delta_s))
         self._set("FRAMEINDEX", self._frame)
@@ -174,7 +177,7 @@ class Scene:
         shared: Mapping[str, moderngl.Texture],
         target: moderngl.Framebuffer,
     ) -> None:
-        buffer = self._buffer(step, size) if step.target else None
+        buffer = self._buffers.get(step.target)
         destination = target if buffer is None else buffer.back
         self._set("PASSINDEX", index)
         self._set("RENDERSIZE", (float(size[0]), float(size[1])))
@@ -270,7 +273,7 @@ def _uniform_value(item: Input, value: Any) -> Any:
             return tuple(float(v) for v in value)
 
 
-def _compile(gl: Gl, source: SceneSource) -> moderngl.Program:
+def _compile(gl: Gl, source: SceneFile) -> moderngl.Program:
     """The program in the first GLSL version that takes it; a fault is told as the first version saw it."""
     first_log = ""
     for version in glsl.VERSIONS:
