@@ -67,8 +67,9 @@ class Logo:
 
     def __init__(self, gl: Gl) -> None:
         self._gl = gl
-        distances = distance_field(640, 360)
-        self._texture = gl.context.texture((640, 360), 1, distances.tobytes(), dtype="f4")
+        # Distances are smooth: a coarse field gives sharp lines at any size, and is there at once.
+        distances = distance_field(384, 216)
+        self._texture = gl.context.texture((384, 216), 1, distances.tobytes(), dtype="f4")
         self._texture.repeat_x = self._texture.repeat_y = False
         self._program = gl.context.program(vertex_shader=_VERTEX, fragment_shader=_FRAGMENT)
         self._strip = gl.strip(self._program)
@@ -113,14 +114,14 @@ def logo_png(width: int = 640, height: int = 360) -> bytes:
 def distance_field(width: int, height: int, scale: float | None = None) -> Floats:
     """height × width: how far each pixel (rows from the bottom) is from the nearest stroke, in em; `scale` is em a pixel."""
     scale = WIDTH_EM / width if scale is None else scale
-    x = ((np.arange(width) + 0.5 - width / 2) * scale)[None, :]
-    y = ((np.arange(height) + 0.5 - height / 2) * scale)[:, None]
-    field = np.full((height, width), 99.0)
+    x = ((np.arange(width, dtype=np.float32) + 0.5 - width / 2) * np.float32(scale))[None, :]
+    y = ((np.arange(height, dtype=np.float32) + 0.5 - height / 2) * np.float32(scale))[:, None]
+    field = np.full((height, width), 99.0, np.float32)
     for distances in _mark(x, y - 1.25):
         np.minimum(field, distances, out=field)
     for distances in _word("appliance", x, y + 3.75):
         np.minimum(field, distances, out=field)
-    return field.astype(np.float32)
+    return field
 
 
 def _line(x: Floats, y: Floats, a: Point, b: Point) -> Floats:
@@ -131,8 +132,10 @@ def _line(x: Floats, y: Floats, a: Point, b: Point) -> Floats:
 
 def _arc(x: Floats, y: Floats, centre: Point, radius: float, start_deg: float, sweep_deg: float) -> Floats:
     px, py = x - centre[0], y - centre[1]
-    angle = np.mod(np.degrees(np.arctan2(py, px)) - start_deg, 360.0)
     on_arc = np.abs(np.hypot(px, py) - radius)
+    if sweep_deg >= 360:
+        return on_arc
+    angle = np.mod(np.degrees(np.arctan2(py, px)) - start_deg, 360.0)
     ends = [np.radians(start_deg), np.radians(start_deg + sweep_deg)]
     at_ends = np.minimum(*(np.hypot(px - radius * np.cos(e), py - radius * np.sin(e)) for e in ends))
     return np.where(angle <= sweep_deg, on_arc, at_ends)

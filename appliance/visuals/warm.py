@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 LIMIT_S = 20.0
 """A scene that has not drawn a picture by then is refused."""
+IDLE_S = 30.0
+"""The helper's memory is given back when it has had nothing to do for this long; it starts again when needed."""
 FRAMES = 4
 ROUNDS, ROUNDS_S, WARM_S = 4, 6.0, 0.05
 """Drawn again up to this often, within this time, until the first picture comes within that."""
@@ -59,7 +61,7 @@ class Warmer:
         self._running: tuple[int, Path, tuple[int, ...], float] | None = None
         self._next: tuple[Path, tuple[int, ...]] | None = None
         self._count = 0
-        self._start()
+        self._used_at = clock()
 
     @property
     def busy(self) -> bool:
@@ -75,7 +77,10 @@ class Warmer:
         if self._running is None and self._next is not None:
             self._send()
         if self._running is None:
+            if self._helper is not None and self._clock() - self._used_at > IDLE_S:
+                self._stop()
             return None
+        self._used_at = self._clock()
         number, path, stamp, deadline = self._running
         answer = self._receive(number)
         if answer is not None:
@@ -86,7 +91,6 @@ class Warmer:
             return self._lost(path, stamp, helper.returncode)
         if self._clock() > deadline:
             self._stop()
-            self._start()
             self._running = None
             advice = "make its loops shorter, or take another scene"
             return Trial(path, stamp, True, Problem(path, 0, f"no picture within {self._limit_s:g} s", advice))
@@ -95,7 +99,7 @@ class Warmer:
     def _lost(self, path: Path, stamp: tuple[int, ...], status: int) -> Trial:
         """The helper ended in the middle of a trial: by the scene's fault if a signal killed it."""
         self._running = None
-        self._start()
+        self._stop()
         if status < 0:
             name = signal.Signals(-status).name
             advice = "take another scene; this one must not reach the live picture"
@@ -109,6 +113,9 @@ class Warmer:
         self._count += 1
         self._running = (self._count, path, stamp, self._clock() + self._limit_s)
         request = {"id": self._count, "path": str(path), "width": self._size[0], "height": self._size[1]}
+        if self._helper is None or self._helper.poll() is not None:
+            self._stop()
+            self.start()
         helper = self._helper
         if helper is None or helper.stdin is None:
             return
@@ -134,11 +141,14 @@ class Warmer:
                 return answer
         return None
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Starts the helper ahead of the first trial; else it starts with it."""
         command = [sys.executable, "-m", "appliance.visuals.warm"]
+        root = str(Path(__file__).parents[2])
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
         self._rest = b""
         try:
-            helper = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            helper = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         except OSError as error:
             log.warning("visuals: scenes cannot be tried apart (%s)", error)
             self._helper = None
