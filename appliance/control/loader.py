@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files onto decks and pads: ``/deck/N/load``, ``/deck/N/unload``, ``/pad/N/load``, ``/pad/N/clear``.
+
+A load waits until the engines have the audio locked, then sends one command; the clip that was there before is given up
+when the engine has obeyed. Without an engine the load stays wanted and is done when one is ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.bus.commands import Code
+from appliance.bus.events import Event, Kind
+from appliance.control.clipbank import POLL_S, Audio, ClipBank, Facts, Options
+from appliance.control.desk import Desk
+from appliance.errors import ApplianceError, BadFile, BadValue, NotAllowed, Unavailable
+from appliance.namespace import Address
+from appliance.nodes import NAMESPACE
+from appliance.nodes.pad import ROLES
+
+log = logging.getLogger(__name__)
+
+ENGINE_WAIT_S = 3.0
+"""How long a load waits for an engine before it says so and goes on waiting in the background."""
+OBEYED_WAIT_S = 2.0
+COLLECT_S = 0.5
+OPTION_NAMES = ("name", "role", "bpm", "beats", "gain")
+PAD_TEMPLATES = ("/bank/{bank}/pad/{pad}/load", "/bank/{bank}/pad/{pad}/clear")
+DECK_TEMPLATES = ("/deck/{deck}/load", "/deck/{deck}/unload")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A deck or a pad: its canonical address, and its place in the engine."""
+
+    address: str
+    is_pad: bool
+    index: int
+
+    @classmethod
+    def of(cls, address: Address) -> Target:
+        return cls(address.address.rsplit("/", 1)[0], address.group.record == "pad", address.index)
+
+    @classmethod
+    def at(cls, address: str) -> Target:
+        """From ``/bank/1/pad/3`` or ``/deck/1``. Raises UnknownAddress."""
+        return cls.of(NAMESPACE.find(f"{address}/load"))
+
+    @property
+    def code(self) -> Code:
+        return Code.LOAD_PAD if self.is_pad else Code.LOAD_DECK
+
+    @property
+    def shown(self) -> str:
+        return NAMESPACE.friendly(f"{self.address}/load").removesuffix("/load")
+
+    def text(self, name: str) -> Address:
+        return NAMESPACE.find(f"{self.address}/{name}")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What stands on a target: the file, how it was asked for, and the audio (None while it waits or is missing)."""
+
+    where: str
+    options: Options
+    audio: Audio | None
+    handle: int = 0
+    hash: str = ""
+
+
+class Loader:
+    """Loads and clears. ``changed(target address)`` is called when what stands there is another thing."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.bank = ClipBank(desk.box, desk.say)
+        self.loaded: dict[str, Loaded] = {}
+        self.changed: Callable[[str], None] = lambda _address: None
+        self._desk = desk
+        self._box = desk.box
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._wishes: dict[str, int] = {}
+        self._obeyed: dict[int, asyncio.Future[Event]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        for template in PAD_TEMPLATES + DECK_TEMPLATES:
+            desk.register(template, self._load_call if template.endswith("load") and "un" not in template else self._clear_call)
+        for template in ("/bank/{bank}/pad/{pad}/file", "/deck/{deck}/file"):
+            desk.texts.guards[template] = _told_by_load
+        desk.on_event(self._event)
+
+    async def run(self) -> None:
+        """Free retired audio, for ever."""
+        while True:
+            await asyncio.sleep(COLLECT_S)
+            self.bank.collect()
+
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self.bank.close()
+
+    # -- calls
+
+    async def _load_call(self, address: Address, args: list[Any]) -> dict[str, Any]:
+        where, options = parse_load(address, args)
+        return await self.load(Target.of(address), where, options)
+
+    async def _clear_call(self, address: Address, args: list[Any]) -> None:
+        if args and isinstance(args[0], int | float) and args[0] < 0.5:
+            return  # a button let go
+        await self.clear(Target.of(address))
+
+    async def load(self, target: Target, where: str, options: Options, *, patient: bool = False) -> dict[str, Any]:
+        """Load a file by path or hash of the store; returns what was learnt about it.
+
+        ``patient`` (a session that is restored) waits for the engine without a word. Raises BadFile, Unavailable, and
+        NotAllowed when another load of the same target overtook this one.
+        """
+        wish = self._wishes[target.address] = self._wishes.get(target.address, 0) + 1
+        facts = await self.bank.look(where, options)
+        audio = await self.bank.acquire(facts)
+        try:
+            await self._until_playable(target, audio, patient)
+            async with self._locks.setdefault(target.address, asyncio.Lock()):
+                self._check_wish(target, wish)
+                await self._put(target, Loaded(str(facts.path), options, audio, audio.clip.handle), facts)
+        except _StillWaiting:
+            self._desk.say(f"{target.shown}: no engine is running right now; {facts.path.name} is loaded when one is ready")
+            self._background(self._load_later(target, wish, Loaded(str(facts.path), options, audio), facts))
+            return describe(facts, audio) | {"pending": True}
+        except BaseException:
+            self.bank.release(audio)
+            raise
+        return describe(facts, audio)
+
+    async def clear(self, target: Target) -> None:
+        """Empty a deck or a pad."""
+        self._wishes[target.address] = self._wishes.get(target.address, 0) + 1
+        async with self._locks.setdefault(target.address, asyncio.Lock()):
+            await self._put(target, None, None)
+
+    def keep_missing(self, target: Target, where: str, options: Options, hash_: str) -> None:
+        """Remember a file of the session that cannot be loaded now, so that saving does not forget it."""
+        self.loaded[target.address] = Loaded(where, options, None, hash=hash_)
+
+    async def adopt(self, target: Target, handle: int, where: str, options: Options) -> bool:
+        """After a restart of control alone: take over a clip that the engine has on this target already."""
+        try:
+            facts = await self.bank.look(where, options)
+        except ApplianceError:
+            facts = Facts(_path(where), (0, 0), 0, 0.0, options.bpm or 0.0, options.beats or 0.0, options.gain or 1.0, "",
+                          "none", "")
+        audio = self.bank.adopt(handle, facts)
+        if audio is None:
+            return False
+        self.loaded[target.address] = Loaded(where, options, audio, handle)
+        return True
+
+    # -- the way to the engine
+
+    async def _until_playable(self, target: Target, audio: Audio, patient: bool) -> None:
+        """Raises BadFile for a file that broke before it could be played, _StillWaiting when no engine is there."""
+        end = time.monotonic() + ENGINE_WAIT_S
+        while not (self._box.engines and self.bank.playable(audio)):
+            if audio.error and audio.done and not self._is_long(audio):
+                raise BadFile(audio.error)
+            if not self._box.engines and not patient and time.monotonic() > end:
+                raise _StillWaiting
+            await asyncio.sleep(POLL_S)
+        if audio.error and not self._is_long(audio):
+            raise BadFile(audio.error)
+        if self._is_long(audio) and not audio.done:
+            self._background(self._report_damage(target, audio))
+        elif audio.error:
+            self._desk.say(audio.error)
+
+    @staticmethod
+    def _is_long(audio: Audio) -> bool:
+        """Long enough that it plays while it decodes: damage further on is told, not refused."""
+        from appliance.control.clipbank import WHOLE_FIRST_S
+
+        return audio.facts.duration_s > WHOLE_FIRST_S
+
+    async def _report_damage(self, target: Target, audio: Audio) -> None:
+        while not audio.done:
+            await asyncio.sleep(0.1)
+        if audio.error:
+            self._desk.say(f"{target.shown}: {audio.error}")
+
+    async def _load_later(self, target: Target, wish: int, loaded: Loaded, facts: Facts) -> None:
+        assert loaded.audio is not None
+        try:
+            await self._until_playable(target, loaded.audio, True)
+            async with self._locks.setdefault(target.address, asyncio.Lock()):
+                self._check_wish(target, wish)
+                await self._put(target, Loaded(loaded.where, loaded.options, loaded.audio, loaded.audio.clip.handle), facts)
+        except ApplianceError as error:
+            self.bank.release(loaded.audio)
+            if not isinstance(error, NotAllowed):
+                self._desk.say(f"{target.shown}: {error.message}")
+
+    def _check_wish(self, target: Target, wish: int) -> None:
+        if self._wishes[target.address] != wish:
+            raise NotAllowed(f"{target.shown}: another load or clear came after this one and holds", status=409)
+
+    async def _put(self, target: Target, loaded: Loaded | None, facts: Facts | None) -> None:
+        before = self.loaded.get(target.address)
+        handle = loaded.handle if loaded else 0
+        number = self._box.commands.send(target.code, target.index, float(handle))
+        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        self._obeyed[number] = future
+        if loaded:
+            self.loaded[target.address] = loaded
+        else:
+            self.loaded.pop(target.address, None)
+        self._tell_texts(target, facts)
+        self.changed(target.address)
+        try:
+            event = await asyncio.wait_for(asyncio.shield(future), OBEYED_WAIT_S)
+        except TimeoutError:
+            self._background(self._give_up_later(number, future, before))
+            return
+        self._give_up(number, before)
+        if event.kind == Kind.REFUSED:
+            raise Unavailable(f"{target.shown}: the engine refused the clip (reason {event.a:.0f}); load it again")
+
+    async def _give_up_later(self, number: int, future: asyncio.Future[Event], before: Loaded | None) -> None:
+        """The engine is busy dying or starting: what was loaded before is kept until it has obeyed."""
+        await future
+        self._give_up(number, before)
+
+    def _give_up(self, number: int, before: Loaded | None) -> None:
+        self._obeyed.pop(number, None)
+        if before and before.audio:
+            self.bank.release(before.audio)
+
+    def _tell_texts(self, target: Target, facts: Facts | None) -> None:
+        title = "name" if target.is_pad else "title"
+        self._desk.set_text(target.text("file"), str(facts.path) if facts else "")
+        self._desk.set_text(target.text(title), facts.name if facts else "")
+        if target.is_pad:
+            self._desk.set_text(target.text("role"), facts.role if facts else "none")
+
+    def _event(self, event: Event) -> None:
+        if event.kind in (Kind.COMMAND, Kind.REFUSED) and (future := self._obeyed.get(event.id)) and not future.done():
+            future.set_result(event)
+
+    def _background(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class _StillWaiting(Exception):
+    pass
+
+
+def _path(where: str) -> Any:
+    from pathlib import Path
+
+    return Path(where)
+
+
+def _told_by_load(address: Address, value: str) -> str:
+    raise NotAllowed(f"{address} tells what is loaded; to load a file use {address.address.removesuffix('file')}load")
+
+
+def describe(facts: Facts, audio: Audio) -> dict[str, Any]:
+    return {"file": str(facts.path), "name": facts.name, "role": facts.role, "seconds": round(facts.duration_s, 6),
+            "bpm": round(facts.bpm, 4), "beats": facts.beats, "hash": audio.hash}
+
+
+def parse_load(address: Address, args: list[Any]) -> tuple[str, Options]:
+    """``path, options…``: options as an object, as ``name=value`` words or as names and values in turn.
+
+    Raises :class:`BadValue` with what is wrong.
+    """
+    if not args or not isinstance(args[0], str) or not args[0].strip():
+        raise BadValue(f"{address} takes a path (or the hash of a stored clip), then options: {', '.join(OPTION_NAMES)}")
+    said: dict[str, Any] = {}
+    rest = list(args[1:])
+    while rest:
+        word = rest.pop(0)
+        if isinstance(word, dict):
+            said.update(word)
+        elif isinstance(word, str) and "=" in word:
+            key, _, value = word.partition("=")
+            said[key.strip()] = value.strip()
+        elif isinstance(word, str) and rest:
+            said[word] = rest.pop(0)
+        elif word is not None:
+            raise BadValue(f"{address}: {word!r} is no option; options are {', '.join(OPTION_NAMES)}, as name=value")
+    unknown = [key for key in said if key not in OPTION_NAMES]
+    if unknown:
+        raise BadValue(f"{address}: there is no option {unknown[0]!r}; options are {', '.join(OPTION_NAMES)}")
+    role = said.get("role")
+    if role is not None and role not in ROLES:
+        raise BadValue(f"{address}: {role!r} is no role; it is one of {', '.join(ROLES)}")
+    name = said.get("name")
+    if name is not None and not isinstance(name, str):
+        raise BadValue(f"{address}: name is text, not {name!r}")
+    return args[0].strip(), Options(_amount(address, said, "bpm", 1000), _amount(address, said, "beats", 1e6),
+                                    _amount(address, said, "gain", 100), name, role)
+
+
+def _amount(address: Address, said: dict[str, Any], key: str, most: float) -> float | None:
+    if said.get(key) is None:
+        return None
+    try:
+        number = float(said[key])
+    except (TypeError, ValueError):
+        raise BadValue(f"{address}: {key} is a number, not {said[key]!r}") from None
+    if not 0 <= number <= most:
+        raise BadValue(f"{address}: {key} is 0 … {most:g}, not {number:g}")
+    return number
