@@ -48,7 +48,7 @@ def conform(
     *,
     bpm: float,
     bars: int,
-    beats_per_bar: int = 4,
+    beats_per_bar: float = 4,
     target_rate: int = 48_000,
     target_lufs: float = -16.0,
     source_bpm: float | None = None,
@@ -72,7 +72,7 @@ def conform(
         if downbeat_frame is not None:
             downbeat_frame = round(downbeat_frame * target_rate / (sample_rate * speed))
     if downbeat_frame is None:
-        downbeat_frame = find_downbeat(work, target_rate, bpm, bars * beats_per_bar)
+        downbeat_frame = find_downbeat(work, target_rate, bpm, int(bars * beats_per_bar))
     notes: list[str] = []
     stack = [work, *others.values()]
     bar_frames = frames / bars

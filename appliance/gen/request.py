@@ -91,7 +91,7 @@ class GenRequest(BaseModel):
     effects: tuple[str, ...] | None = None
     video_sync: bool = False
     bars: int | None = Field(None, ge=MIN_BARS, le=MAX_BARS)
-    beats_per_bar: int = Field(4, ge=2, le=7)
+    beats_per_bar: float = Field(4, ge=2, le=8, multiple_of=0.5)
     seed: int | None = Field(None, ge=0, le=2**53 - 1)
     harmony_seed: int | None = Field(None, ge=0, le=2**53 - 1)
     candidates: int = Field(1, ge=1, le=5)
@@ -168,6 +168,11 @@ class GenRequest(BaseModel):
         return self.parts[0] if self.parts and len(self.parts) == 1 else "mix"
 
     @property
+    def beats(self) -> float:
+        """The whole length in quarter notes; only of a resolved request."""
+        return (self.bars or 0) * self.beats_per_bar
+
+    @property
     def frames(self) -> int:
         """Exact length at :attr:`sample_rate`; only of a resolved request."""
         if self.bars is None or self.bpm is None:
@@ -222,7 +227,7 @@ class GenRequest(BaseModel):
         return self.name or (self.prompt[:40].strip() or self.role)
 
 
-def loop_frames(bars: int, beats_per_bar: int, bpm: float, sample_rate: int) -> int:
+def loop_frames(bars: int, beats_per_bar: float, bpm: float, sample_rate: int) -> int:
     """Exact length of a loop in frames."""
     return round(bars * beats_per_bar * 60 / bpm * sample_rate)
 
@@ -305,12 +310,23 @@ def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "request"
     value = first.get("input")
+    limits = _limits(field)
+    if limits and first["type"] in ("greater_than_equal", "less_than_equal"):
+        return f"{field}: takes {limits[0]:g} … {limits[1]:g}, not {_shown(value)}"
     if first["type"] == "extra_forbidden":
         close = difflib.get_close_matches(field[:40], list(GenRequest.model_fields), 1)
         return f"a request has no field {field[:40]!r}" + (f"; did you mean {close[0]}?" if close else "")
-    text = first["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+    text = first["msg"].removeprefix("Value error, ").replace("Input should be", "should be").split(", unable to parse")[0]
     shown = "" if first["type"] == "value_error" else f", not {_shown(value)}"
     return f"{field}: {text}{shown}"
+
+
+def _limits(field: str) -> tuple[float, float] | None:
+    """The range of a numeric field, from its declaration."""
+    info = GenRequest.model_fields.get(field)
+    low = next((m.ge for m in info.metadata if hasattr(m, "ge")), None) if info else None
+    high = next((m.le for m in info.metadata if hasattr(m, "le")), None) if info else None
+    return None if low is None or high is None else (float(low), float(high))
 
 
 def _shown(value: Any) -> str:

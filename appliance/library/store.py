@@ -28,7 +28,7 @@ _SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS clips (
     hash TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, frames INTEGER NOT NULL, rate INTEGER NOT NULL,
-    bpm REAL, bars INTEGER, beats INTEGER, key TEXT, loudness REAL, lineage TEXT NOT NULL, created REAL NOT NULL,
+    bpm REAL, bars INTEGER, beats REAL, key TEXT, loudness REAL, lineage TEXT NOT NULL, created REAL NOT NULL,
     used REAL NOT NULL, pinned INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS made (
@@ -51,7 +51,7 @@ class Clip:
     rate: int
     bpm: float | None = None
     bars: int | None = None
-    beats: int | None = None
+    beats: float | None = None
     key: str | None = None
     loudness: float | None = None
     lineage: dict[str, Any] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class AudioStore:
         role: str,
         bpm: float | None = None,
         bars: int | None = None,
-        beats: int | None = None,
+        beats: float | None = None,
         key: str | None = None,
         loudness: float | None = None,
         lineage: dict[str, Any] | None = None,
@@ -116,9 +116,38 @@ class AudioStore:
         path = self.path(hash_)
         if not path.is_file():
             write_wav(path, audio, rate)
+        return self.register(
+            hash_, frames=len(audio), rate=rate, name=name, role=role, bpm=bpm, bars=bars, beats=beats, key=key,
+            loudness=loudness, lineage=lineage, request=request, candidate=candidate,
+        )  # fmt: skip
+
+    def register(
+        self,
+        hash_: str,
+        *,
+        frames: int,
+        rate: int,
+        name: str,
+        role: str,
+        bpm: float | None = None,
+        bars: int | None = None,
+        beats: float | None = None,
+        key: str | None = None,
+        loudness: float | None = None,
+        lineage: dict[str, Any] | None = None,
+        request: str | None = None,
+        candidate: int = 0,
+    ) -> Clip:
+        """Make the row of a file that somebody has written to its place already (a worker). Otherwise like :meth:`put`.
+
+        Raises :class:`BadFile` when the file is not there.
+        """
+        path = self.path(hash_)
+        if not path.is_file():
+            raise BadFile(f"{path}: is not there; make it again")
         now = time.time()
         row = (
-            hash_, name, role, len(audio), rate, bpm, bars, beats, key, loudness,
+            hash_, name, role, frames, rate, bpm, bars, beats, key, loudness,
             json.dumps(lineage or {}, sort_keys=True, ensure_ascii=False), now, now, path.stat().st_size,
         )  # fmt: skip
         with _plain_errors(self._file), self._transaction():

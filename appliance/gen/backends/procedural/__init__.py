@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from appliance.gen.backends import VERSIONS
 from appliance.gen.backends.base import Audio, Cancelled, GenerationCancelled, Progress, Samples
 from appliance.gen.backends.procedural.drums import drums
 from appliance.gen.backends.procedural.maths import decibels
@@ -24,7 +25,7 @@ class ProceduralBackend:
     """See :class:`appliance.gen.backends.base.Backend`."""
 
     name = "procedural"
-    version = "1"
+    version = VERSIONS["procedural"]
 
     def warm(self) -> None:
         """Play a bar of everything, so that tables and FFT plans exist."""

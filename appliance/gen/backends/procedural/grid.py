@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,20 +23,20 @@ class Grid:
     frames: int
     sample_rate: int
     bars: int
-    beats_per_bar: int
+    beats_per_bar: float
     swing: float = 0.5
 
     @property
-    def beats(self) -> int:
+    def beats(self) -> float:
         return self.bars * self.beats_per_bar
 
     @property
     def steps_per_bar(self) -> int:
-        return self.beats_per_bar * STEPS_PER_BEAT
+        return round(self.beats_per_bar * STEPS_PER_BEAT)
 
     @property
     def steps(self) -> int:
-        return self.beats * STEPS_PER_BEAT
+        return round(self.beats * STEPS_PER_BEAT)
 
     @property
     def step_s(self) -> float:
@@ -51,17 +52,20 @@ class Grid:
         return np.zeros((2, self.frames), np.float32)
 
     def beat_curve(self, curve: Samples) -> Samples:
-        """``curve`` (one beat or a little longer) repeated on every beat; (frames,)."""
+        """``curve`` (one beat or a little longer) repeated on every beat; (frames,). Its last 4 ms close every beat."""
         result = np.empty(self.frames, np.float32)
-        starts = [round(beat * self.frames / self.beats) for beat in range(self.beats + 1)]
+        starts = [round(beat * self.frames / self.beats) for beat in range(math.ceil(self.beats))] + [self.frames]
+        glide = int(0.004 * self.sample_rate)
         for start, end in zip(starts[:-1], starts[1:], strict=True):
             result[start:end] = curve[: end - start]
+            if end - start > 2 * glide > 0:
+                result[end - glide : end] = curve[len(curve) - glide :]
         return result
 
     @property
     def beat_frames(self) -> int:
         """Frames of one beat, rounded up: enough for any beat of the loop."""
-        return -(-self.frames // self.beats)
+        return math.ceil(self.frames / self.beats)
 
 
 def lay(target: Samples, at_frame: int, sound: Samples, gain: float = 1.0, pan: float = 0.0) -> None:

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes jobs off the queue, has them made (or finds them in the cache), stores them and brings them to their targets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from appliance.errors import ApplianceError
+from appliance.gen.backends import VERSIONS
+from appliance.gen.pool import JobCancelled, JobFailed, WorkerProcess
+from appliance.gen.queue import Job, JobQueue
+from appliance.library.store import AudioStore, Clip
+
+log = logging.getLogger(__name__)
+PROGRESS_EVERY_S = 0.1
+DELIVERY_RETRY_S = 0.5
+
+Announce = Callable[[Job, float | None], None]
+Deliver = Callable[[Job, Clip], Awaitable[None]]
+
+
+class Runner:
+    """The work of one backend: one worker, one job at a time, in the order of the queue.
+
+    ``announce`` hears of every change of a job; ``deliver`` brings a clip to the job's target and raises an
+    :class:`ApplianceError` when it is refused (status 503: not now, try again).
+    """
+
+    def __init__(
+        self, queue: JobQueue, store: AudioStore, worker: WorkerProcess, announce: Announce, deliver: Deliver
+    ) -> None:
+        self._queue = queue
+        self._store = store
+        self._worker = worker
+        self._announce = announce
+        self._deliver = deliver
+        self._wake = asyncio.Event()
+        self._deliver_wake = asyncio.Event()
+        self.current: Job | None = None
+        self.progress = 0.0
+
+    def wake(self) -> None:
+        """There is something new in the queue."""
+        self._wake.set()
+        self._deliver_wake.set()
+
+    async def run(self) -> None:
+        """Work for ever; ends only by cancellation."""
+        with contextlib.suppress(JobFailed):
+            await self._worker.start()  # warm before it is needed; a worker that cannot start says so with its first job
+        try:
+            while True:
+                self._wake.clear()
+                job = self._queue.claim(self._worker.backend)
+                if job is None:
+                    due_s = self._queue.next_due_s(self._worker.backend)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), due_s)
+                    continue
+                await self._do(job)
+        finally:
+            await self._worker.stop()
+
+    async def deliver_for_ever(self) -> None:
+        """Bring finished clips to their targets, again after a restart, until each was taken or refused."""
+        while True:
+            self._deliver_wake.clear()
+            waiting = False
+            for job in self._queue.undelivered():
+                waiting |= not await self._delivered(job)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._deliver_wake.wait(), DELIVERY_RETRY_S if waiting else None)
+
+    def cancel(self, id_: int) -> Job:
+        """Cancel a job that waits or runs. Raises :class:`BadValue`."""
+        job = self._queue.cancel(id_)
+        if self.current is not None and self.current.id == id_:
+            self._worker.cancel()
+        self._announce(job, None)
+        return job
+
+    async def _do(self, job: Job) -> None:
+        self.current, self.progress = job, 0.0
+        self._announce(job, 0.0)
+        try:
+            results = await self._made(job)
+        except JobCancelled:
+            ended = self._queue.get(job.id)
+        except JobFailed as error:
+            ended = self._queue.fail(job.id, error.message, retry=error.retry)
+            log.warning("job %d (%s): %s%s", job.id, job.name, error.message, "; will be tried again" * (ended.state == "queued"))
+        except ApplianceError as error:
+            ended = self._queue.fail(job.id, error.message)
+            log.warning("job %d (%s): %s", job.id, job.name, error.message)
+        else:
+            ended = self._queue.finish(job.id, results)
+            self._deliver_wake.set()
+        finally:
+            self.current = None
+        self._announce(ended, None)
+
+    async def _made(self, job: Job) -> list[str]:
+        """Hashes of the job's clips: from the cache what is there, from the worker what is missing."""
+        version = VERSIONS.get(job.backend, "")
+        names = [job.request.candidate(number).content_hash(version) for number in range(job.request.candidates)]
+        found = {number: clip for number, name in enumerate(names) if (clip := self._store.made(name))}
+        missing = [number for number in range(len(names)) if number not in found]
+        if missing:
+            clips = await self._worker.generate(job.id, job.request, missing, self._progressed)
+            for number, fields in zip(missing, clips, strict=True):
+                found[number] = self._register(names[number], fields)
+        return [found[number].hash for number in range(len(names))]
+
+    def _register(self, name: str, fields: dict[str, Any]) -> Clip:
+        try:
+            kept = {key: fields[key] for key in ("frames", "rate", "name", "role", "bpm", "bars", "beats", "key", "loudness")}
+            return self._store.register(str(fields["hash"]), **kept, lineage=fields["lineage"], request=name)
+        except KeyError as error:
+            raise JobFailed(f"the worker's answer lacks {error}", retry=True) from None
+
+    def _progressed(self, value: float) -> None:
+        if self.current is not None and (value - self.progress >= 0.02 or value >= 1):
+            self.progress = value
+            self._announce(self.current, value)
+
+    async def _delivered(self, job: Job) -> bool:
+        clip = self._store.get(job.results[0]) if job.results else None
+        if clip is None:
+            self._announce(self._queue.deliver(job.id, "made, but its audio has vanished; ask for it again"), None)
+            return True
+        try:
+            await self._deliver(job, clip)
+        except ApplianceError as error:
+            if error.status == 503:
+                return False
+            log.warning("job %d (%s): %s refused it: %s", job.id, job.name, job.target, error.message)
+            self._announce(self._queue.deliver(job.id, f"made, but {job.target} refused it: {error.message}"), None)
+            return True
+        self._announce(self._queue.deliver(job.id), None)
+        return True

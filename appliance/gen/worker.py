@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The worker: one process a backend that makes audio, conforms it and writes it to the store.
+
+Started by :mod:`appliance.gen.pool` as ``python -m appliance.gen.worker --fd N --backend NAME --data PATH``. It speaks JSON
+lines on the inherited socket N; its stdout goes to stderr, so libraries may print. One job at a time.
+
+To the worker: ``{"op": "generate", "job": 7, "request": {…}, "candidates": [0, 1]}``, ``{"op": "cancel", "job": 7}``.
+From it: ``ready`` (backend, version), ``progress`` (job, value 0…1), ``made`` (job, candidate, clip: what
+:class:`appliance.library.store.Clip` needs), ``done``, ``cancelled``, ``failed`` (job, message, retry).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import queue
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import ApplianceError, BadValue
+from appliance.gen.backends.base import Backend, GenerationCancelled
+from appliance.gen.conform import ROLE_LUFS, conform
+from appliance.gen.request import GenRequest, parse_request
+from appliance.library.store import audio_hash
+from appliance.library.wav import write_wav
+
+log = logging.getLogger(__name__)
+NICE = 10
+_PROGRESS_EVERY_S = 0.05
+
+
+def backend_named(name: str) -> Backend:
+    """Raises :class:`BadValue` when there is none of this name."""
+    if name == "procedural":
+        from appliance.gen.backends.procedural import ProceduralBackend
+
+        return ProceduralBackend()
+    raise BadValue(f"there is no generator {name!r}; the embedded one is called procedural")
+
+
+def make_clip(backend: Backend, request: GenRequest, folder: Path, progress: Any, cancelled: Any) -> dict[str, Any]:
+    """Generate, conform and store one candidate. Returns the fields of its clip."""
+    request = request.resolved()
+    audio = backend.generate(request, progress, cancelled)
+    exact = backend.name == "procedural"
+    loop, report, _ = conform(
+        audio.mix, audio.sample_rate, bpm=request.bpm or 120, bars=request.bars or 1, beats_per_bar=request.beats_per_bar,
+        target_rate=request.sample_rate, target_lufs=ROLE_LUFS[request.role], downbeat_frame=0 if exact else None,
+    )  # fmt: skip
+    if cancelled():
+        raise GenerationCancelled("cancelled")
+    hash_ = audio_hash(loop, request.sample_rate)
+    path = folder / hash_[:2] / f"{hash_}.wav"
+    if not path.is_file():
+        write_wav(path, loop, request.sample_rate)
+    return {
+        "hash": hash_, "frames": report.frames, "rate": report.sample_rate, "loudness": round(report.loudness_lufs, 2),
+        "bpm": request.bpm, "bars": request.bars, "beats": request.beats, "key": request.key, "role": request.role,
+        "name": request.title(), "notes": report.notes,
+        "lineage": {"backend": backend.name, "version": backend.version, "request": request.model_dump(mode="json")},
+    }  # fmt: skip
+
+
+class Worker:
+    """The loop of the worker process: one thread reads the socket, the main thread makes audio."""
+
+    def __init__(self, link: socket.socket, backend: Backend, folder: Path) -> None:
+        self._link = link
+        self._backend = backend
+        self._folder = folder
+        self._work: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._cancelled: set[int] = set()
+        self._sending = threading.Lock()
+
+    def run(self) -> None:
+        threading.Thread(target=self._listen, daemon=True).start()
+        self._backend.warm()
+        self._say("ready", backend=self._backend.name, version=self._backend.version)
+        while True:
+            message = self._work.get()
+            self._generate(int(message["job"]), message["request"], list(message.get("candidates") or [0]))
+
+    def _listen(self) -> None:
+        """Read until the other side is gone, then leave at once: a worker must not outlive its gen process."""
+        with self._link.makefile("rb") as lines, contextlib.suppress(OSError):
+            for line in lines:
+                message = json.loads(line)
+                if message.get("op") == "cancel":
+                    self._cancelled.add(int(message["job"]))
+                elif message.get("op") == "generate":
+                    self._work.put(message)
+        os._exit(0)
+
+    def _generate(self, job: int, fields: dict[str, Any], candidates: list[int]) -> None:
+        last_s = 0.0
+
+        def progress(number: int, value: float) -> None:
+            nonlocal last_s
+            now_s = time.monotonic()
+            if now_s - last_s >= _PROGRESS_EVERY_S or value >= 1:
+                last_s = now_s
+                self._say("progress", job=job, value=(number + min(value, 1.0)) / len(candidates))
+
+        def cancelled() -> bool:
+            return job in self._cancelled
+
+        try:
+            request = parse_request(fields)
+            for number, candidate in enumerate(candidates):
+                clip = make_clip(
+                    self._backend, request.candidate(candidate), self._folder,
+                    lambda value, number=number: progress(number, value), cancelled,
+                )  # fmt: skip
+                self._say("made", job=job, candidate=candidate, clip=clip)
+            self._say("done", job=job)
+        except GenerationCancelled:
+            self._say("cancelled", job=job)
+        except ApplianceError as error:
+            self._say("failed", job=job, message=error.message, retry=False)
+        except MemoryError:
+            self._say("failed", job=job, message="not enough memory for this request; ask for fewer bars", retry=True)
+        except Exception as error:
+            log.exception("job %d failed", job)
+            self._say("failed", job=job, message=f"the generator failed: {type(error).__name__}: {error}"[:300], retry=True)
+        finally:
+            self._cancelled.discard(job)
+
+    def _say(self, op: str, **fields: Any) -> None:
+        line = json.dumps({"op": op, **fields}, separators=(",", ":")).encode() + b"\n"
+        with self._sending:
+            self._link.sendall(line)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m appliance.gen.worker")
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--backend", required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"worker {options.backend}: %(message)s")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), NICE))
+    link = socket.socket(fileno=options.fd)
+    try:
+        backend = backend_named(options.backend)
+    except ApplianceError as error:
+        link.sendall(json.dumps({"op": "refused", "message": error.message}).encode() + b"\n")
+        return 1
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError, ConnectionResetError):
+        Worker(link, backend, options.data / "audio").run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
