@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One process under the supervisor: how it is started, how its end is noticed, when it may start again."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.bus.lifeline import tied
+from appliance.supervision.journal import Journal, Lines
+
+HEALTHY_S = 60.0
+LONGEST_WAIT_S = 5.0
+
+
+class Backoff:
+    """How long to wait before the next start: not at all the first time, then 0.1·2ⁿ s up to 5 s. A process that lived for
+    60 s is forgiven."""
+
+    def __init__(self, longest_s: float = LONGEST_WAIT_S) -> None:
+        self.failures = 0
+        self.longest_s = longest_s
+
+    def wait_s(self, lived_s: float) -> float:
+        if lived_s >= HEALTHY_S:
+            self.failures = 0
+        wait = 0.0 if self.failures == 0 else min(0.1 * 2 ** (self.failures - 1), self.longest_s)
+        self.failures += 1
+        return wait
+
+
+def process_state(pid: int) -> tuple[str, int]:
+    """``(state letter, start time in clock ticks)`` from ``/proc``; ``("", 0)`` when there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return "", 0
+    fields = stat[stat.rindex(b")") + 2 :].split()
+    return fields[0].decode(), int(fields[19])
+
+
+@dataclass
+class Child:
+    """A process of our own; it dies with us. Its output is to be read when ``selector`` says so.
+
+    Lines that begin with one of ``chatter`` are not worth a place in the journal. ``due`` is the monotonic time of the next start while none runs (None: not wanted).
+    """
+
+    name: str
+    selector: selectors.BaseSelector
+    nice: int = 0
+    chatter: tuple[str, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    due: float | None = None
+    starts: int = 0
+    backoff: Backoff = field(default_factory=Backoff)
+    lines: Lines = field(default_factory=Lines)
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid if self.process else 0
+
+    @property
+    def output(self) -> int:
+        """Descriptor of the pipe that carries its stdout and stderr."""
+        if not self.process or not self.process.stdout:
+            raise ValueError(f"{self.name} does not run")
+        return self.process.stdout.fileno()
+
+    def start(self, command: list[str], environment: Mapping[str, str]) -> None:
+        """Start it in a process group of its own. Raises OSError when it cannot be."""
+        self.process = subprocess.Popen(
+            tied(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=dict(environment), process_group=0, bufsize=0,
+        )
+        os.set_blocking(self.output, False)
+        self.selector.register(self.output, selectors.EVENT_READ, self)
+        if self.nice:
+            with suppress(OSError):  # it may have ended already; that is noticed elsewhere
+                os.setpriority(os.PRIO_PROCESS, self.process.pid, self.nice)
+        self.started = time.monotonic()
+        self.starts += 1
+        self.due = None
+
+    def read(self, journal: Journal) -> None:
+        """Pass on what it has written."""
+        with suppress(BlockingIOError):
+            if not self._pass_on(journal):
+                self.selector.unregister(self.output)
+
+    def _pass_on(self, journal: Journal) -> bool:
+        chunk = os.read(self.output, 65536)
+        for line in self.lines.feed(chunk):
+            if not line.startswith(self.chatter):
+                journal.say(line, self.name)
+        return bool(chunk)
+
+    def ended(self) -> int | None:
+        """Its exit status when it has ended (negative: the signal), else None. It is not reaped yet: its number stays its own,
+        so that :meth:`reap` can still end what is left of its group."""
+        if not self.process:
+            return None
+        result = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if result is None:
+            return None
+        return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
+
+    def reap(self, journal: Journal) -> float:
+        """Forget the ended process and the rest of its group; returns how long it lived in seconds."""
+        if not self.process:
+            return 0.0
+        self.signal(signal.SIGKILL)  # what it had started itself
+        if self.process.stdout:
+            with suppress(BlockingIOError):  # a grandchild may hold the pipe open: what is there now is enough
+                while self._pass_on(journal):
+                    pass
+            if self.output in self.selector.get_map():
+                self.selector.unregister(self.output)
+            self.process.stdout.close()
+        self.process.wait()
+        self.process = None
+        return time.monotonic() - self.started
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its whole group."""
+        if self.process:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to stop; a stopped (SIGSTOP) one could not hear that and is woken."""
+        if self.process:
+            with suppress(ProcessLookupError):
+                self.process.terminate()
+                self.process.send_signal(signal.SIGCONT)
+
+    def end_of(self, status: int) -> str:
+        """Its end in words."""
+        if status >= 0:
+            return f"ended with exit status {status}"
+        try:
+            return f"was ended by {signal.Signals(-status).name}"
+        except ValueError:
+            return f"was ended by signal {-status}"

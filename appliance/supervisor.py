@@ -1,0 +1,399 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starts the processes of the box, watches them, brings them back, and leaves nothing behind.
+
+The story: take the lock, sweep what a killed predecessor left, make the shared memory, see to an audio server, start
+everything, say that it is ready, watch until somebody asks to stop, stop in order. Helpers stand in ``supervision/``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+
+from appliance.bus import layout
+from appliance.bus.box import Box, Role
+from appliance.bus.memory import unlink
+from appliance.config import Config, Endpoint
+from appliance.errors import Unavailable
+from appliance.supervision.audioserver import AudioServer
+from appliance.supervision.child import Child, process_state
+from appliance.supervision.journal import Journal, stderr_descriptor
+from appliance.supervision.leftovers import Lock, Records, sweep_leftovers, sweep_memory
+from appliance.supervision.notify import Notifier
+
+ENGINE = "engine-a"
+PROGRAMS: Mapping[str, tuple[str, ...]] = {
+    ENGINE: ("{python}", "-P", "-m", "appliance.engine", "--box", "{box}", "--engine", "a", "--backend", "{backend}",
+             "--server", "{server}"),
+    "control": ("{python}", "-P", "-m", "appliance.control", "--box", "{box}"),
+    "gen": ("{python}", "-P", "-m", "appliance.gen", "--box", "{box}"),
+    "visuals": ("{python}", "-P", "-m", "appliance.visuals", "--box", "{box}"),
+}
+NICE = {"gen": 5, "visuals": 5}
+LATER_S = {"gen": 0.2, "visuals": 0.4}
+"""At the box's start the two cores of a small machine are for what makes the first sound."""
+STOP_ORDER = (("visuals", "gen"), ("control",), (ENGINE,))
+"""Control saves the session before the engine fades out; who is named together stops together."""
+STOP_S = (1.0, 2.0, 1.0)
+"""Longest time that each of them has; with the audio server all is over within 5 s."""
+SERVER_STOP_S = 0.7
+
+POLL_S = 0.02
+TOUR_S = 0.1
+ALERT_S = 0.1
+"""For so long after a signal every poll looks at everything."""
+SILENT_S = 2.0
+FIRST_BEAT_S = 6.0
+"""A process that has not beaten by then hangs at its start; doubled each time, as a slow machine may need longer."""
+LONGEST_FIRST_BEAT_S = 60.0
+ENGINE_START_S = 30.0
+INSIDE_S = {"jack": 0.06, "clock": 0.25}
+"""How long the engine may be seen in one and the same block. With the time until it is first seen that is under 100 ms; by the
+clock the engine has no real-time priority and may be kept waiting by others."""
+
+ENTERED, LEFT, CYCLES, READY = (
+    (layout.ENGINE.fields or {})[word][1] // 8 for word in ("entered_ns", "left_ns", "cycles", "ready")
+)
+"""Places of the engine's words."""
+
+
+@dataclass
+class Heartbeat:
+    """What the watch has seen of a process since it was started."""
+
+    patience_s: float = FIRST_BEAT_S
+    stopped_since: float = 0.0
+    block_entered_ns: int = 0
+    block_seen: float = 0.0
+    cycles: int = -1
+    beaten: bool = False
+
+
+class Supervisor:
+    """``programs`` names what runs in each place; the shipped ones unless a test brings its own."""
+
+    def __init__(self, data: Path, config: Config, programs: Mapping[str, tuple[str, ...]] = PROGRAMS) -> None:
+        self._data = data
+        self._config = config
+        self._programs = programs
+        self._lock = Lock(data)
+        self._records = Records(data)
+        self._notifier = Notifier()
+        self._selector = selectors.DefaultSelector()
+        self._children = {name: Child(name, self._selector, NICE.get(name, 0)) for name in programs}
+        self._beats = {name: Heartbeat() for name in programs}
+        self._stop_asked = 0
+        self._announced = False
+        self._polled = time.monotonic()
+        self._toured = self._alert_until = 0.0
+        self._petted = 0.0
+        self._petted_cycles = -1
+        self._environment = _environment()
+
+    def run(self) -> int:
+        """Run the box until it is asked to stop; returns the exit status. Raises ApplianceError when it cannot start."""
+        self._data.mkdir(parents=True, exist_ok=True)
+        self._lock.take()
+        self._journal = Journal(stderr_descriptor())
+        try:
+            for leftover in sweep_leftovers(self._data, self._records):
+                self._journal.say(f"removed what a killed box had left: {leftover}")
+            require_free(self._config)
+            self._box = Box.create(self._data, self._config)
+            self._words = self._box.segment.view(np.int64, layout.ENGINE.itemsize // 8, layout.offset("engine"))
+            self._listen_to_signals()
+            self._audio = AudioServer(self._config.audio, self._journal, self._records, self._environment,
+                                      self._selector)
+            try:
+                self._start_all()
+                while not self._stop_asked:
+                    self._wait(POLL_S)
+                    self._watch()
+            finally:
+                self._stop_all()
+        finally:
+            self._journal.close()
+            self._lock.release()
+        return 0
+
+    # -- starting
+
+    def _start_all(self) -> None:
+        self._table("supervisor", pid=os.getpid(), started_ns=time.monotonic_ns(), role=Role.RUNNING)
+        self._notifier.tell(STATUS="starting")
+        for child in self._children.values():
+            child.due = time.monotonic() + LATER_S.get(child.name, 0.0)
+            self._table(child.name, role=Role.WAITING)
+        self._start_due()
+
+    def _start_due(self) -> None:
+        """Start what is due; the engine only when there is something to play through."""
+        now = time.monotonic()
+        for child in self._children.values():
+            if not child.running and child.due is not None and now >= child.due:
+                if child.name != ENGINE or self._audio.ready:
+                    self._start(child)
+
+    def _start(self, child: Child) -> None:
+        prefix = self._audio.prefix if child.name == ENGINE else []
+        words = {"python": sys.executable, "box": str(self._box.run / "box.json"), "backend": self._audio.backend,
+                 "server": self._config.audio.server}
+        row = self._box.process(child.name)
+        row["beat_ns"] = 0
+        try:
+            child.start([*prefix, *(word.format(**words) for word in self._programs[child.name])], self._environment)
+        except OSError as error:
+            child.due = time.monotonic() + child.backoff.wait_s(0)
+            self._journal.say(f"{child.name} cannot be started: {error.strerror}")
+            return
+        self._table(child.name, pid=child.pid, started_ns=time.monotonic_ns(), restarts=child.starts - 1, role=Role.STARTING)
+        self._beats[child.name] = Heartbeat(patience_s=self._beats[child.name].patience_s)
+        self._records.add(child.name, child.pid, words["box"])
+
+    # -- watching
+
+    def _wait(self, timeout_s: float) -> None:
+        """Pass on output and take signals until ``timeout_s`` is over or something has happened."""
+        for key, _ in self._selector.select(timeout_s):
+            if isinstance(key.data, Child):
+                key.data.read(self._journal)
+            else:
+                self._signals.recv(4096)
+                self._alert_until = time.monotonic() + ALERT_S
+
+    def _watch(self) -> None:
+        """The engine's words are looked at in every poll; the rest in every fifth, or when a process has ended or stopped."""
+        now = time.monotonic()
+        if now - self._polled > 1.0:
+            self._excuse_silence()
+        self._polled = now
+        engine = self._children[ENGINE]
+        if engine.running and (fault := self._stuck_in_block()):
+            self._kill(engine, fault)
+        urgent = now < self._alert_until or not self._announced or not self._audio.ready
+        if not urgent and now < self._toured + TOUR_S:
+            return
+        self._toured = now
+        self._audio.poll()
+        for child in self._children.values():
+            if child.running:
+                if (status := child.ended()) is not None:
+                    self._bring_back(child, child.end_of(status))
+                elif fault := self._engine_fault(child) if child.name == ENGINE else self._silence(child):
+                    self._kill(child, fault)
+        self._start_due()
+        self._announce()
+        self._pet()
+
+    def _excuse_silence(self) -> None:
+        """We have slept ourselves (a virtual machine that stood still, Ctrl-Z): others have not been silent, we were deaf."""
+        for name, beat in self._beats.items():
+            if self._children[name].running:
+                self._box.process(name)["beat_ns"] = time.monotonic_ns() if beat.beaten else 0
+                self._children[name].started = time.monotonic()
+                beat.block_entered_ns, beat.stopped_since = 0, 0.0
+
+    def _silence(self, child: Child) -> str:
+        """Why a process counts as hung, or nothing."""
+        seen = self._beats[child.name]
+        beat_ns = int(self._box.process(child.name)["beat_ns"])
+        if not beat_ns:
+            if time.monotonic() - child.started < seen.patience_s:
+                return ""
+            waited_s, seen.patience_s = seen.patience_s, min(2 * seen.patience_s, LONGEST_FIRST_BEAT_S)
+            return f"has given no sign of life in {waited_s:g} s after its start and was killed"
+        if not seen.beaten:
+            seen.beaten = True
+            if self._box.process(child.name)["role"] == Role.STARTING:
+                self._table(child.name, role=Role.RUNNING)
+        silent_s = (time.monotonic_ns() - beat_ns) / 1e9
+        return f"has given no sign of life for {silent_s:.1f} s and was killed" if silent_s > SILENT_S else ""
+
+    def _stuck_in_block(self) -> str:
+        """Why the engine counts as hung, or nothing: it has been called for a block and does not come back from it. An audio
+        server that calls it no more is no fault of the engine's."""
+        seen, words = self._beats[ENGINE], self._words.tolist()
+        entered_ns, left_ns = words[ENTERED], words[LEFT]
+        if entered_ns <= left_ns or entered_ns != seen.block_entered_ns:
+            seen.block_entered_ns, seen.block_seen = entered_ns, time.monotonic()
+        elif time.monotonic() - seen.block_seen > INSIDE_S[self._audio.backend]:
+            return f"has not come back from a block for {(time.monotonic_ns() - entered_ns) / 1e6:.0f} ms and was killed"
+        return ""
+
+    def _engine_fault(self, child: Child) -> str:
+        """Why the engine counts as stopped or as never started, or nothing."""
+        seen, now = self._beats[ENGINE], time.monotonic()
+        if process_state(child.pid)[0] != "T":
+            seen.stopped_since = 0.0
+        elif not seen.stopped_since:
+            seen.stopped_since, self._alert_until = now, now + ALERT_S
+        elif now - seen.stopped_since >= POLL_S:
+            return "was stopped and was killed"
+        if not seen.beaten and self._words[READY]:
+            seen.beaten = True
+            if self._box.process(ENGINE)["role"] == Role.STARTING:
+                self._table(ENGINE, role=Role.PLAYING)
+        if not seen.beaten and now - child.started > ENGINE_START_S:
+            return f"was not ready {ENGINE_START_S:g} s after its start and was killed"
+        return ""
+
+    def _kill(self, child: Child, why: str) -> None:
+        child.signal(signal.SIGKILL)
+        self._bring_back(child, why)
+
+    def _bring_back(self, child: Child, what: str) -> None:
+        """Reap an ended process and say when it comes back."""
+        deadline = time.monotonic() + 1
+        while child.ended() is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        if child.ended() is None:  # in an uninterruptible wait: the next poll tries again
+            return
+        wait_s = child.backoff.wait_s(child.reap(self._journal))
+        child.due = time.monotonic() + wait_s
+        self._table(child.name, pid=0, role=Role.WAITING)
+        if child.name == ENGINE:
+            self._forget_engine()
+            self._audio.engine_ended()
+        self._journal.say(f"{child.name} {what}; it starts again {f'in {wait_s:g} s' if wait_s else 'now'}")
+
+    def _forget_engine(self) -> None:
+        self._words[[READY, ENTERED, LEFT]] = 0
+
+    def _table(self, process: str, **words: int) -> None:
+        row = self._box.process(process)
+        for name, value in words.items():
+            row[name] = int(value)
+
+    # -- telling
+
+    def _announce(self) -> None:
+        """Print the one line on stdout once sound can be made and people can reach us."""
+        if self._announced or not (self._words[READY] and self._cycles_advance()):
+            return
+        try:
+            ends = json.loads((self._box.run / "endpoints.json").read_text(encoding="utf-8"))
+            http, osc = ends["http"], ends["osc"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        self._announced = True
+        line = f"ready http=http://{http} osc={osc} audio={self._audio.label} display={self._display()} data={self._data}\n"
+        try:
+            os.write(sys.stdout.fileno(), line.encode())
+        except OSError as error:
+            self._journal.say(f"nobody reads our output ({error.strerror}): {line.strip()}")
+        self._notifier.tell(READY=1, STATUS=f"plays; http://{http}, OSC {osc}, {self._audio.label}")
+
+    def _display(self) -> str:
+        if not self._config.visuals.enabled:
+            return "off"
+        return "offscreen" if self._config.visuals.display == "none" else "starting"
+
+    def _cycles_advance(self) -> bool:
+        seen, cycles = self._beats[ENGINE], int(self._words[CYCLES])
+        before, seen.cycles = seen.cycles, cycles
+        return 0 <= before < cycles
+
+    def _pet(self) -> None:
+        """Tell systemd's watchdog that we live, while blocks are rendered or we know why they are not."""
+        now = time.monotonic()
+        if not self._notifier.watchdog_s or now - self._petted < self._notifier.watchdog_s / 4:
+            return
+        cycles, engine = int(self._words[CYCLES]), self._children[ENGINE]
+        known = not engine.running or not self._audio.ready or now - engine.started < ENGINE_START_S
+        if cycles != self._petted_cycles or known:
+            self._notifier.tell(WATCHDOG=1)
+            self._petted, self._petted_cycles = now, cycles
+
+    # -- stopping
+
+    def _listen_to_signals(self) -> None:
+        """Signals wake the loop; the handlers do as good as nothing."""
+        self._signals, wake = socket.socketpair()
+        self._signals.setblocking(False)
+        wake.setblocking(False)
+        signal.set_wakeup_fd(wake.detach(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._ask_to_stop)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        self._selector.register(self._signals, selectors.EVENT_READ, None)
+
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        self._stop_asked += 1
+
+    def _stop_all(self) -> None:
+        """Stop in order; whoever does not within its time is killed. A second request to stop ends the waiting."""
+        self._notifier.tell(STOPPING=1, STATUS="stopping")
+        self._box.record["closing"] = 1
+        for names, patience_s in zip(STOP_ORDER, STOP_S, strict=True):
+            children = [self._children[name] for name in names if name in self._children]
+            for child in children:
+                child.due = None
+                child.terminate()
+            self._wait_for_end(children, patience_s)
+            for child in children:
+                if child.running:
+                    self._journal.say(f"{child.name} has not stopped within {patience_s:g} s and was killed")
+                    child.signal(signal.SIGKILL)
+            self._wait_for_end(children, 1.0)
+        self._audio.stop(SERVER_STOP_S)
+        self._records.clear()
+        unlink(self._box.segment.name)
+        sweep_memory(self._data)
+        self._selector.close()
+
+    def _wait_for_end(self, children: list[Child], patience_s: float) -> None:
+        deadline = time.monotonic() + patience_s
+        while any(child.running for child in children):
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or self._stop_asked > 1:
+                return
+            self._wait(min(POLL_S, left_s))
+            for child in children:
+                if child.running and child.ended() is not None:
+                    child.reap(self._journal)
+                    self._table(child.name, pid=0, role=Role.STOPPED)
+
+
+def require_free(config: Config) -> None:
+    """Raises :class:`Unavailable` when another program has one of the box's ports."""
+    wanted = ((config.http, socket.SOCK_STREAM, "HTTP", "--http"), (config.osc, socket.SOCK_DGRAM, "OSC", "--osc"))
+    for endpoint, kind, name, option in wanted:
+        if endpoint.port:
+            _require_free(endpoint, kind, name, option)
+
+
+def _require_free(endpoint: Endpoint, kind: socket.SocketKind, name: str, option: str) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(endpoint.host, endpoint.port, type=kind)[0]
+        with socket.socket(family, kind, protocol) as trial:
+            if kind is socket.SOCK_STREAM:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        raise Unavailable(
+            f"{name} cannot listen at {endpoint}: {error.strerror or error}; stop the program that does, or choose another "
+            f"with {option} HOST:PORT (port 0 takes a free one)"
+        ) from None
+
+
+def _environment() -> dict[str, str]:
+    """What the processes see: ours, and where to find the package when it is not installed."""
+    environment = dict(os.environ)
+    root = Path(__file__).resolve().parent.parent
+    if root.name != "site-packages":
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), environment.get("PYTHONPATH", "")]))
+    environment["PYTHONUNBUFFERED"] = "1"
+    for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"):
+        environment.pop(name, None)
+    return environment
