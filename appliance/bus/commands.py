@@ -22,6 +22,7 @@ class Code(IntEnum):
     LOAD_DECK = 2  # index: deck, a: clip handle (0 empties)
     LOAD_PAD = 3  # index: pad, a: clip handle (0 empties)
     SKIP = 4  # a: frames to jump over unheard
+    QUEUE_PAD = 5  # index: pad, a: 1 start, 2 stop, b: the beat; what a scene's launch does to each of its pads
 
 
 class Source(IntEnum):

@@ -66,16 +66,16 @@ DECK_STATE = _record(("clip", i8), ("playing", i8), ("previewing", i8), ("cue_po
                      ("loop_end", f8), ("looping", i8), ("rate", GLIDE), ("main", VOICE), ("tail", VOICE))
 
 PAD_STATE = _record(("clip", i8), ("playing", i8), ("held", i8), ("pending", i8), ("pending_beat", f8), ("velocity", f8),
-                    ("origin_beat", f8), ("main", VOICE), ("tail", VOICE), ("left", GLIDE), ("right", GLIDE), ("filter", SVF))
+                    ("origin_beat", f8), ("settings", f8, (4,)), ("main", VOICE), ("tail", VOICE), ("left", GLIDE), ("right", GLIDE), ("filter", SVF))
 
 CHANNEL_STATE = _record(("idle_frames", i8), ("trim", GLIDE), ("low", GLIDE), ("mid", GLIDE), ("high", GLIDE),
                         ("eq_mix", GLIDE), ("z", f8, (32,)), ("filter", SVF), ("left", GLIDE), ("right", GLIDE),
                         ("cue", GLIDE), ("peak", f8))
 
 MIXER_STATE = _record(("left", GLIDE), ("right", GLIDE), ("cue_mix", GLIDE), ("cue_level", GLIDE), ("mute", FADE),
-                      ("muted", i8), ("ceiling", GLIDE), ("release", f8), ("hold", f8), ("quiet_frames", i8),
+                      ("muted", i8), ("ceiling", GLIDE), ("quiet_frames", i8),
                       ("peak_left", f8), ("peak_right", f8), ("mean_square", f8), ("reduction", f8),
-                      ("click_frame", i8), ("click_bar", i8))
+                      ("click_phase", f8), ("click_hz", f8), ("click_level", f8))
 
 COMMAND = _record(("code", i8), ("index", i8), ("frame", i8), ("a", f8), ("b", f8), ("c", f8), ("source", i8), ("id", i8))
 """``frame`` 0: at once; else the engine's frame at which it happens. ``id`` comes back in the event."""
@@ -83,8 +83,8 @@ COMMAND = _record(("code", i8), ("index", i8), ("frame", i8), ("a", f8), ("b", f
 EVENT = _record(("kind", i8), ("index", i8), ("frame", i8), ("a", f8), ("b", f8), ("c", f8), ("source", i8), ("id", i8))
 
 STATE = _record(
-    ("frame", i8), ("audio_time", i8), ("cycles", i8), ("command_tail", i8), ("event_head", i8), ("pending_count", i8),
-    ("launch_count", i8), ("cell_ready", i8),
+    ("frame", i8), ("audio_time", i8), ("block_frames", i8), ("monotonic_ns", i8), ("cycles", i8), ("command_tail", i8), ("event_head", i8), ("pending_count", i8),
+    ("skipped_frames", i8),
     ("values", ENGINE_VALUES), ("clock", CLOCK_STATE), ("deck", DECK_STATE, (DECKS,)), ("pad", PAD_STATE, (PAD_CELLS,)),
     ("channel", CHANNEL_STATE, (CHANNELS,)), ("mixer", MIXER_STATE), ("pending", COMMAND, (PENDING,)),
 )
@@ -143,6 +143,7 @@ BOX = _record(
     ("scope", f4, (SCOPE_FRAMES,)),
     ("limiter_line", f4, (LINE_FRAMES, 2)),
     ("limiter_gain", f4, (LINE_FRAMES,)),
+    ("limiter_hold", f4, (LINE_FRAMES,)),
     ("slot", STATE, (SLOTS,)),
 )
 

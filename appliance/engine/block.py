@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A block as a transaction: copy the committed state, render, publish by compare-and-swap; then let the world see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import carray
+
+from appliance.bus import layout
+from appliance.bus.atomic import compare_swap, load_acquire, load_relaxed, pointer, store_relaxed, store_release
+from appliance.bus.commit import epoch_of, pack, sequence_of, slot_of
+from appliance.bus.layout import STATE
+from appliance.engine import obey
+from appliance.engine.jit import kernel
+from appliance.engine.render import render
+from appliance.engine.tell import tell, tell_sound
+
+_COMMIT = layout.offset("commit")
+_SLOTS = layout.offset("slot")
+_EVENT_HEAD = layout.offset("event_head")
+_ENGINE = layout.offset("engine")
+_ENGINE_SIZE = layout.ENGINE.itemsize
+_ENTERED, _LEFT, _CYCLES, _OVERRUNS, _XRUNS = (
+    (layout.ENGINE.fields or {})[name][1] for name in ("entered_ns", "left_ns", "cycles", "overruns", "xruns")
+)
+_STATE_SIZE = STATE.itemsize
+_STATE_WORDS = _STATE_SIZE // 8
+_LONGEST_JUMP_SECONDS = 10.0
+
+
+@kernel
+def engine_word(ctx: Any, offset: int) -> int:
+    """Address of one of this engine's own words."""
+    return ctx.base + _ENGINE + ctx.engine * _ENGINE_SIZE + offset
+
+
+@kernel
+def enter(ctx: Any, now_ns: int) -> None:
+    """Say that the callback has begun: the supervisor sees when one does not come back."""
+    store_release(engine_word(ctx, _ENTERED), now_ns)
+
+
+@kernel
+def run_block(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
+    """Render one block into ``ctx.out``. False when another engine owns the state: nothing was changed, stay silent.
+
+    ``audio_time`` is the audio server's frame time of the block's first frame (uint32 that wraps), ``now_ns`` the monotonic
+    time at which the callback began.
+    """
+    word = load_acquire(ctx.base + _COMMIT)
+    if epoch_of(word) != ctx.epoch:
+        return False
+    source = slot_of(word)
+    target = 2 * ctx.engine + (1 if source == 2 * ctx.engine else 0)
+    _copy_state(ctx.base + _SLOTS + source * _STATE_SIZE, ctx.base + _SLOTS + target * _STATE_SIZE)
+    ctx.state = ctx.base + _SLOTS + target * _STATE_SIZE
+    state = carray(pointer(ctx.state), (1,), STATE)[0]
+    if state.cycles > 0 and ctx.offline == 0:
+        missed = missed_frames(state, ctx.rate, audio_time, now_ns)
+        if missed > 0:
+            obey.jump(ctx, state, missed)
+    state.audio_time = audio_time
+    state.block_frames = frames
+    state.monotonic_ns = now_ns
+    first = state.frame
+    render(ctx, state, frames)
+    if compare_swap(ctx.base + _COMMIT, word, pack(ctx.epoch, target, sequence_of(word) + 1)) != word:
+        return False
+    store_release(ctx.base + _EVENT_HEAD, state.event_head)
+    tell_sound(ctx, state.frame - frames, frames)
+    return first >= 0
+
+
+@kernel
+def missed_frames(state: Any, rate: float, audio_time: int, now_ns: int) -> int:
+    """Frames between the end of the last committed block and this one; by the monotonic clock when the server is new."""
+    missed = (audio_time - (state.audio_time + state.block_frames)) & 0xFFFFFFFF
+    if missed <= _LONGEST_JUMP_SECONDS * rate:
+        return missed
+    elapsed = int((now_ns - state.monotonic_ns) * 1e-9 * rate) - state.block_frames
+    return max(elapsed, 0)
+
+
+@kernel
+def _copy_state(source: int, target: int) -> None:
+    a = carray(pointer(source), (_STATE_WORDS,), np.int64)
+    b = carray(pointer(target), (_STATE_WORDS,), np.int64)
+    for i in range(_STATE_WORDS):
+        b[i] = a[i]
+
+
+@kernel
+def leave(ctx: Any, played: bool, frames: int, now_ns: int, done_ns: int, cost_ns: int) -> None:
+    """After the sound is out: telemetry, costs, and the word that the callback has ended."""
+    if ctx.offline == 0:
+        place = ctx.cost_count & (ctx.cost_ns.shape[0] - 1)
+        ctx.cost_ns[place] = np.int32(min(cost_ns, 2_000_000_000))
+        ctx.block_frames[place] = np.int32(frames)
+        ctx.cost_count += 1
+        if cost_ns > frames * 1e9 / ctx.rate:
+            overruns = load_relaxed(engine_word(ctx, _OVERRUNS))
+            store_relaxed(engine_word(ctx, _OVERRUNS), overruns + 1)
+    if played:
+        state = carray(pointer(ctx.state), (1,), STATE)[0]
+        overruns, xruns = load_relaxed(engine_word(ctx, _OVERRUNS)), load_relaxed(engine_word(ctx, _XRUNS))
+        tell(ctx, state, frames, now_ns, cost_ns, overruns, xruns)
+    store_relaxed(engine_word(ctx, _CYCLES), load_relaxed(engine_word(ctx, _CYCLES)) + 1)
+    store_release(engine_word(ctx, _LEFT), done_ns)

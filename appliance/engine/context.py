@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the callback carries along: an engine process's private memory, as one record.
+
+It holds addresses (of the box, of ports, of clips in this process), scratch buffers and the log of block costs. Nothing in it
+has to survive the process.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from appliance.bus import layout
+from appliance.bus.layout import CELL_FRAMES, CLIPS, MAX_BLOCK_FRAMES, MIDI_PORTS
+from appliance.nodes.mixer import CHANNELS
+
+OUTPUTS = 4
+INPUTS = 2
+MIDI_EVENTS = 2048
+COST_BLOCKS = 1 << 16
+ISOLATOR_HZ = (250.0, 2500.0)
+
+i4, i8, f4, f8 = np.int32, np.int64, np.float32, np.float64
+
+MIDI_EVENT = np.dtype([("offset", i4), ("port", i4), ("status", i4), ("data1", i4), ("data2", i4), ("spare", i4)], align=True)
+
+CONTEXT = np.dtype([
+    ("base", i8), ("state", i8), ("engine", i8), ("epoch", i8), ("rate", f8), ("first", i8), ("offline", i8), ("stop", i8),
+    ("client", i8), ("out_port", i8, (OUTPUTS,)), ("in_port", i8, (INPUTS,)), ("midi_in_port", i8, (MIDI_PORTS,)),
+    ("midi_out_port", i8, (MIDI_PORTS,)),
+    ("clip_address", i8, (CLIPS,)), ("clip_generation", i8, (CLIPS,)),
+    ("isolator", f8, (4, 5)),
+    ("midi_count", i8), ("midi", MIDI_EVENT, (MIDI_EVENTS,)),
+    ("jack_event", i8, (4,)), ("timespec", i8, (2,)), ("floating_env", np.uint32, (16,)),
+    ("cost_count", i8), ("cost_ns", np.int32, (COST_BLOCKS,)), ("block_frames", np.int32, (COST_BLOCKS,)),
+    ("left", f4, (CELL_FRAMES,)), ("right", f4, (CELL_FRAMES,)),
+    ("channel", f4, (CHANNELS, 2, CELL_FRAMES)), ("channel_used", i8, (CHANNELS,)),
+    ("out", f4, (OUTPUTS, MAX_BLOCK_FRAMES)),
+], align=True)
+
+
+def isolator_coefficients(rate: float) -> np.ndarray:
+    """Butterworth sections b0 b1 b2 a1 a2 (low, high at 250 Hz; low, high at 2500 Hz); two in a row are one Linkwitz-Riley
+    side of 24 dB an octave. Formulae: R. Bristow-Johnson, Audio EQ Cookbook, Q = 1/√2."""
+    rows: list[list[float]] = []
+    for hz in ISOLATOR_HZ:
+        omega = 2 * math.pi * hz / rate
+        alpha, cosine = math.sin(omega) / math.sqrt(2), math.cos(omega)
+        a0 = 1 + alpha
+        for b0, b1 in (((1 - cosine) / 2, 1 - cosine), ((1 + cosine) / 2, -(1 + cosine))):
+            rows.append([b0 / a0, b1 / a0, b0 / a0, -2 * cosine / a0, (1 - alpha) / a0])
+    return np.array(rows)
+
+
+def make_context(base: int, rate: float, engine: int = 0) -> np.ndarray:
+    """A fresh context of shape (1,) for the box mapped at ``base``."""
+    context: Any = np.zeros(1, CONTEXT)
+    context["base"] = base
+    context["engine"] = engine
+    context["rate"] = rate
+    context["first"] = 1
+    context["isolator"][0] = isolator_coefficients(rate)
+    return context
+
+
+BOX_OFFSETS = {name: layout.offset(name) for name in layout.BOX.names or ()}

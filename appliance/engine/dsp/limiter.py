@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Look-ahead limiter of the master: no sample above the ceiling, no distortion of what stays below.
+
+The wanted gain is held at its minimum over the look-ahead, let go exponentially, and averaged over the look-ahead, so that
+it has arrived when the peak does. All lines are addressed by frame: rendering a block again gives the same block.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import carray
+
+from appliance.bus import layout
+from appliance.bus.atomic import pointer
+from appliance.bus.layout import LINE_FRAMES
+from appliance.engine.dsp.glide import glide
+from appliance.engine.jit import kernel
+
+LOOK_AHEAD_FRAMES = 48
+"""1 ms at 48 kHz; the engine reports it to JACK as its latency."""
+
+_WINDOW = LOOK_AHEAD_FRAMES + 1
+_MASK = LINE_FRAMES - 1
+_AUDIO, _WANTED, _HOLD = (layout.offset(name) for name in ("limiter_line", "limiter_gain", "limiter_hold"))
+
+
+@kernel
+def control_limiter(mixer: Any, ceiling_db: float) -> None:
+    glide(mixer.ceiling, 10.0 ** (ceiling_db / 20.0))
+
+
+@kernel
+def clear_limiter(ctx: Any, frame: int) -> None:
+    """Forget what is in the line before ``frame``: after a jump of the frame count."""
+    audio = carray(pointer(ctx.base + _AUDIO), (LINE_FRAMES, 2), np.float32)
+    wanted = carray(pointer(ctx.base + _WANTED), (LINE_FRAMES,), np.float32)
+    hold = carray(pointer(ctx.base + _HOLD), (LINE_FRAMES,), np.float32)
+    for k in range(frame - 2 * _WINDOW, frame):
+        audio[k & _MASK, 0] = np.float32(0.0)
+        audio[k & _MASK, 1] = np.float32(0.0)
+        wanted[k & _MASK] = np.float32(1.0)
+        hold[k & _MASK] = np.float32(1.0)
+
+
+@kernel
+def run_limiter(
+    ctx: Any, mixer: Any, frame: int, release_ms: float, left: np.ndarray, right: np.ndarray, start: int, count: int
+) -> None:
+    """Limit ``count`` frames from ``start`` in place; what comes out is LOOK_AHEAD_FRAMES old. ``frame``: of the first."""
+    audio = carray(pointer(ctx.base + _AUDIO), (LINE_FRAMES, 2), np.float32)
+    wanted = carray(pointer(ctx.base + _WANTED), (LINE_FRAMES,), np.float32)
+    hold = carray(pointer(ctx.base + _HOLD), (LINE_FRAMES,), np.float32)
+    one = np.float32(1.0)
+    release = 1.0 - math.exp(-1000.0 / (release_ms * ctx.rate))
+    ceiling = mixer.ceiling.now
+    quiet = mixer.quiet_frames
+    lowest = 1.0
+    for i in range(count):
+        k = frame + i
+        ceiling += mixer.ceiling.step
+        x, y = left[start + i], right[start + i]
+        audio[k & _MASK, 0] = x
+        audio[k & _MASK, 1] = y
+        peak = np.float64(max(abs(x), abs(y)))
+        target = ceiling / peak if peak > ceiling else 1.0
+        wanted[k & _MASK] = np.float32(target)
+        quiet = quiet + 1 if target >= 1.0 and hold[(k - 1) & _MASK] >= one else 0
+        gain = 1.0
+        if quiet > 2 * _WINDOW:
+            hold[k & _MASK] = one
+        else:
+            minimum = one
+            for j in range(_WINDOW):
+                minimum = min(minimum, wanted[(k - j) & _MASK])
+            before = np.float64(hold[(k - 1) & _MASK])
+            held = min(np.float64(minimum), before + (1.0 - before) * release)
+            hold[k & _MASK] = one if held > 0.99999 else np.float32(held)
+            total = 0.0
+            for j in range(_WINDOW):
+                total += hold[(k - j) & _MASK]
+            gain = min(total / _WINDOW, 1.0)
+        lowest = min(lowest, gain)
+        x = np.float32(audio[(k - LOOK_AHEAD_FRAMES) & _MASK, 0] * gain)
+        y = np.float32(audio[(k - LOOK_AHEAD_FRAMES) & _MASK, 1] * gain)
+        edge = np.float32(ceiling)
+        left[start + i] = max(-edge, min(edge, x))
+        right[start + i] = max(-edge, min(edge, y))
+    mixer.ceiling.now = ceiling
+    mixer.quiet_frames = quiet
+    mixer.reduction = min(mixer.reduction, lowest)

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A reading head in a clip: any speed, forward or back, looped or not, with click-free starts, jumps and stops."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import carray
+
+from appliance.bus import layout
+from appliance.bus.atomic import load_acquire, pointer
+from appliance.bus.clips import PLACE_BITS
+from appliance.bus.layout import CELL_FRAMES, CLIP
+from appliance.engine.dsp.glide import begin_fade
+from appliance.engine.jit import kernel, leaf
+
+FADE_FRAMES = 240
+"""5 ms at 48 kHz: long enough for no click, short enough for no mush."""
+
+_TABLE = layout.offset("clip")
+_READABLE = (CLIP.fields or {})["readable"][1]
+_ROW_SIZE = CLIP.itemsize
+_PLACE_MASK = (1 << PLACE_BITS) - 1
+
+
+@kernel
+def clip_row(ctx: Any, handle: int) -> Any:
+    """The row of the clip table that a handle means."""
+    return carray(pointer(ctx.base + _TABLE), (layout.CLIPS,), CLIP)[handle & _PLACE_MASK]
+
+
+@kernel
+def clip_address(ctx: Any, handle: int) -> int:
+    """Where the clip's audio lies in this process; 0 when it is not mapped here or the handle is of an older clip."""
+    place = handle & _PLACE_MASK
+    if handle == 0 or place >= layout.CLIPS or ctx.clip_generation[place] != handle >> PLACE_BITS:
+        return 0
+    return ctx.clip_address[place]
+
+
+@kernel
+def readable_frames(ctx: Any, handle: int) -> int:
+    """How much of the clip is decoded by now."""
+    return load_acquire(ctx.base + _TABLE + (handle & _PLACE_MASK) * _ROW_SIZE + _READABLE)
+
+
+@kernel
+def silence(voice: Any) -> None:
+    voice.clip = 0
+    voice.fade.level = 0.0
+    voice.fade.step = 0.0
+    voice.fade.left = 0
+
+
+@kernel
+def start(voice: Any, handle: int, position: float, step: float, begin: float, end: float, loop: int, gain: float) -> None:
+    """Play from ``position``. From the region's very start the attack is left as it is; from elsewhere it fades in."""
+    voice.clip = handle
+    voice.position = position
+    voice.step = step
+    voice.begin = begin
+    voice.end = end
+    voice.loop = loop
+    voice.gain = gain
+    untouched = step >= 0.0 and position < begin + 2.0 and begin < 2.0
+    begin_fade(voice.fade, 1.0 if untouched else 0.0, 1.0, 0 if untouched else FADE_FRAMES)
+
+
+@kernel
+def fade_out(voice: Any) -> None:
+    """End the voice in 5 ms."""
+    if voice.clip != 0:
+        begin_fade(voice.fade, voice.fade.level, 0.0, FADE_FRAMES)
+
+
+@kernel
+def hand_over(main: Any, tail: Any) -> None:
+    """Let what ``main`` plays ring out for 5 ms on ``tail``, so that ``main`` may go elsewhere without a click."""
+    if main.clip == 0 or main.fade.level <= 0.0:
+        return
+    tail.clip = main.clip
+    tail.position = main.position
+    tail.step = main.step
+    tail.begin = main.begin
+    tail.end = main.end
+    tail.loop = main.loop
+    tail.gain = main.gain
+    begin_fade(tail.fade, main.fade.level, 0.0, FADE_FRAMES)
+
+
+@kernel
+def jump(main: Any, tail: Any, position: float) -> None:
+    """Move a sounding voice to another place with a cross-fade."""
+    hand_over(main, tail)
+    main.position = position
+    begin_fade(main.fade, 0.0, 1.0, FADE_FRAMES)
+
+
+@kernel
+def cross_seam(main: Any, tail: Any) -> None:
+    """Once a cell: when the loop's seam comes in this cell, cross-fade over it. Once a cell, so that the sound does not
+    depend on how blocks are cut."""
+    after = main.position + main.step * CELL_FRAMES
+    forward = main.step >= 0.0
+    if main.clip == 0 or (forward and after < main.end) or (not forward and after >= main.begin):
+        return
+    length = main.end - main.begin
+    hand_over(main, tail)
+    tail.loop = 0
+    tail.begin = 0.0
+    tail.end = 1e15
+    main.position += -length if forward else length
+    begin_fade(main.fade, 0.0, 1.0, FADE_FRAMES)
+
+
+@leaf
+def _cubic(a: float, b: float, c: float, d: float, t: float) -> float:
+    """Catmull-Rom through b (t = 0) and c (t = 1)."""
+    return b + t * (0.5 * (c - a) + t * (a - 2.5 * b + 2.0 * c - 0.5 * d + t * (0.5 * (d - a) + 1.5 * (b - c))))
+
+
+@leaf
+def _wrapped(index: int, low: int, high: int, loop: bool, frames: int) -> int:
+    """Where the neighbour ``index`` is read: round the loop, or -1 outside the clip."""
+    if loop:
+        if index >= high:
+            index -= high - low
+        elif index < 0:
+            index += high - low
+    return index if 0 <= index < frames else -1
+
+
+@kernel
+def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, count: int) -> bool:
+    """Add ``count`` frames of the voice to ``left`` and ``right`` from ``first``; False when it has ended.
+
+    A loop whose seam is passed wraps exactly (``position`` keeps its fraction). Frames that are not decoded yet are silence.
+    """
+    address = clip_address(ctx, voice.clip)
+    if address == 0:
+        silence(voice)
+        return False
+    frames = readable_frames(ctx, voice.clip)
+    total = clip_row(ctx, voice.clip).frames
+    audio = carray(pointer(address), (total, 2), np.float32)
+    position, step, begin, end = voice.position, voice.step, voice.begin, voice.end
+    loop = voice.loop != 0
+    low, high = int(begin), int(end)
+    gain = voice.gain
+    level, slope, left_over = voice.fade.level, voice.fade.step, voice.fade.left
+    alive = True
+    for i in range(first, first + count):
+        if loop:
+            if position >= end:
+                position -= end - begin
+            elif position < begin and step < 0.0:
+                position += end - begin
+        elif position >= end or position >= total or (position < 0.0 and step < 0.0):
+            alive = False
+            break
+        if left_over > 0:
+            level += slope
+            left_over -= 1
+            if left_over == 0:
+                if slope < 0.0:
+                    alive = False
+                    break
+                level = 1.0
+        index = int(math.floor(position))
+        t = position - index
+        if 1 <= index < frames - 2 and (not loop or low + 1 <= index < high - 2):
+            x0, x1, x2, x3 = audio[index - 1, 0], audio[index, 0], audio[index + 1, 0], audio[index + 2, 0]
+            y0, y1, y2, y3 = audio[index - 1, 1], audio[index, 1], audio[index + 1, 1], audio[index + 2, 1]
+        else:
+            p, q = _wrapped(index - 1, low, high, loop, frames), _wrapped(index, low, high, loop, frames)
+            r, s = _wrapped(index + 1, low, high, loop, frames), _wrapped(index + 2, low, high, loop, frames)
+            zero = np.float32(0.0)
+            x0 = audio[p, 0] if p >= 0 else zero
+            x1 = audio[q, 0] if q >= 0 else zero
+            x2 = audio[r, 0] if r >= 0 else zero
+            x3 = audio[s, 0] if s >= 0 else zero
+            y0 = audio[p, 1] if p >= 0 else zero
+            y1 = audio[q, 1] if q >= 0 else zero
+            y2 = audio[r, 1] if r >= 0 else zero
+            y3 = audio[s, 1] if s >= 0 else zero
+        weight = gain * level
+        left[i] += np.float32(weight * _cubic(x0, x1, x2, x3, t))
+        right[i] += np.float32(weight * _cubic(y0, y1, y2, y3, t))
+        position += step
+    if not alive:
+        silence(voice)
+        return False
+    voice.position = position
+    voice.fade.level, voice.fade.left = level, left_over
+    return True

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the engine tells: events with their frame, and changes of values that it makes itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import carray
+
+from appliance.bus import layout
+from appliance.bus.atomic import pointer, store_relaxed
+from appliance.bus.events import Kind
+from appliance.bus.layout import EVENT, EVENTS
+from appliance.engine.jit import kernel
+from appliance.nodes import ENGINE_VALUES
+
+_RING = layout.offset("events")
+_VALUES = layout.offset("values")
+_STATE_VALUES = (layout.STATE.fields or {})["values"][1]
+VALUE_COUNT = ENGINE_VALUES.itemsize // 8
+_VALUE = int(Kind.VALUE)
+
+
+@kernel
+def log(
+    ctx: Any, state: Any, kind: int, code: int, index: int, frame: int, a: float, b: float, c: float, source: int, number: int
+) -> None:
+    """Write an event; control sees it when the block is committed."""
+    ring = carray(pointer(ctx.base + _RING), (EVENTS,), EVENT)
+    event = ring[state.event_head & (EVENTS - 1)]
+    event.kind = kind | (code << 8)
+    event.index = index
+    event.frame = frame
+    event.a = a
+    event.b = b
+    event.c = c
+    event.source = source
+    event.id = number
+    state.event_head += 1
+
+
+@kernel
+def value_vector(ctx: Any) -> np.ndarray:
+    """The engine's own values as a flat vector by slot."""
+    return carray(pointer(ctx.state + _STATE_VALUES), (VALUE_COUNT,), np.float64)
+
+
+@kernel
+def shared_vector(ctx: Any) -> np.ndarray:
+    """The values in shared memory that everybody reads and control writes."""
+    return carray(pointer(ctx.base + _VALUES), (VALUE_COUNT,), np.float64)
+
+
+@kernel
+def set_value(ctx: Any, state: Any, slot: int, value: float, frame: int, source: int) -> None:
+    """Change a value from within the engine: for itself, for everybody, and in the log."""
+    if slot < 0 or slot >= VALUE_COUNT or not np.isfinite(value):
+        return
+    value_vector(ctx)[slot] = value
+    store_relaxed(ctx.base + _VALUES + 8 * slot, np.float64(value).view(np.int64))
+    log(ctx, state, _VALUE, 0, slot, frame, value, 0.0, 0.0, source, 0)
+
+
+@kernel
+def notice_values(ctx: Any, state: Any) -> None:
+    """At a block's start: take over what others have changed in shared memory, and log it with this frame."""
+    mine = value_vector(ctx)
+    shared = shared_vector(ctx)
+    for slot in range(VALUE_COUNT):
+        value = shared[slot]
+        if value != mine[slot]:
+            if np.isfinite(value):
+                mine[slot] = value
+                log(ctx, state, _VALUE, 0, slot, state.frame, value, 0.0, 0.0, 0, 0)
+            else:
+                shared[slot] = mine[slot]

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Telemetry: what the engine lets everybody see once a block, published under a sequence lock."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import carray
+
+from appliance.bus import layout
+from appliance.bus.atomic import fence_release, load_relaxed, pointer, store_relaxed, store_release
+from appliance.bus.layout import CHANNELS, DECKS, PAD_CELLS, SCOPE_FRAMES, TELEMETRY
+from appliance.engine import pads, transport
+from appliance.engine.dsp import voice
+from appliance.engine.jit import kernel
+from appliance.nodes.pad import PAD_STATES
+
+_TELEMETRY = layout.offset("telemetry")
+_SCOPE = layout.offset("scope")
+_EMPTY, _LOADED, _QUEUED, _PLAYING, _STOPPING = range(len(PAD_STATES))
+
+
+@kernel
+def pad_state(pad: Any) -> int:
+    """Index in PAD_STATES."""
+    if pad.clip == 0:
+        return _EMPTY
+    if pad.playing == 1:
+        return _STOPPING if pad.pending == pads.STOP else _PLAYING
+    return _QUEUED if pad.pending == pads.START else _LOADED
+
+
+@kernel
+def tell(ctx: Any, state: Any, frames: int, now_ns: int, cost_ns: int, overruns: int, xruns: int) -> None:
+    """Publish a snapshot after a block of ``frames`` that began at monotonic time ``now_ns``."""
+    address = ctx.base + _TELEMETRY
+    told = carray(pointer(address), (1,), TELEMETRY)[0]
+    sequence = load_relaxed(address) | 1
+    store_relaxed(address, sequence)
+    fence_release()
+    _tell_clock(ctx, state, told.clock, frames, now_ns)
+    for number in range(DECKS):
+        _tell_deck(ctx, state.deck[number], told.deck[number])
+    for cell in range(PAD_CELLS):
+        _tell_pad(ctx, state.pad[cell], told.pad[cell])
+    for number in range(CHANNELS):
+        told.channel[number].peak = state.channel[number].peak
+    told.master.peak_left = state.mixer.peak_left
+    told.master.peak_right = state.mixer.peak_right
+    told.master.rms = math.sqrt(max(state.mixer.mean_square, 0.0))
+    told.master.reduction_db = -20.0 * math.log10(max(state.mixer.reduction, 1e-3))
+    told.system.rate = ctx.rate
+    told.system.period = float(frames)
+    told.system.cycles = float(state.cycles)
+    told.system.overruns = float(overruns)
+    told.system.xruns = float(xruns)
+    told.system.skipped_frames = float(state.skipped_frames)
+    load = 100.0 * cost_ns * 1e-9 * ctx.rate / frames
+    told.system.load_pct += (load - told.system.load_pct) * 0.02
+    store_release(address, sequence + 1)
+
+
+@kernel
+def _tell_clock(ctx: Any, state: Any, told: Any, frames: int, now_ns: int) -> None:
+    clock = state.clock
+    beat = transport.beat_at(clock, state.frame, ctx.rate)
+    bar = transport.bar_of(clock, beat)
+    bar_start = clock.bar_beat + (bar - clock.bar_number) * clock.bar_length
+    told.frame = state.frame
+    told.monotonic_ns = now_ns + int(frames * 1e9 / ctx.rate)
+    told.beat = beat
+    told.bpm = clock.bpm
+    told.running = float(clock.running)
+    told.bar = float(bar + 1)
+    told.beat_in_bar = math.floor(beat - bar_start + 1e-9) + 1.0
+    told.bar_phase = (beat - bar_start) / clock.bar_length
+    told.phrase_bar = float(bar % max(int(state.values.clock.phrase), 1) + 1)
+    told.bar_length = clock.bar_length
+
+
+@kernel
+def _tell_deck(ctx: Any, deck: Any, told: Any) -> None:
+    told.clip = float(deck.clip)
+    told.loaded = 1.0 if deck.clip != 0 else 0.0
+    told.playing = float(deck.playing)
+    told.looping = float(deck.looping)
+    if deck.clip == 0:
+        told.position_s = 0.0
+        told.duration_s = 0.0
+        told.progress = 0.0
+        return
+    row = voice.clip_row(ctx, deck.clip)
+    told.position_s = max(deck.main.position, 0.0) / row.rate
+    told.duration_s = row.frames / row.rate
+    told.progress = min(max(deck.main.position / max(float(row.frames), 1.0), 0.0), 1.0)
+
+
+@kernel
+def _tell_pad(ctx: Any, pad: Any, told: Any) -> None:
+    told.clip = float(pad.clip)
+    told.state = float(pad_state(pad))
+    told.sounding = float(pad.playing)
+    length = pad.main.end - pad.main.begin
+    place = (pad.main.position - pad.main.begin) / length if pad.playing == 1 and length > 0.0 else 0.0
+    told.progress = min(max(place, 0.0), 1.0)
+
+
+@kernel
+def tell_sound(ctx: Any, first: int, frames: int) -> None:
+    """Put the block that began at frame ``first`` into the ring of the last sound, as mono."""
+    ring = carray(pointer(ctx.base + _SCOPE), (SCOPE_FRAMES,), np.float32)
+    half = np.float32(0.5)
+    for i in range(frames):
+        ring[(first + i) & (SCOPE_FRAMES - 1)] = half * (ctx.out[0, i] + ctx.out[1, i])
