@@ -85,6 +85,9 @@ class Offscreen:
         self.gl.finish()
 
     def release(self) -> None:
+        # A context that is still current keeps GLX from making a window's current, and X ends the process for it.
+        with self.gl.context:
+            self.gl.finish()
         self.gl.context.release()
 
 
