@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``python -m appliance.engine --box PATH --engine a --backend jack --server NAME``: what the supervisor starts."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+
+
+def run() -> int:
+    parser = argparse.ArgumentParser(prog="appliance.engine")
+    parser.add_argument("--box", required=True)
+    parser.add_argument("--engine", choices=("a", "b"), default="a")
+    parser.add_argument("--backend", choices=("jack", "clock"), default="jack")
+    parser.add_argument("--server", default="default")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    from appliance.engine.process import main
+
+    return main(args.box, args.engine, args.backend, args.server)
+
+
+if __name__ == "__main__":
+    status = run()
+    sys.stderr.flush()
+    os._exit(status)  # compiled code is still mapped in JACK's threads: no teardown of the interpreter around it

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine as a JACK client: a compiled process callback, no Python on the audio thread.
+
+The callback is registered through JACK-Client's own cffi handle (private names; the version is pinned). Everything in it
+comes from the context: ports, buffers, addresses.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from typing import Any
+
+import jack
+import llvmlite.binding as llvm
+import numpy as np
+
+from appliance.bus import layout
+from appliance.engine.context import CONTEXT
+
+llvm.load_library_permanently("libjack.so.0")
+
+from numba import carray, cfunc, types  # noqa: E402
+
+from appliance.bus.atomic import load_acquire, pointer, store_release  # noqa: E402
+from appliance.engine.backends.clock import MONOTONIC, THREAD_CPU, now  # noqa: E402
+from appliance.engine.backends.floating import flush_denormals_at  # noqa: E402
+from appliance.engine.backends.midiout import HEAD, TAIL, message_at  # noqa: E402
+from appliance.engine.block import enter, leave, run_block  # noqa: E402
+from appliance.engine.context import INPUTS, MIDI_EVENTS, OUTPUTS  # noqa: E402
+from appliance.engine.dsp.limiter import LOOK_AHEAD_FRAMES  # noqa: E402
+from appliance.engine.jit import kernel  # noqa: E402
+from appliance.errors import Unavailable  # noqa: E402
+
+log = logging.getLogger(__name__)
+
+_port_buffer = types.ExternalFunction("jack_port_get_buffer", types.intp(types.intp, types.uint32))
+_frame_time = types.ExternalFunction("jack_last_frame_time", types.uint32(types.intp))
+_event_count = types.ExternalFunction("jack_midi_get_event_count", types.uint32(types.intp))
+_event_get = types.ExternalFunction("jack_midi_event_get", types.int32(types.intp, types.intp, types.uint32))
+_clear_buffer = types.ExternalFunction("jack_midi_clear_buffer", types.void(types.intp))
+_reserve = types.ExternalFunction("jack_midi_event_reserve", types.intp(types.intp, types.uint32, types.uintp))
+
+_fields = CONTEXT.fields or {}
+_FLOATING, _JACK_EVENT = (_fields[name][1] for name in ("floating_env", "jack_event"))
+
+OUT_NAMES = ("master_1", "master_2", "cue_1", "cue_2")
+IN_NAMES = ("in_1", "in_2")
+
+
+def midi_names(direction: str) -> list[str]:
+    """``midi_in``, ``midi_in_2`` …"""
+    return [f"midi_{direction}" + (f"_{n}" if n > 1 else "") for n in range(1, layout.MIDI_PORTS + 1)]
+
+
+@kernel
+def _read_midi(ctx: Any, context: int, frames: int) -> None:
+    """Gather the channel messages of all ports, in the order of their frames."""
+    ctx.midi_count = 0
+    event = carray(pointer(context + _JACK_EVENT), (3,), np.int64)
+    time = carray(pointer(context + _JACK_EVENT), (6,), np.uint32)
+    for port in range(layout.MIDI_PORTS):
+        buffer = _port_buffer(ctx.midi_in_port[port], np.uint32(frames))
+        if buffer == 0:
+            continue
+        count = int(_event_count(buffer))
+        for number in range(count):
+            if _event_get(context + _JACK_EVENT, buffer, np.uint32(number)) != 0 or ctx.midi_count >= MIDI_EVENTS:
+                continue
+            size = event[1]
+            if size < 1 or size > 3:
+                continue
+            data = carray(pointer(event[2]), (3,), np.uint8)
+            at = ctx.midi_count
+            offset = min(int(time[0]), frames - 1)
+            while at > 0 and ctx.midi[at - 1].offset > offset:
+                ctx.midi[at] = ctx.midi[at - 1]
+                at -= 1
+            row = ctx.midi[at]
+            row.offset = np.int32(offset)
+            row.port = np.int32(port)
+            row.status = np.int32(data[0])
+            row.data1 = np.int32(data[1]) if size > 1 else np.int32(0)
+            row.data2 = np.int32(data[2]) if size > 2 else np.int32(0)
+            ctx.midi_count += 1
+
+
+@kernel
+def _write_midi(ctx: Any, frames: int, first: int) -> None:
+    """Send what control has queued and what is due in this block, in order."""
+    for port in range(layout.MIDI_PORTS):
+        buffer = _port_buffer(ctx.midi_out_port[port], np.uint32(frames))
+        if buffer != 0:
+            _clear_buffer(buffer)
+    head, tail = load_acquire(ctx.base + HEAD), load_acquire(ctx.base + TAIL)
+    last = 0
+    while tail < head:
+        message = message_at(ctx, tail)
+        offset = message.frame - first if message.frame > 0 else 0
+        if offset >= frames:
+            break
+        last = max(last, offset, 0)
+        buffer = _port_buffer(ctx.midi_out_port[message.port & (layout.MIDI_PORTS - 1)], np.uint32(frames))
+        size = min(message.size, layout.MIDI_MESSAGE_BYTES)
+        place = _reserve(buffer, np.uint32(last), types.uintp(size)) if buffer != 0 else 0
+        if place != 0:
+            out = carray(pointer(place), (layout.MIDI_MESSAGE_BYTES,), np.uint8)
+            for i in range(size):
+                out[i] = message.data[i]
+        tail += 1
+    store_release(ctx.base + TAIL, tail)
+
+
+@kernel
+def _copy_out(ctx: Any, frames: int, played: bool) -> None:
+    for number in range(OUTPUTS):
+        buffer = _port_buffer(ctx.out_port[number], np.uint32(frames))
+        if buffer == 0:
+            continue
+        out = carray(pointer(buffer), (frames,), np.float32)
+        for i in range(frames):
+            out[i] = ctx.out[number, i] if played else np.float32(0.0)
+
+
+@kernel
+def _process(frames: int, context: int) -> None:
+    ctx = carray(pointer(context), (1,), CONTEXT)[0]
+    cpu = now(context, THREAD_CPU)
+    began = now(context, MONOTONIC)
+    enter(ctx, began)
+    if ctx.first == 1:
+        ctx.first = 0
+        flush_denormals_at(context + _FLOATING)
+    time = int(_frame_time(ctx.client))
+    _read_midi(ctx, context, frames)
+    played = False
+    if frames <= layout.MAX_BLOCK_FRAMES:
+        played = run_block(ctx, frames, time, began)
+    _copy_out(ctx, frames, played)
+    if played:
+        state_frame = carray(pointer(ctx.state), (1,), layout.STATE)[0].frame
+        _write_midi(ctx, frames, state_frame - frames)
+    leave(ctx, played, frames, began, now(context, MONOTONIC), now(context, THREAD_CPU) - cpu)
+
+
+@cfunc(types.int32(types.uint32, types.intp), nopython=True, cache=True, error_model="numpy")
+def process(frames, context):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """JackProcessCallback: ``context`` is the address of the CONTEXT record."""
+    _process(int(frames), context)
+    return np.int32(0)
+
+
+class JackBackend:
+    """A client named ``name`` on the server ``server``. Raises :class:`Unavailable` when the server is not there."""
+
+    name = "jack"
+
+    def __init__(self, context: np.ndarray, name: str, server: str) -> None:
+        self._context = context
+        try:
+            self.client = jack.Client(name, use_exact_name=True, no_start_server=True, servername=server)
+        except jack.JackOpenError as error:
+            raise Unavailable(f"JACK server {server!r} does not take us as {name}: {error}; is it running?") from None
+        self.rate = float(self.client.samplerate)
+        self.period = int(self.client.blocksize)
+        self.alive = True
+        self._register()
+        lib, ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]
+        address = context.ctypes.data
+        context["client"] = int(ffi.cast("intptr_t", self.client._ptr))
+        callback = ffi.cast("JackProcessCallback", process.address)
+        if lib.jack_set_process_callback(self.client._ptr, callback, ffi.cast("void *", address)):
+            raise Unavailable("JACK refused the process callback")
+        self.client.set_shutdown_callback(self._shut_down)
+        self._report_latency()
+
+    def _register(self) -> None:
+        ports: dict[str, list[int]] = {"out_port": [], "in_port": [], "midi_in_port": [], "midi_out_port": []}
+        ffi = jack._ffi  # type: ignore[attr-defined]
+        for field, names, ports_of in (
+            ("out_port", OUT_NAMES, self.client.outports), ("in_port", IN_NAMES, self.client.inports),
+            ("midi_in_port", midi_names("in"), self.client.midi_inports),
+            ("midi_out_port", midi_names("out"), self.client.midi_outports),
+        ):
+            for name in names:
+                ports[field].append(int(ffi.cast("intptr_t", ports_of.register(name)._ptr)))
+        for field, addresses in ports.items():
+            self._context[field][0, : len(addresses)] = addresses
+        assert len(ports["out_port"]) == OUTPUTS and len(ports["in_port"]) == INPUTS
+
+    def _report_latency(self) -> None:
+        """Tell JACK that the master comes out LOOK_AHEAD_FRAMES after what goes in (``jack_port_set_latency_range``)."""
+        library = ctypes.CDLL("libjack.so.0")
+        set_range = library.jack_port_set_latency_range
+        set_range.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+        set_range.restype = None
+
+        class Range(ctypes.Structure):
+            _fields_ = [("minimum", ctypes.c_uint32), ("maximum", ctypes.c_uint32)]
+
+        latency = Range(LOOK_AHEAD_FRAMES, LOOK_AHEAD_FRAMES)
+        for number in range(2):
+            set_range(int(self._context["out_port"][0, number]), 0, ctypes.byref(latency))
+
+    def _shut_down(self, status: Any, reason: str) -> None:
+        self.alive = False
+        log.error("the JACK server has gone away (%s)", reason)
+
+    def start(self) -> None:
+        self.client.activate()
+
+    def on_xrun(self, callback: Any) -> None:
+        self.client.set_xrun_callback(callback)
+
+    def connect(self, outputs: list[str], inputs: list[str]) -> list[str]:
+        """Connect to the named ports, or to the physical ones; returns what it could not connect, as plain lines."""
+        problems: list[str] = []
+        name = self.client.name
+        if not outputs:
+            found = self.client.get_ports(is_audio=True, is_physical=True, is_input=True)
+            outputs = [port.name for port in found][: 4 if len(found) >= 4 else 2]
+        if not inputs:
+            found = self.client.get_ports(is_audio=True, is_physical=True, is_output=True)
+            inputs = [port.name for port in found][:2]
+        pairs = [(f"{name}:{own}", other) for own, other in zip(OUT_NAMES, outputs, strict=False)]
+        pairs += [(other, f"{name}:{own}") for own, other in zip(IN_NAMES, inputs, strict=False)]
+        for source, target in pairs:
+            try:
+                self.client.connect(source, target)
+            except jack.JackError as error:
+                problems.append(f"{source} could not be connected to {target} ({error})")
+        return problems
+
+    def healthy(self) -> bool:
+        return self.alive
+
+    def stop(self) -> None:
+        try:
+            self.client.deactivate()
+            self.client.close()
+        except jack.JackError as error:
+            log.debug("closing the JACK client: %s", error)

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Maps and locks clips for the callback, on a helper thread: the callback never meets a page that is not there.
+
+A clip's address is published to the callback after its pages are locked. A retired clip's address is taken away first; it is
+unmapped when two further blocks are committed and no voice of the committed state reads it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+from appliance.bus import atomic, layout
+from appliance.bus.clips import PLACE_BITS, ClipState
+from appliance.bus.commit import committed
+from appliance.bus.memory import Segment
+from appliance.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.005
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def lock_pages(address: int, size: int) -> bool:
+    """Lock memory so that it is never paged; False when the system's limit forbids it (it is then touched instead)."""
+    return _LIBC.mlock(ctypes.c_void_p(address), ctypes.c_size_t(size)) == 0
+
+
+def touch_pages(address: int, size: int) -> None:
+    """Read one byte of every page, so that it is mapped."""
+    np.frombuffer((ctypes.c_char * size).from_address(address), np.uint8)[::4096].sum()
+
+
+class ClipMap:
+    """Keeps ``context.clip_address`` in step with the clip table of the box."""
+
+    def __init__(self, segment: Segment, context: np.ndarray, engine: int) -> None:
+        self._segment = segment
+        self._context = context
+        self._engine = engine
+        self._table = segment.view(layout.CLIP, layout.CLIPS, layout.offset("clip"))
+        self._held: dict[int, Segment] = {}
+        self._leaving: dict[int, tuple[int, int]] = {}
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._warned = False
+
+    def start(self) -> None:
+        """Map what is there already, then go on in the background."""
+        self._table["mapped"][:, self._engine] = 0
+        self.step()
+        self._thread = threading.Thread(target=self._run, name="clip map", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread:
+            self._thread.join(1.0)
+
+    def _run(self) -> None:
+        while not self._stop.wait(POLL_S):
+            try:
+                self.step()
+            except Exception:
+                log.exception("clip map")
+                time.sleep(0.2)
+
+    def step(self) -> None:
+        """One look at the table."""
+        states = self._table["state"]
+        for place in np.flatnonzero((states == ClipState.FILLING) | (states == ClipState.READY)):
+            if int(place) not in self._held:
+                self._map(int(place))
+        for place in list(self._held):
+            row = self._table[place]
+            stale = int(row["generation"]) != int(self._context["clip_generation"][0, place])
+            if place not in self._leaving and (states[place] in (ClipState.RETIRING, ClipState.FREE) or stale):
+                self._take_away(place)
+        for place in list(self._leaving):
+            self._unmap(place)
+
+    def _map(self, place: int) -> None:
+        row = self._table[place]
+        generation, name = int(row["generation"]), row["segment"].decode()
+        if place in self._leaving or not name:
+            return
+        try:
+            segment = Segment.open(name)
+        except Unavailable:
+            return
+        if not lock_pages(segment.address, segment.size):
+            touch_pages(segment.address, segment.size)
+            if not self._warned:
+                self._warned = True
+                log.warning("clips cannot be locked in memory (limit reached); raise LimitMEMLOCK, see `appliance doctor`")
+        self._held[place] = segment
+        self._context["clip_generation"][0, place] = generation
+        atomic.write(self._address_of(place), segment.address)
+        row["mapped"][self._engine] = generation
+
+    def _address_of(self, place: int) -> int:
+        field: Any = (self._context.dtype.fields or {})["clip_address"]
+        return int(self._context.ctypes.data) + field[1] + 8 * place
+
+    def _take_away(self, place: int) -> None:
+        """No voice can start on it from now on."""
+        handle = (int(self._context["clip_generation"][0, place]) << PLACE_BITS) | place
+        self._leaving[place] = (handle, int(committed(self._segment)["cycles"][0]))
+
+    def _unmap(self, place: int) -> None:
+        handle, cycle = self._leaving[place]
+        state = committed(self._segment)
+        if int(state["cycles"][0]) < cycle + 2 and self._plays():
+            return
+        if self._in_use(state, handle):
+            return
+        atomic.write(self._address_of(place), 0)
+        after = int(state["cycles"][0])
+        deadline = time.monotonic() + 0.2
+        while self._plays() and int(committed(self._segment)["cycles"][0]) < after + 2 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        segment = self._held.pop(place)
+        del self._leaving[place]
+        segment.close()
+        if int(self._table[place]["mapped"][self._engine]) == handle >> PLACE_BITS:
+            self._table[place]["mapped"][self._engine] = 0
+
+    def _plays(self) -> bool:
+        return bool(self._context["epoch"][0])
+
+    @staticmethod
+    def _in_use(state: np.ndarray, handle: int) -> bool:
+        for part in ("deck", "pad"):
+            record = state[part][0]
+            for clip in (record["clip"], record["main"]["clip"], record["tail"]["clip"]):
+                if np.any(clip == handle):
+                    return True
+        return False
