@@ -16,7 +16,8 @@
     - {at: 20.5, address: /pad/2/load, args: [bass.wav]}
 
 An event happens at a ``frame`` (absolute, ``start_frame`` is the file's first), at ``at`` seconds or at ``beat`` quarter
-notes of the beginning tempo, both counted from the file's first frame. Events of one frame happen in the file's order.
+notes of the beginning tempo, both from the file's first frame. Events of one frame happen in the file's order.
+``/scene/R/store`` with a scene's pads as its argument changes what a later ``/scene/R/launch`` does.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ class Section(BaseModel):
 class Moment(Section):
     """A place in time by exactly one of three clocks."""
 
-    frame: int | None = Field(None, ge=0)
-    at: float | None = Field(None, ge=0, allow_inf_nan=False, description="seconds from the beginning")
-    beat: float | None = Field(None, ge=0, allow_inf_nan=False, description="quarter notes from the beginning")
+    frame: int | None = Field(default=None, ge=0)
+    at: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="seconds from the beginning")
+    beat: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="quarter notes from the beginning")
 
     @model_validator(mode="after")
     def _one_clock(self) -> Self:
@@ -60,19 +61,19 @@ class Moment(Section):
 
 
 class ClipFile(Section):
-    """A clip by name. ``file`` is relative to the events file; ``hash`` is the SHA-256 of the file's bytes, if known."""
+    """A clip by name. ``file`` is relative to the events file; ``hash`` is the store's, else the SHA-256 of the file."""
 
     file: str = Field(min_length=1)
     hash: str = ""
-    bpm: float = Field(0.0, ge=0, le=1000, description="0: not known")
-    beats: float = Field(0.0, ge=0, description="length in quarter notes; 0: not known")
-    gain: float = Field(1.0, ge=0, le=100, description="linear")
+    bpm: float = Field(default=0.0, ge=0, le=1000, description="0: not known")
+    beats: float = Field(default=0.0, ge=0, description="length in quarter notes; 0: not known")
+    gain: float = Field(default=1.0, ge=0, le=100, description="linear")
 
 
 class SceneCell(Section):
     """What a scene does to one pad: ``launch`` 1 starts, -1 stops, 0 leaves; a setting that is not given stays."""
 
-    launch: int = Field(0, ge=-1, le=1)
+    launch: int = Field(default=0, ge=-1, le=1)
     gain: float | None = None
     pan: float | None = None
     filter: float | None = None
@@ -107,15 +108,15 @@ class EventFile(Section):
     """The whole file. ``folder`` is where it lies: relative clip paths begin there."""
 
     version: int = VERSION
-    rate: int = Field(48000, ge=8000, le=192000)
-    start_frame: int = Field(0, ge=0)
-    start_beat: float = Field(0.0, description="the clock's position at start_frame")
+    rate: int = Field(default=48000, ge=8000, le=192000)
+    start_frame: int = Field(default=0, ge=0)
+    start_beat: float = Field(default=0.0, description="the clock's position at start_frame")
     values: dict[str, Any] = {}
     clips: dict[str, ClipFile] = {}
-    pads: dict[str, str] = Field({}, description="pad (/bank/1/pad/3) → clip name or file")
-    decks: dict[str, str] = Field({}, description="deck (/deck/1) → clip name or file")
-    scenes: dict[int, dict[str, SceneCell]] = Field({}, description="row → pad → what it does; rows not given: the default")
-    length: Moment | None = Field(None, description="where the file ends; else with the last event")
+    pads: dict[str, str] = Field(default={}, description="pad (/bank/1/pad/3) → clip name or file")
+    decks: dict[str, str] = Field(default={}, description="deck (/deck/1) → clip name or file")
+    scenes: dict[int, dict[str, SceneCell]] = Field(default={}, description="row → pad → what it does; rows not given: the default")
+    length: Moment | None = Field(default=None, description="where the file ends; else with the last event")
     events: list[FileEvent] = []
 
     _folder: Path = Path()
@@ -176,7 +177,7 @@ class EventFile(Section):
     def load(cls, path: Path) -> EventFile:
         """Read and check. Raises :class:`BadFile` with file, place and what to do."""
         try:
-            tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+            tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader
         except FileNotFoundError:
             raise BadFile(f"{path}: there is no such events file") from None
         except (OSError, UnicodeDecodeError) as error:

@@ -137,6 +137,10 @@ class HubServer:
             if peer.wants(address):
                 peer.changed(address, value)
 
+    def wants(self, address: str) -> bool:
+        """Whether anybody watches the address."""
+        return any(peer.wants(address) for peer in self._peers)
+
     def serves(self, address: str) -> bool:
         return self._server_of(address) is not None
 

@@ -12,11 +12,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from appliance.bus.commands import Code
 from appliance.bus.events import Event, Kind
-from appliance.control.clipbank import POLL_S, Audio, ClipBank, Facts, Options
+from appliance.control.clipbank import POLL_S, WHOLE_FIRST_S, Audio, ClipBank, Facts, Options
 from appliance.control.desk import Desk
 from appliance.errors import ApplianceError, BadFile, BadValue, NotAllowed, Unavailable
 from appliance.namespace import Address
@@ -88,7 +89,7 @@ class Loader:
         self._obeyed: dict[int, asyncio.Future[Event]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         for template in PAD_TEMPLATES + DECK_TEMPLATES:
-            desk.register(template, self._load_call if template.endswith("load") and "un" not in template else self._clear_call)
+            desk.register(template, self._load_call if template.endswith("/load") else self._clear_call)
         for template in ("/bank/{bank}/pad/{pad}/file", "/deck/{deck}/file"):
             desk.texts.guards[template] = _told_by_load
         desk.on_event(self._event)
@@ -153,7 +154,7 @@ class Loader:
         try:
             facts = await self.bank.look(where, options)
         except ApplianceError:
-            facts = Facts(_path(where), (0, 0), 0, 0.0, options.bpm or 0.0, options.beats or 0.0, options.gain or 1.0, "",
+            facts = Facts(Path(where), (0, 0), 0, 0.0, options.bpm or 0.0, options.beats or 0.0, options.gain or 1.0, "",
                           "none", "")
         audio = self.bank.adopt(handle, facts)
         if audio is None:
@@ -182,8 +183,6 @@ class Loader:
     @staticmethod
     def _is_long(audio: Audio) -> bool:
         """Long enough that it plays while it decodes: damage further on is told, not refused."""
-        from appliance.control.clipbank import WHOLE_FIRST_S
-
         return audio.facts.duration_s > WHOLE_FIRST_S
 
     async def _report_damage(self, target: Target, audio: Audio) -> None:
@@ -218,16 +217,25 @@ class Loader:
             self.loaded[target.address] = loaded
         else:
             self.loaded.pop(target.address, None)
-        self._tell_texts(target, facts)
         self.changed(target.address)
         try:
             event = await asyncio.wait_for(asyncio.shield(future), OBEYED_WAIT_S)
         except TimeoutError:
             self._background(self._give_up_later(number, future, before))
-            return
-        self._give_up(number, before)
-        if event.kind == Kind.REFUSED:
-            raise Unavailable(f"{target.shown}: the engine refused the clip (reason {event.a:.0f}); load it again")
+        else:
+            if event.kind == Kind.REFUSED:
+                self._revert(target, number, before)
+                raise Unavailable(f"{target.shown}: the engine refused the clip (reason {event.a:.0f}); load it again")
+            self._give_up(number, before)
+        self._tell_texts(target, facts)
+
+    def _revert(self, target: Target, number: int, before: Loaded | None) -> None:
+        self._obeyed.pop(number, None)
+        if before:
+            self.loaded[target.address] = before
+        else:
+            self.loaded.pop(target.address, None)
+        self.changed(target.address)
 
     async def _give_up_later(self, number: int, future: asyncio.Future[Event], before: Loaded | None) -> None:
         """The engine is busy dying or starting: what was loaded before is kept until it has obeyed."""
@@ -258,12 +266,6 @@ class Loader:
 
 class _StillWaiting(Exception):
     pass
-
-
-def _path(where: str) -> Any:
-    from pathlib import Path
-
-    return Path(where)
 
 
 def _told_by_load(address: Address, value: str) -> str:

@@ -47,7 +47,7 @@ class Texts:
         }
 
     def get(self, address: Address) -> str:
-        return self._kept.get(address.address, address.node.default)
+        return self._kept.get(address.address, str(address.node.default))
 
     def check(self, address: Address, value: Any) -> str:
         """The text as it would be kept. Raises :class:`BadValue`, or what the guard raises."""

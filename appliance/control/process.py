@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The control process: the hub first, then what takes longer; a clean stop within a second of SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from appliance.bus import layout
+from appliance.bus.box import Box, Role
+from appliance.bus.hub import HubServer
+from appliance.control.desk import Desk
+from appliance.control.eventlog import EventLog
+from appliance.control.loader import Loader
+from appliance.control.panic import Panic
+from appliance.control.scenes import Scenes
+from appliance.control.session.keeper import Keeper
+from appliance.errors import ApplianceError
+
+log = logging.getLogger("appliance.control")
+
+EVENTS_S = 0.005
+"""Time between looks at the engine's events: a MIDI message that needs control waits no longer."""
+EVENTS_A_TICK = 4
+"""Values and telemetry are compared on every fourth look: fifty times a second."""
+BEAT_S = 0.1
+PROCESSES_S = 1.0
+STOP_S = 0.8
+FILL_TIMEOUT_S = 120.0
+
+Stop = Callable[[], Awaitable[None]]
+
+
+class Control:
+    """Everything that control runs, in the order in which it starts."""
+
+    def __init__(self, box: Box) -> None:
+        self.box = box
+        self.desk = Desk(box)
+        self.hub = HubServer(box.hub_path, self.desk)
+        self.loader = Loader(self.desk)
+        self.scenes = Scenes(self.desk)
+        self.panic = Panic(self.desk)
+        self.events = EventLog(self.desk, self.loader, self.scenes)
+        self.keeper = Keeper(self.desk, self.loader, self.scenes)
+        self._stop_surfaces: Stop | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """The hub answers when this returns; clips, surfaces and the first music follow."""
+        self.box.say_role(Role.STARTING)
+        self.keeper.restore_now()
+        self.desk.hub = self.hub
+        self.desk.subscribe(self.hub.announce, self.hub.wants)
+        await self.hub.start()
+        for work in (self._beat(), self._pump(), self._watch_processes(), self.loader.run(), self.keeper.run(), self._finish()):
+            self._tasks.append(asyncio.create_task(self._watched(work)))
+        self.box.say_role(Role.RUNNING)
+
+    async def stop(self) -> None:
+        """Surfaces first, so that nothing new comes in; then the last save; then the hub."""
+        for task in self._tasks:
+            task.cancel()
+        if self._stop_surfaces:
+            await self._stop_surfaces()
+        self.loader.close()
+        await self.keeper.stop()
+        await self.hub.stop()
+        self.box.say_role(Role.STOPPED)
+
+    async def _finish(self) -> None:
+        await self._start_surfaces()
+        await self.keeper.restore_clips()
+        gc.freeze()  # what is there now stays: the collector need not walk it again while people play
+        if self.keeper.is_new and self.box.config.gen.enabled and self.box.config.gen.fill:
+            await self._first_music()
+
+    async def _start_surfaces(self) -> None:
+        if find_spec("appliance.control.surfaces") is None:
+            log.warning("no surfaces are installed: the box is reached by its hub alone")
+            return
+        from appliance.control import surfaces
+
+        try:
+            self._stop_surfaces = await surfaces.start(self.desk)
+        except ApplianceError as error:
+            self.desk.say(error.message)
+
+    async def _first_music(self) -> None:
+        """A new session with empty pads: generation fills the first bank as soon as it is there."""
+        if any(place.startswith("/bank/1/pad/") for place in self.loader.loaded):
+            return
+        await self.desk.wait_served("/gen")
+        try:
+            await self.desk.call("/gen/fill", [1], FILL_TIMEOUT_S)
+        except ApplianceError as error:
+            self.desk.say(f"the pads could not be filled: {error.message}")
+
+    async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
+        """A part that fails takes the process down: the supervisor starts it again, whole."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("a part of control failed; control ends and is started again")
+            signal.raise_signal(signal.SIGTERM)
+
+    async def _beat(self) -> None:
+        while True:
+            self.box.beat()
+            await asyncio.sleep(BEAT_S)
+
+    async def _pump(self) -> None:
+        looks = 0
+        while True:
+            self.desk.pump_events()
+            if looks % EVENTS_A_TICK == 0:
+                self.desk.announcer.tick()
+            looks += 1
+            await asyncio.sleep(EVENTS_S)
+
+    async def _watch_processes(self) -> None:
+        while True:
+            self.desk.publish("/system/processes", processes(self.box))
+            await asyncio.sleep(PROCESSES_S)
+
+
+def processes(box: Box) -> list[dict[str, Any]]:
+    """The process table as ``/system/processes`` tells it; ``started_s`` on the monotonic clock."""
+    rows: list[dict[str, Any]] = []
+    for name in layout.PROCESSES:
+        row = box.process(name)
+        if not int(row["pid"]) and not int(row["restarts"]):
+            continue
+        role = int(row["role"])
+        rows.append({"name": name, "pid": int(row["pid"]), "role": Role(role).name.lower() if role in list(Role) else str(role),
+                     "restarts": int(row["restarts"]), "started_s": round(int(row["started_ns"]) / 1e9, 3)})
+    return rows
+
+
+async def run(path: Path) -> None:
+    """Until SIGTERM or SIGINT."""
+    begun = time.monotonic()
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    control = Control(Box.attach(path, "control"))
+    await control.start()
+    log.info("the hub answers at %s, %.0f ms after the start", control.box.hub_path, 1000 * (time.monotonic() - begun))
+    await stopping.wait()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(control.stop(), STOP_S)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m appliance.control", description="the control process of a box")
+    parser.add_argument("--box", type=Path, required=True, help="box.json of the running box")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(run(options.box))
+    except ApplianceError as error:
+        log.error("%s", error.message)
+        sys.exit(1)
