@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.errors import BadValue
-from appliance.gen.backends.procedural.maths import decibels
+from appliance.gen.backends.procedural.maths import decibels, sin_turns
 from appliance.gen.loudness import integrated_lufs, limit_curve
 from appliance.gen.request import loop_frames
 
@@ -106,17 +106,16 @@ def seam_ratio(loop: Samples) -> float:
 def find_downbeat(audio: Samples, sample_rate: int, bpm: float, beats: int) -> int:
     """The frame of the first downbeat: the phase of the beat grid on which most attacks lie, refined to the attack itself.
 
-    Material that sounds from its first millisecond with an attack on the grid starts at 0.
+    Material that begins with sound (20 dB under its peak or more within 10 ms) begins on its downbeat: what plays loops or
+    starts a bar is cut that way, and a search would take a strong off-beat for it.
     """
     hop = max(round(0.002 * sample_rate), 1)
     energy = np.square(audio).sum(axis=1, dtype=np.float32)
     count = len(energy) // hop
-    if count < 8:
+    if count < 8 or float(energy[: 5 * hop].max()) > 0.01 * float(energy.max()):
         return 0
-    power = energy[: count * hop].reshape(count, hop).sum(axis=1)
-    level = np.log10(1.0 + 1e4 * power / max(float(power.max()), 1e-12))
-    rise = np.maximum(np.diff(level, prepend=0.0, n=1), 0.0)
-    rise[1:] += np.maximum(level[1:] - np.concatenate((np.zeros(1), level[:-2])), 0.0)
+    level = np.sqrt(energy[: count * hop].reshape(count, hop).sum(axis=1))
+    rise = np.maximum(np.diff(level, prepend=0.0), 0.0)
     beat_hops = 60.0 / bpm * sample_rate / hop
     phases = np.arange(int(beat_hops))
     available = int((count - 2) / beat_hops)
@@ -182,7 +181,8 @@ def _cut(
     if downbeat >= fade:
         rising, falling = _equal_power(fade)
         for layer, piece in zip(stack, cut, strict=True):
-            piece[frames - fade :] = piece[frames - fade :] * falling + layer[downbeat - fade : downbeat] * rising
+            before = layer[downbeat - fade : downbeat]
+            piece[frames - fade :] = piece[frames - fade :] * rising[::-1] + before * falling[::-1]
         return cut, "pre-roll"
     fade = min(int(0.0015 * rate), have - frames)  # the downbeat itself is faded in: keep it under its 2 ms
     if fade > 4:
@@ -224,8 +224,10 @@ def _fill_up(
 
 
 def _equal_power(frames: int) -> tuple[Samples, Samples]:
-    share = ((np.arange(frames) + 0.5) / frames).astype(np.float32)[:, None]
-    return np.sqrt(share), np.sqrt(1 - share)
+    """Gains (frames, 1) of what comes and what goes; the first frame is all the old, and no slope has a step."""
+    share = np.arange(frames) / frames
+    angle = share * share * (3 - 2 * share) / 4
+    return sin_turns(angle).astype(np.float32)[:, None], sin_turns(angle + 0.25).astype(np.float32)[:, None]
 
 
 def _level(cut: list[Samples], rate: int, target_lufs: float, notes: list[str]) -> tuple[float, float]:
@@ -255,10 +257,25 @@ def _level(cut: list[Samples], rate: int, target_lufs: float, notes: list[str]) 
 
 
 def _join(cut: list[Samples], rate: int) -> None:
-    """Take a step or kink out of the loop point: the last 3 ms glide to where the first frame continues from."""
-    fade = min(int(0.003 * rate), len(cut[0]) // 4)
-    ramp = (np.arange(1, fade + 1, dtype=np.float32) / fade)[:, None]
-    glide = ramp * ramp * (3 - 2 * ramp)
+    """Take a step or kink out of the loop point, in place, where the material has nothing before or behind to fade with.
+
+    The last 10 ms glide into the head's point reflection (2 x[0] - x[k]), which leads into the head with its own value and
+    slope. Where the head begins with a blow that would throw the tail off, the head rises from the tail within 0.5 ms.
+    """
+    tail = min(int(0.010 * rate), len(cut[0]) // 4)
+    loop = cut[0]
+    reflected = 2 * loop[0] - loop[tail:0:-1]
+    usual = max(float(np.abs(loop[-4 * tail :]).max()), 0.25 * float(np.abs(loop).max()))
+    if float(np.abs(reflected).max()) <= 1.5 * usual:
+        share = ((np.arange(tail, dtype=np.float32) + 1) / tail)[:, None]
+        share = share * share * (3 - 2 * share)
+        for layer in cut:
+            layer[-tail:] += (2 * layer[0] - layer[tail:0:-1] - layer[-tail:]) * share
+        return
+    head = min(int(0.0005 * rate) + 2, tail)
+    share = ((np.arange(head, dtype=np.float32) + 1) / (head + 1))[:, None]
+    share = share * share * (3 - 2 * share)
     for layer in cut:
-        before = 2 * layer[0] - layer[1]  # the frame that would lead into the first two on a straight line
-        layer[-fade:] += (before - layer[-1]) * glide
+        slope = (layer[-1] - layer[-2]) * 0.5
+        held = layer[-1] + slope * (1 - 0.5 ** np.arange(1, head + 1, dtype=np.float32))[:, None]
+        layer[:head] = held + (layer[:head] - held) * share

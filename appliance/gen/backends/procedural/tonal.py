@@ -16,6 +16,8 @@ from appliance.gen.backends.procedural.song import Song, graded, pick, velocitie
 from appliance.gen.backends.procedural.styles import Tune
 
 Samples = NDArray[np.float32]
+#: How loud the tones of a chord are, root first: the seventh and ninth colour it, they do not carry it.
+_CHORD_WEIGHTS = (1.0, 0.7, 0.75, 0.4, 0.25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,14 @@ def chord_line(song: Song, rng: np.random.Generator, sustained: bool) -> list[No
     notes: list[Note] = []
     for bar, pitches in enumerate(song.voicings(tune.low_note, tune.high_note)):
         start = bar * grid.steps_per_bar
+        chord = song.chord(bar)
+        weights = {pitch: _CHORD_WEIGHTS[min(chord.index(pitch % 12), len(_CHORD_WEIGHTS) - 1)] for pitch in pitches}
         if sustained:
-            notes += [Note(start, pitch, 0.8, grid.steps_per_bar - 1.0) for pitch in pitches]
+            notes += [Note(start, pitch, 0.8 * weights[pitch], grid.steps_per_bar - 1.0) for pitch in pitches]
             continue
         for step, velocity in enumerate(velocities(rhythm, bar, grid.steps_per_bar)):
             if velocity > 0:
-                notes += [Note(start + step, pitch, velocity, tune.gate_steps) for pitch in pitches]
+                notes += [Note(start + step, pitch, velocity * weights[pitch], tune.gate_steps) for pitch in pitches]
     return notes
 
 
@@ -160,7 +164,7 @@ def _play(song: Song, rng: np.random.Generator, tune: Tune, patch: str, notes: l
             gate_s = note.gate_steps * grid.step_s
             made[tag] = PATCHES[patch](Tone(note.pitch, gate_s, note.velocity, bright, colour, grid.sample_rate))
         drift = int(float(rng.random()) * humanize * 0.006 * grid.sample_rate) if note.step else 0
-        gain = (0.35 + 0.65 * note.velocity) * (1 + (float(rng.random()) - 0.5) * 0.4 * humanize)
+        gain = (0.15 + 0.85 * note.velocity) * (1 + (float(rng.random()) - 0.5) * 0.4 * humanize)
         pan = width * (((note.pitch * 5) % 7) / 3 - 1)
         lay(dry, grid.frame(note.step) + drift, made[tag], gain, pan)
     if drive > 0:
