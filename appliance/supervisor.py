@@ -189,7 +189,7 @@ class Supervisor:
         for child in self._children.values():
             if child.running:
                 if (status := child.ended()) is not None:
-                    self._bring_back(child, child.end_of(status))
+                    self._bring_back(child, child.end_of(status), by_itself=status >= 0)
                 elif fault := self._engine_fault(child) if child.name == ENGINE else self._silence(child):
                     self._kill(child, fault)
         self._start_due()
@@ -252,7 +252,7 @@ class Supervisor:
         child.signal(signal.SIGKILL)
         self._bring_back(child, why)
 
-    def _bring_back(self, child: Child, what: str) -> None:
+    def _bring_back(self, child: Child, what: str, *, by_itself: bool = False) -> None:
         """Reap an ended process and say when it comes back."""
         deadline = time.monotonic() + 1
         while child.ended() is None and time.monotonic() < deadline:
@@ -260,15 +260,15 @@ class Supervisor:
         if child.ended() is None:  # in an uninterruptible wait: the next poll tries again
             return
         wait_s = child.backoff.wait_s(child.reap(self._journal))
+        if child.name == ENGINE:
+            self._words[[READY, ENTERED, LEFT]] = 0
+            if by_itself:
+                self._audio.engine_ended()
+            if not self._audio.ready:  # that is why it ended: it starts again as soon as the server is back
+                child.backoff.failures = wait_s = 0
         child.due = time.monotonic() + wait_s
         self._table(child.name, pid=0, role=Role.WAITING)
-        if child.name == ENGINE:
-            self._forget_engine()
-            self._audio.engine_ended()
         self._journal.say(f"{child.name} {what}; it starts again {f'in {wait_s:g} s' if wait_s else 'now'}")
-
-    def _forget_engine(self) -> None:
-        self._words[[READY, ENTERED, LEFT]] = 0
 
     def _table(self, process: str, **words: int) -> None:
         row = self._box.process(process)

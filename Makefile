@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# `make run` starts the box on a fresh machine, `make test` tests it. Nothing here asks a question.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+DONE := $(VENV)/.done
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+# What the box uses when it is there: sound, pitch, pictures.
+DEBIAN := python3-venv jackd2 libjack-jackd2-0 librubberband2 libegl1 libgl1 libgles2 libgl1-mesa-dri libx11-6 libxcursor1 \
+	libxi6 libxinerama1 libxrandr2
+# What the tests drive it with: OSC tools, an X server with two monitors, a video grabber.
+DEBIAN_TEST := liblo-tools xserver-xorg-core xserver-xorg-video-dummy x11-xserver-utils ffmpeg
+KERNELS := $(shell find appliance/engine appliance/nodes appliance/bus -name '*.py') appliance/namespace.py
+
+.PHONY: run setup test lint reference bench soak kernels clean
+
+run: setup
+	@exec $(BIN)/appliance run $(ARGS)
+
+setup: $(DONE)/debian $(DONE)/python $(DONE)/kernels
+
+test: setup $(DONE)/debian-test $(DONE)/test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DONE)/python $(DONE)/lint
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+	$(BIN)/python -m appliance.reference --check docs/reference.md
+
+reference: $(DONE)/python
+	$(BIN)/python -m appliance.reference docs/reference.md
+
+bench: setup
+	$(BIN)/appliance bench $(or $(NAME),all) $(ARGS)
+
+soak: setup $(DONE)/debian-test $(DONE)/test
+	$(BIN)/python -m pytest -o addopts='-ra --strict-markers --import-mode=importlib -m soak' $(ARGS)
+
+kernels: $(DONE)/python
+	$(BIN)/python -m appliance.engine.compile
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find appliance benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Stamps: what has been done is not done again.
+
+$(DONE)/debian: scripts/debian-packages Makefile
+	@scripts/debian-packages $(DEBIAN)
+	@mkdir -p $(@D) && touch $@
+
+$(DONE)/debian-test: scripts/debian-packages Makefile
+	@scripts/debian-packages $(DEBIAN_TEST)
+	@mkdir -p $(@D) && touch $@
+
+$(DONE)/venv: | $(DONE)/debian
+	@python=$$(scripts/find-python) && $$python -m venv $(VENV)
+	@touch $@
+
+$(DONE)/python: pyproject.toml constraints.txt | $(DONE)/venv
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(DONE)/test: $(DONE)/python
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(DONE)/lint: $(DONE)/python
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[lint]'
+	@touch $@
+
+$(DONE)/kernels: $(KERNELS) | $(DONE)/python
+	$(BIN)/python -m appliance.engine.compile
+	@touch $@
