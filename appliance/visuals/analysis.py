@@ -94,6 +94,8 @@ class _Hits:
         self._before: Floats | None = None
         self._history: list[float] = []
         self._rest_hops = 0
+        # A rise must amount to something in most of the drum's bins, or any click out of silence would be one.
+        self._floor = 0.5 + 0.01 * self._bins.size
         self._refractory_hops = max(1, round(REFRACTORY_S * rate_hz / HOP_FRAMES))
 
     def hop(self, magnitudes: Floats) -> bool:
@@ -104,7 +106,7 @@ class _Hits:
         past = np.array(self._history or [0.0])
         self._history = [*self._history[-(HISTORY_HOPS - 1) :], flux]
         self._rest_hops = max(0, self._rest_hops - 1)
-        if self._rest_hops or flux <= past.mean() + 2.5 * past.std() + 0.5:
+        if self._rest_hops or flux <= past.mean() + 2.5 * past.std() + self._floor:
             return False
         self._rest_hops = self._refractory_hops
         return True
@@ -139,7 +141,7 @@ class Analysis:
         """Takes in all hops since the last call that the ring still holds, and tells what there is to see."""
         if listening.rate_hz != self.rate_hz or listening.frame < self._hop * HOP_FRAMES:
             self._start(listening.rate_hz)
-        ring = np.nan_to_num(np.asarray(listening.ring, np.float32), posinf=0.0, neginf=0.0)
+        ring = np.clip(np.nan_to_num(np.asarray(listening.ring, np.float32), posinf=0.0, neginf=0.0), -4.0, 4.0)
         newest = listening.frame // HOP_FRAMES
         oldest = -(-(listening.frame - ring.size + WINDOW_FRAMES) // HOP_FRAMES)
         hits = np.zeros(2, bool)

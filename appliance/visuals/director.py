@@ -50,6 +50,11 @@ class Director:
         self._busy = busy
         self._logo = Logo(gl)
         self.graph = Graph(gl, *size, self._logo)
+        self._mark = gl.context.texture(size, 4)
+        framebuffer = gl.context.framebuffer([self._mark])
+        self._logo.draw(framebuffer, Frame(0.0), 0.0)
+        self.graph.layers[0].target.use()
+        framebuffer.release()
         self._warmer = Warmer(*size, clock=clock)
         self._shown: Scene | None = None
         self._wish: Path | None = None
@@ -128,7 +133,7 @@ class Director:
         """The scene with its first picture drawn, where nobody sees it."""
         with self._busy():
             scene = Scene(self.gl, read_scene(path))
-            layer = SceneLayer(self.gl, scene, self.graph.sound)
+            layer = self._layer(scene)
             try:
                 layer.draw(self.graph.layers[0].target, Frame(1 / 30), 0.0)
                 self.gl.finish()
@@ -137,9 +142,13 @@ class Director:
                 raise
         return scene
 
+    def _layer(self, scene: Scene) -> SceneLayer:
+        """The scene with what it is fed; a filter gets the mark to work on."""
+        return SceneLayer(self.gl, scene, self.graph.sound, self._mark)
+
     def _go_live(self, scene: Scene) -> None:
         reload = self._shown is not None and self._shown.source.path == scene.source.path
-        before = self.graph.show(SceneLayer(self.gl, scene, self.graph.sound), fade=not reload)
+        before = self.graph.show(self._layer(scene), fade=not reload)
         if before is not self._logo:
             before.release()
         self._shown = scene
@@ -185,4 +194,5 @@ class Director:
         self._warmer.close()
         self._take_off()
         self.graph.release()
+        self._mark.release()
         self._logo.release()

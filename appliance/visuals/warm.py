@@ -28,7 +28,7 @@ from appliance.visuals.isf.errors import Problem, SceneError
 
 log = logging.getLogger(__name__)
 
-LIMIT_S = 20.0
+LIMIT_S = float(os.environ.get("APPLIANCE_SCENE_LIMIT_S", "20"))
 """A scene that has not drawn a picture by then is refused."""
 IDLE_S = 30.0
 """The helper's memory is given back when it has had nothing to do for this long; it starts again when needed."""

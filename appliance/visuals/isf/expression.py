@@ -11,6 +11,7 @@ import ast
 import math
 import operator
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -103,7 +104,9 @@ def parse(source: str | float) -> Expression:
     if "$" in code:
         raise ExpressionError(f"'{text}' has a $ without a name behind it")
     try:
-        body = ast.parse(code.replace("^", "**"), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python has opinions on text like "1e", which is refused anyway
+            body = ast.parse(code.replace("^", "**"), mode="eval").body
         names = frozenset(_check(body, text))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, ExpressionError):

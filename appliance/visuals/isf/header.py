@@ -49,10 +49,18 @@ def _text(value: Any) -> Any:
 def _number(value: Any) -> float:
     if isinstance(value, list) and value:
         value = value[0]
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{str(value)[:40]!r} is no number") from None
     if not math.isfinite(number):
         raise ValueError("a number must be finite")
     return number
+
+
+def _whole(value: Any) -> int:
+    """A number as the 32-bit integer that a shader has."""
+    return max(-(2**31), min(2**31 - 1, int(_number(value))))
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
@@ -109,7 +117,7 @@ class Input(_Lenient):
     @field_validator("values", mode="before")
     @classmethod
     def _whole_values(cls, value: Any) -> tuple[int, ...]:
-        return tuple(int(v) for v in _numbers(value)) if value is not None else ()
+        return tuple(_whole(v) for v in value) if isinstance(value, list) else ()
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -131,10 +139,10 @@ class Input(_Lenient):
 
     def _settle_long(self) -> None:
         first = self.values[0] if self.values else 0
-        self.default = int(first if self.default is None else _number(self.default))
+        self.default = first if self.default is None else _whole(self.default)
         bounds = self.values or (self.default,)
-        self.minimum = int(min(bounds) if self.minimum is None else _number(self.minimum))
-        self.maximum = int(max(bounds) if self.maximum is None else _number(self.maximum))
+        self.minimum = min(bounds) if self.minimum is None else _whole(self.minimum)
+        self.maximum = max(bounds) if self.maximum is None else _whole(self.maximum)
 
     def _settle_bool(self) -> None:
         self.default = _truth(self.default)
@@ -155,7 +163,7 @@ class Input(_Lenient):
         self.maximum = None if self.maximum is None else _numbers(self.maximum)
 
     def _settle_texture(self) -> None:
-        width = 0 if self.type == "image" or self.maximum is None else int(_number(self.maximum))
+        width = 0 if self.type == "image" or self.maximum is None else _whole(self.maximum)
         self.default, self.minimum, self.maximum = None, None, max(0, min(MAX_SOUND_WIDTH, width))
 
     @property

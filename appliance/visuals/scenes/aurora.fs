@@ -46,7 +46,7 @@ vec3 heaven(vec2 p, float t) {
   float twinkle = 0.35 + 0.65 * sin(TIME * (0.6 + chance(cell.yx)) + 40.0 * chance(cell)) * (0.3 + 0.7 * audioHigh);
   colour += step(0.90, chance(cell + 3.1)) * exp(-dot(spark, spark) * 190.0) * max(twinkle, 0.1) * vec3(0.8, 0.9, 1.0);
   vec3 light = curtain(p, 0.0, t) + 0.8 * curtain(p * 1.1 + 0.3, 1.0, t) + 0.6 * curtain(p * 1.25 - 0.4, 2.0, t);
-  return colour + light * curtains * (0.55 + 0.85 * audioMid);
+  return colour + light * curtains * (0.55 + 0.85 * audioMid + 0.35 * audioKick);
 }
 
 float hills(float x) {
