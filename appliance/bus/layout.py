@@ -52,9 +52,10 @@ GLIDE = _record(("stage", f8), ("now", f8), ("step", f8), ("end", f8))
 FADE = _record(("level", f8), ("step", f8), ("left", i8))
 """A straight ramp of ``left`` more frames."""
 
-VOICE = _record(("clip", i8), ("position", f8), ("step", f8), ("begin", f8), ("end", f8), ("loop", i8), ("gain", f8),
+VOICE = _record(("clip", i8), ("position", f8), ("step", f8), ("slope", f8), ("begin", f8), ("end", f8), ("loop", i8), ("gain", f8),
                 ("fade", FADE))
-"""A reading head in a clip. ``clip`` 0: silent. Positions in frames of the clip, ``step`` clip frames a frame."""
+"""A reading head in a clip. ``clip`` 0: silent. Positions in frames of the clip, ``step`` clip frames a frame,
+``slope`` by how much ``step`` changes a frame."""
 
 SVF = _record(("cutoff", GLIDE), ("mix", GLIDE), ("high", i8), ("z", f8, (4,)))
 """One-knob filter: state-variable, ``z`` two integrators a side."""
@@ -73,7 +74,7 @@ CHANNEL_STATE = _record(("idle_frames", i8), ("trim", GLIDE), ("low", GLIDE), ("
                         ("cue", GLIDE), ("peak", f8))
 
 MIXER_STATE = _record(("left", GLIDE), ("right", GLIDE), ("cue_mix", GLIDE), ("cue_level", GLIDE), ("mute", FADE),
-                      ("muted", i8), ("ceiling", GLIDE), ("quiet_frames", i8),
+                      ("muted", i8), ("ceiling", GLIDE), ("ceiling_before", f8), ("quiet_frames", i8),
                       ("peak_left", f8), ("peak_right", f8), ("mean_square", f8), ("reduction", f8),
                       ("click_phase", f8), ("click_hz", f8), ("click_level", f8))
 

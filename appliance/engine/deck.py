@@ -53,7 +53,8 @@ def play(ctx: Any, deck: Any, values: Any, on: bool) -> bool:
             if position >= row.frames - 1.0 and values.reverse < 0.5:
                 position = 0.0
             gain = row.gain if row.gain > 0.0 else 1.0
-            voice.start(deck.main, deck.clip, position, deck.rate.now, 0.0, float(row.frames), 0, gain)
+            step = deck.rate.now * clip_step(ctx, deck, ctx.rate)
+            voice.start(deck.main, deck.clip, position, step, 0.0, float(row.frames), 0, gain)
             place_loop(deck)
             deck.playing = 1
     elif deck.playing == 1:
@@ -171,7 +172,9 @@ def update(ctx: Any, deck: Any, values: Any, rate: float) -> None:
     if deck.playing == 0:
         return
     glide(deck.rate, set_speed(deck, values))
-    deck.main.step = deck.rate.now * clip_step(ctx, deck, rate)
+    scale = clip_step(ctx, deck, rate)
+    deck.main.step = deck.rate.now * scale
+    deck.main.slope = deck.rate.step * scale
     if deck.main.loop == 0:
         deck.main.end = float(voice.clip_row(ctx, deck.clip).frames)
     else:

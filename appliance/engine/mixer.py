@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from appliance.engine.dsp.filters import control_filter, run_filter, run_isolator
-from appliance.engine.dsp.glide import begin_fade, decibels, glide, is_off
+from appliance.engine.dsp.glide import begin_fade, decibels, eased, glide, is_off
 from appliance.engine.dsp.limiter import control_limiter, run_limiter
 from appliance.engine.jit import kernel
 from appliance.nodes.mixer import ASSIGNS, CHANNELS, CURVES
@@ -188,8 +188,8 @@ def _master(
         click = _click(ctx, mixer)
         cue_left[i] = np.float32(min(max(level * (cue_left[i] * (1.0 - mix) + x * mix + click), -1.0), 1.0))
         cue_right[i] = np.float32(min(max(level * (cue_right[i] * (1.0 - mix) + y * mix + click), -1.0), 1.0))
-        left[i] = np.float32(x * mute)
-        right[i] = np.float32(y * mute)
+        left[i] = np.float32(x * eased(mute))
+        right[i] = np.float32(y * eased(mute))
     mixer.left.now, mixer.right.now, mixer.cue_mix.now, mixer.cue_level.now = gain_left, gain_right, mix, level
     mixer.mute.level, mixer.mute.left = mute, mute_left
     run_limiter(ctx, mixer, state.frame, state.values.mixer.limiter_release, left, right, 0, count)

@@ -12,7 +12,7 @@ from appliance.bus.events import Kind
 from appliance.bus.layout import PAD_CELLS
 from appliance.engine.dsp import voice
 from appliance.engine.dsp.filters import control_filter, run_filter, settle_filter
-from appliance.engine.dsp.glide import decibels, glide, settle
+from appliance.engine.dsp.glide import begin_fade, decibels, glide, settle
 from appliance.engine.journal import log
 from appliance.engine.jit import kernel
 from appliance.engine.transport import beat_at, next_line
@@ -43,15 +43,14 @@ def load(ctx: Any, state: Any, cell: int, handle: int) -> None:
     pad.clip = handle
     if pad.playing == 1:
         voice.hand_over(pad.main, pad.tail)
+        pad.playing = 0
         if handle == 0 or int(state.values.pad[cell].mode) != _LOOP:
             voice.silence(pad.main)
-            pad.playing = 0
             pad.pending = IDLE
         else:
             _begin_voice(ctx, state, cell, state.frame)
-            pad.main.fade.level = 0.0
-            pad.main.fade.step = 1.0 / voice.FADE_FRAMES
-            pad.main.fade.left = voice.FADE_FRAMES
+            begin_fade(pad.main.fade, 0.0, 1.0, voice.FADE_FRAMES)
+            pad.playing = 1
     elif handle == 0:
         pad.pending = IDLE
 
@@ -187,7 +186,6 @@ def _place_on_beat(ctx: Any, state: Any, cell: int, row: Any, frame: int) -> Non
     backwards = values.reverse >= 0.5
     target = end - 1.0 - place if backwards else begin + place
     step = length / beats * state.clock.bpm / (60.0 * ctx.rate) if state.clock.running == 1 else 0.0
-    pad.main.step = -step if backwards else step
     apart = target - pad.main.position
     apart -= length * math.floor(apart / length + 0.5)
     if abs(apart) <= _SLACK_FRAMES:
@@ -196,6 +194,7 @@ def _place_on_beat(ctx: Any, state: Any, cell: int, row: Any, frame: int) -> Non
         voice.jump(pad.main, pad.tail, target)
     else:
         pad.main.position = target
+    pad.main.step = -step if backwards else step
 
 
 @kernel
@@ -260,7 +259,10 @@ def update(ctx: Any, state: Any) -> None:
             if follows:
                 _place_on_beat(ctx, state, cell, row, state.frame)
             else:
-                pad.main.step = _free_step(ctx, values, row)
+                step = _free_step(ctx, values, row)
+                if step * pad.main.step < 0.0:
+                    voice.jump(pad.main, pad.tail, pad.main.position)
+                pad.main.step = step
             if pad.main.loop == 1 and (pad.main.begin > 0.0 or pad.main.end < float(row.frames)):
                 voice.cross_seam(pad.main, pad.tail)
         left, right = _sides(values, state.clock.running, follows)

@@ -62,6 +62,12 @@ def begin_fade(fade: Any, start: float, end: float, frames: int) -> None:
     fade.left = frames
 
 
+@leaf
+def eased(level: float) -> float:
+    """A fade's level with its corners rounded: the smooth step 3x² - 2x³. Two fades that cross still add up to 1."""
+    return level * level * (3.0 - 2.0 * level)
+
+
 @kernel
 def decibels(db: float) -> float:
     """Linear gain of a level in dB; -60 dB and less are silence, 0 dB is exactly 1."""

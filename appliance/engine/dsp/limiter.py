@@ -15,7 +15,7 @@ from numba import carray
 
 from appliance.bus import layout
 from appliance.bus.atomic import pointer
-from appliance.bus.layout import LINE_FRAMES
+from appliance.bus.layout import CELL_FRAMES, LINE_FRAMES
 from appliance.engine.dsp.glide import glide
 from appliance.engine.jit import kernel
 
@@ -29,6 +29,7 @@ _AUDIO, _WANTED, _HOLD = (layout.offset(name) for name in ("limiter_line", "limi
 
 @kernel
 def control_limiter(mixer: Any, ceiling_db: float) -> None:
+    mixer.ceiling_before = mixer.ceiling.end - CELL_FRAMES * mixer.ceiling.step
     glide(mixer.ceiling, 10.0 ** (ceiling_db / 20.0))
 
 
@@ -56,6 +57,7 @@ def run_limiter(
     one = np.float32(1.0)
     release = 1.0 - math.exp(-1000.0 / (release_ms * ctx.rate))
     ceiling = mixer.ceiling.now
+    earlier = mixer.ceiling_before
     quiet = mixer.quiet_frames
     lowest = 1.0
     for i in range(count):
@@ -85,7 +87,7 @@ def run_limiter(
         lowest = min(lowest, gain)
         x = np.float32(audio[(k - LOOK_AHEAD_FRAMES) & _MASK, 0] * gain)
         y = np.float32(audio[(k - LOOK_AHEAD_FRAMES) & _MASK, 1] * gain)
-        edge = np.float32(ceiling)
+        edge = np.float32(max(ceiling, earlier))  # a falling ceiling has not arrived at what is in the line
         left[start + i] = max(-edge, min(edge, x))
         right[start + i] = max(-edge, min(edge, y))
     mixer.ceiling.now = ceiling

@@ -13,7 +13,7 @@ from appliance.bus import layout
 from appliance.bus.atomic import load_acquire, pointer
 from appliance.bus.clips import PLACE_BITS
 from appliance.bus.layout import CELL_FRAMES, CLIP
-from appliance.engine.dsp.glide import begin_fade
+from appliance.engine.dsp.glide import begin_fade, eased
 from appliance.engine.jit import kernel, leaf
 
 FADE_FRAMES = 240
@@ -60,6 +60,7 @@ def start(voice: Any, handle: int, position: float, step: float, begin: float, e
     voice.clip = handle
     voice.position = position
     voice.step = step
+    voice.slope = 0.0
     voice.begin = begin
     voice.end = end
     voice.loop = loop
@@ -83,6 +84,7 @@ def hand_over(main: Any, tail: Any) -> None:
     tail.clip = main.clip
     tail.position = main.position
     tail.step = main.step
+    tail.slope = 0.0
     tail.begin = main.begin
     tail.end = main.end
     tail.loop = main.loop
@@ -145,11 +147,11 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
     frames = readable_frames(ctx, voice.clip)
     total = clip_row(ctx, voice.clip).frames
     audio = carray(pointer(address), (total, 2), np.float32)
-    position, step, begin, end = voice.position, voice.step, voice.begin, voice.end
+    position, step, slope, begin, end = voice.position, voice.step, voice.slope, voice.begin, voice.end
     loop = voice.loop != 0
     low, high = int(begin), int(end)
     gain = voice.gain
-    level, slope, left_over = voice.fade.level, voice.fade.step, voice.fade.left
+    level, climb, left_over = voice.fade.level, voice.fade.step, voice.fade.left
     alive = True
     for i in range(first, first + count):
         if loop:
@@ -161,10 +163,10 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
             alive = False
             break
         if left_over > 0:
-            level += slope
+            level += climb
             left_over -= 1
             if left_over == 0:
-                if slope < 0.0:
+                if climb < 0.0:
                     alive = False
                     break
                 level = 1.0
@@ -185,13 +187,14 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
             y1 = audio[q, 1] if q >= 0 else zero
             y2 = audio[r, 1] if r >= 0 else zero
             y3 = audio[s, 1] if s >= 0 else zero
-        weight = gain * level
+        weight = gain * eased(level)
         left[i] += np.float32(weight * _cubic(x0, x1, x2, x3, t))
         right[i] += np.float32(weight * _cubic(y0, y1, y2, y3, t))
         position += step
+        step += slope
     if not alive:
         silence(voice)
         return False
-    voice.position = position
+    voice.position, voice.step = position, step
     voice.fade.level, voice.fade.left = level, left_over
     return True
