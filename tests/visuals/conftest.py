@@ -53,7 +53,7 @@ def beat_box(seconds: float, kick: bool = True, hat: bool = True) -> np.ndarray:
     rng = np.random.default_rng(7)
     sound = np.zeros(int(seconds * RATE), np.float32)
     t = np.arange(int(0.2 * RATE)) / RATE
-    drum = 0.8 * np.sin(2 * np.pi * (48 * t + 6 * (1 - np.exp(-t * 40)))) * np.exp(-t * 14)
+    drum = 0.8 * np.sin(2 * np.pi * (48 * t + 6 * (1 - np.exp(-t * 40)))) * np.exp(-t * 14) * (1 - t / 0.2)
     noise = rng.standard_normal(t.size)
     cymbal = 0.2 * np.diff(np.diff(noise, prepend=0), prepend=0) * np.exp(-t * 60) * 0.4
     for number in range(int(seconds * 4)):
@@ -155,8 +155,10 @@ class Stage:
         while time.monotonic() < end:
             if found := condition():
                 return found
+            if self.process is not None and self.process.poll() is not None:
+                break
             time.sleep(0.03)
-        pytest.fail(f"{what}: not within {seconds} s; state {self.state}, message {self.message!r}\n{self.log.read_text()}")
+        pytest.fail(f"{what}: not seen; state {self.state}, message {self.message!r}\n{self.log.read_text()}")
 
     def shows(self, scene: str) -> None:
         self.until(lambda: self.state.get("scene") == scene, f"{scene} on show")
