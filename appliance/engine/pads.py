@@ -188,7 +188,8 @@ def _place_on_beat(ctx: Any, state: Any, cell: int, row: Any, frame: int) -> Non
     step = length / beats * state.clock.bpm / (60.0 * ctx.rate) if state.clock.running == 1 else 0.0
     apart = target - pad.main.position
     apart -= length * math.floor(apart / length + 0.5)
-    if abs(apart) <= _SLACK_FRAMES:
+    turned = pad.main.step < 0.0 if not backwards else pad.main.step > 0.0
+    if abs(apart) <= _SLACK_FRAMES and not turned:
         pad.main.position += apart
     elif pad.playing == 1:
         voice.jump(pad.main, pad.tail, target)
