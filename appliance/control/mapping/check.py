@@ -24,12 +24,13 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One fault of a profile. ``line`` and ``column`` count from 1."""
+    """One fault of a profile. ``line`` and ``column`` count from 1; a ``warning`` does not keep it from being used."""
 
     path: Path
     line: int
     column: int
     message: str
+    warning: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}: {self.message}"

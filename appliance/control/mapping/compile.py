@@ -274,7 +274,8 @@ def _command_entry(text: str, address: Address, mode: Mode, ends: tuple[float, f
             return None if node.type is not Type.BOOL else Entry(BindingKind.COMMAND, code, address.index, 0.0, 127.0, flags)
         case Mode.HOLD | Mode.FOLLOW if binding.curve in (None, Curve.LINEAR):
             return Entry(BindingKind.COMMAND, code, address.index, *ends, flags)
-    return None
+        case _:
+            return None
 
 
 def _value_entry(text: str, address: Address, mode: Mode, ends: tuple[float, float], binding: Binding) -> Entry | None:
@@ -292,6 +293,8 @@ def _value_entry(text: str, address: Address, mode: Mode, ends: tuple[float, flo
                 return Entry(BindingKind.VALUE, 0, address.slot, *ends, flags | BindingFlag.LOG)
             if curve is Curve.LINEAR:
                 return Entry(BindingKind.VALUE, 0, address.slot, *ends, flags)
+        case _:
+            pass
     return None
 
 

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""MIDI devices: who is there, which profile each one gets, which port of the engine it plays on, and what its lamps show.
+
+A port that a profile claims gets one of the engine's ports 2…4 for itself, so that two devices may use the same notes; all
+others share port 1 with the generic profile. A device that comes back gets the port that it had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import logging
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.bus import layout
+from appliance.bus.events import Event, Kind
+from appliance.bus.midi_out import MidiOut
+from appliance.control.desk import Desk
+from appliance.control.mapping.compile import Compiled, Message
+from appliance.control.mapping.library import ProfileLibrary, shipped_folder
+from appliance.control.mapping.match import fits
+from appliance.control.mapping.table import PortTable
+from appliance.control.midi.alsa import AlsaPorts
+from appliance.control.midi.jackports import JackPorts, MidiPort, Pair
+from appliance.control.midi.leds import TICK_S, Lamps
+from appliance.control.midi.router import Router
+from appliance.control.midi.view import View
+from appliance.namespace import Address
+
+log = logging.getLogger(__name__)
+
+SCAN_S = 0.5
+IDLE_S = 0.2
+ENGINE = re.compile(r"appliance-[ab](-\d+)?$")
+OURS = "appliance-"
+LOOPBACK = re.compile(r"midi[ _-]?through|loopback", re.IGNORECASE)
+"""ALSA's and PipeWire's own loops: what goes in comes out again, so lamps would play pads."""
+
+
+@dataclass(eq=False, slots=True)
+class Device:
+    """A port that a profile claims. ``slot`` 1…3 is its port of the engine, counted from 0."""
+
+    name: str
+    compiled: Compiled
+    slot: int
+    sink: str | None
+    lamps: Lamps | None = None
+
+
+class Devices:
+    """Everything about MIDI in control. ``run`` until it is cancelled."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        config = desk.box.config
+        self._library = ProfileLibrary((shipped_folder(), desk.box.data / "mappings", *config.mappings.folders))
+        self._table = PortTable(desk.box)
+        self._out = MidiOut(desk.box.segment)
+        self._router = Router(desk)
+        self._view = View(desk)
+        self._devices: dict[str, Device] = {}
+        self._slots: dict[str, int] = {}
+        self._ports: list[MidiPort] = []
+        self._said: set[str] = set()
+        self._jack: JackPorts | None = None
+        self._alsa: AlsaPorts | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._desk.register("/system/profiles/reload", self._reload)
+        await self._scan()
+        self._desk.on_event(self._on_event)
+        self._start_threads()
+        try:
+            await asyncio.gather(self._watch_files(), self._light())
+        finally:
+            self._stop()
+
+    def _start_threads(self) -> None:
+        config = self._desk.box.config
+        if config.audio.backend == "jack":
+            self._jack = JackPorts(config.audio.server, self._later(self._ports_changed), self._later(self._connected),
+                                   self._later(self._desk.say))
+            self._jack.start()
+        if config.mappings.alsa:
+            self._alsa = AlsaPorts(self._desk, self._library, self._router, self._view, self._later, self._is_jacks)
+            self._alsa.start()
+
+    def _stop(self) -> None:
+        for device in self._devices.values():
+            if device.lamps:
+                device.lamps.leave()
+        for thread in (self._jack, self._alsa):
+            if thread is not None:
+                thread.stop()
+        self._router.stop()
+        self._view.close()
+
+    def _later(self, work: Callable[..., Any]) -> Callable[..., None]:
+        """``work`` called from another thread, done on the loop."""
+
+        def call(*args: Any) -> None:
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(work, *args)
+
+        return call
+
+    # -- profiles
+
+    async def _watch_files(self) -> None:
+        while True:
+            await asyncio.sleep(SCAN_S)
+            await self._scan()
+
+    async def _scan(self) -> int:
+        """Read what has changed on a thread; put it in force. How many profiles there are."""
+        changed, said = await asyncio.to_thread(self._library.scan)
+        for line in said:
+            self._desk.say(line)
+        if changed:
+            self._table.put(0, self._library.fallback())
+            self._assign()
+            if self._alsa is not None:
+                self._alsa.profiles_changed()
+        return len(self._library.profiles())
+
+    async def _reload(self, address: Address, args: list[Any]) -> Any:
+        self._library.forget()
+        return {"profiles": await self._scan()}
+
+    # -- ports
+
+    def _ports_changed(self, ports: list[MidiPort]) -> None:
+        self._ports = ports
+        self._assign()
+
+    def _is_jacks(self, name: str) -> bool:
+        """Whether JACK owns the device with this ALSA name: one owner a device."""
+        wanted = re.sub(r"[\W_]+", "", re.sub(r"\d+:\d+$", "", name).split(":")[-1]).lower()
+        return any(wanted and wanted in re.sub(r"[\W_]+", "", other).lower()
+                   for port in self._ports if not port.client.startswith(OURS) for other in port.names)
+
+    def _assign(self) -> None:
+        """Give every port its profile and place, and say which connections should be."""
+        usable = [p for p in self._ports if not p.client.startswith(OURS) and not any(LOOPBACK.search(n) for n in p.names)]
+        sources, sinks = [p for p in usable if p.source], [p for p in usable if not p.source]
+        engines = sorted({p.client for p in self._ports if ENGINE.fullmatch(p.client)})
+        before, self._devices = self._devices, {}
+        generic: list[str] = []
+        taken: set[str] = set()
+        for port in self._in_order(sources):
+            compiled = self._library.choose(port.names)
+            slot = self._slot(port.name) if compiled and not compiled.profile.device.fallback else 0
+            if compiled is None or slot == 0:
+                generic.append(port.name)
+                continue
+            sink = _pair(port, compiled, [s for s in sinks if s.name not in taken])
+            taken.add(sink or "")
+            self._place(before.get(port.name), port, compiled, slot, sink)
+        pairs = [(name, f"{engine}:midi_in") for engine in engines for name in generic if self._library.fallback()]
+        for device in self._devices.values():
+            for engine in engines:
+                pairs.append((device.name, f"{engine}:midi_in_{device.slot + 1}"))
+                if device.sink:
+                    pairs.append((f"{engine}:midi_out_{device.slot + 1}", device.sink))
+        if self._jack is not None:
+            self._jack.want(tuple(pairs))
+        self._publish(generic)
+
+    def _in_order(self, sources: list[MidiPort]) -> Iterable[MidiPort]:
+        """Those that had a place first, so that nobody takes it from them."""
+        return sorted(sources, key=lambda port: (port.name not in self._slots, port.name))
+
+    def _slot(self, name: str) -> int:
+        """The engine's port for a device: its own from before, else a free one; 0 when there is none."""
+        used = {device.slot for device in self._devices.values()}
+        slot = self._slots.get(name, 0)
+        if slot in used or slot == 0:
+            absent = {s for n, s in self._slots.items() if n != name}
+            free = [s for s in range(1, layout.MIDI_PORTS) if s not in used]
+            slot = next((s for s in free if s not in absent), free[0] if free else 0)
+        if slot:
+            self._slots = {n: s for n, s in self._slots.items() if s != slot}
+            self._slots[name] = slot
+        else:
+            self._say_once(f"MIDI: {name} plays as a generic device: all {layout.MIDI_PORTS - 1} places for devices with a profile "
+                           f"are taken; unplug one")
+        return slot
+
+    def _place(self, before: Device | None, port: MidiPort, compiled: Compiled, slot: int, sink: str | None) -> None:
+        if before is not None and before.compiled is compiled and (before.slot, before.sink) == (slot, sink):
+            self._devices[port.name] = before
+            return
+        self._table.put(slot, compiled)
+        device = self._devices[port.name] = Device(port.name, compiled, slot, sink)
+        if compiled.lights or compiled.profile.init:
+            device.lamps = Lamps(compiled, self._view, lambda data: self._out.send(slot, data))
+            device.lamps.resync()
+        log.info("MIDI: %s is %s on midi_in_%d", port.name, compiled.profile.name, slot + 1)
+
+    def _connected(self, pair: Pair) -> None:
+        """A connection stands. The way to a device's lamps: now they can hear us."""
+        for device in self._devices.values():
+            if device.lamps is not None and pair[1] == device.sink:
+                device.lamps.resync()
+
+    def _publish(self, generic: list[str]) -> None:
+        in_force = []
+        for path, compiled in self._library.profiles():
+            ports = [{"port": d.name, "engine": f"midi_in_{d.slot + 1}", "lamps": d.sink}
+                     for d in self._devices.values() if d.compiled is compiled]
+            if compiled is self._library.fallback():
+                ports += [{"port": name, "engine": "midi_in", "lamps": None} for name in generic]
+            in_force.append({"profile": compiled.profile.name, "file": str(path), "devices": ports})
+        self._desk.publish("/system/profiles", in_force)
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self._desk.say(line)
+
+    # -- messages and lamps
+
+    def _on_event(self, event: Event) -> None:
+        if event.kind == Kind.MIDI:
+            self._take(event.index, int(event.a), int(event.b), int(event.c))
+        elif event.kind == Kind.REFUSED:
+            for lamps in self._all_lamps():
+                lamps.on_event(event)
+
+    def _take(self, slot: int, status: int, data1: int, data2: int) -> None:
+        if slot == 0:
+            if (fallback := self._library.fallback()) is not None:
+                self._router.take(fallback, status, data1, data2)
+            return
+        for device in self._devices.values():
+            if device.slot == slot:
+                self._router.take(device.compiled, status, data1, data2, self._flash(device))
+
+    @staticmethod
+    def _flash(device: Device) -> Callable[[Message], None]:
+        def flash(message: Message) -> None:
+            if device.lamps is not None:
+                device.lamps.flash(message)
+
+        return flash
+
+    def _all_lamps(self) -> list[Lamps]:
+        lamps = [device.lamps for device in self._devices.values() if device.lamps is not None]
+        return lamps + (self._alsa.lamps if self._alsa is not None else [])
+
+    async def _light(self) -> None:
+        """Fifty times a second while there are lamps."""
+        while True:
+            lamps = self._all_lamps()
+            if lamps:
+                self._view.refresh()
+                for one in lamps:
+                    one.tick()
+            await asyncio.sleep(TICK_S if lamps else IDLE_S)
+
+
+def _pair(port: MidiPort, compiled: Compiled, sinks: list[MidiPort]) -> str | None:
+    """The port that the device's lamps hear: of those that fit the one whose name is most like the source's."""
+    fitting = [s for s in sinks if fits(compiled.profile.device, s.names, output=True)]
+    if not fitting:
+        return None
+
+    def likeness(sink: MidiPort) -> tuple[bool, float]:
+        return sink.client == port.client, difflib.SequenceMatcher(None, sink.name, port.name).ratio()
+
+    return max(fitting, key=likeness).name

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The MIDI ports of the JACK server: watched and connected from a thread of its own, with never a process callback.
+
+A client that only wants to know ports takes no part in the audio cycle. Its registration callback does nothing but wake the
+thread, which looks again; when nothing wakes it, it looks twice a second anyway. When the server dies the thread says so and
+waits for the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+CLIENT_NAME = "appliance-ports"
+LOOK_S = 0.5
+RETRY_S = 1.0
+SAY_AFTER_TRIES = 8
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class MidiPort:
+    """A MIDI port of the server. ``source``: it sends. ``births`` counts how often a port of this name has appeared."""
+
+    name: str
+    aliases: tuple[str, ...]
+    source: bool
+    births: int = 0
+
+    @property
+    def client(self) -> str:
+        return self.name.partition(":")[0]
+
+    @property
+    def short(self) -> str:
+        return self.name.partition(":")[2]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+
+class JackPorts(threading.Thread):
+    """``ports_changed(ports)`` and ``connected(pair)`` are called on this thread: hand them on to the loop.
+
+    ``want`` says which connections should be. Each is made once for every appearance of its ports: what a person has taken
+    apart by hand stays apart, and a port that somebody has connected to us by hand is not connected a second time.
+    """
+
+    def __init__(
+        self, server: str, ports_changed: Callable[[list[MidiPort]], None], connected: Callable[[Pair], None],
+        say: Callable[[str], None],
+    ) -> None:
+        super().__init__(name="jack-ports", daemon=True)
+        self._server = server
+        self._ports_changed = ports_changed
+        self._connected = connected
+        self._say = say
+        self._client: Any = None
+        self._lost = False
+        self._wake = threading.Event()
+        self._ending = False
+        self._births: dict[str, int] = {}
+        self._known: list[MidiPort] = []
+        self._wanted: tuple[Pair, ...] = ()
+        self._tried: dict[Pair, tuple[int, int]] = {}
+
+    def want(self, pairs: tuple[Pair, ...]) -> None:
+        self._wanted = pairs
+        self._wake.set()
+
+    def stop(self) -> None:
+        self._ending = True
+        self._wake.set()
+        self.join(2.0)
+
+    def run(self) -> None:
+        try:
+            import jack
+        except (ImportError, OSError):
+            self._say("JACK is not installed: MIDI devices are heard through ALSA only; install jackd2 or pipewire-jack")
+            return
+        quiet = _quiet(jack)
+        try:
+            self._live(jack)
+        finally:
+            self._close()
+            del quiet
+
+    def _live(self, jack: Any) -> None:
+        tries = 0
+        while not self._ending:
+            if self._client is None and not self._open(jack):
+                tries += 1
+                if tries == SAY_AFTER_TRIES:
+                    self._say(f"no JACK server {self._server!r} answers: its MIDI devices are heard as soon as it runs")
+                self._rest(RETRY_S)
+                continue
+            tries = 0
+            try:
+                self._look()
+                self._connect(jack)
+            except jack.JackError as error:
+                log.debug("JACK: %s", error)
+                self._lost = True
+            if self._lost:
+                log.info("the JACK server %r has gone; waiting for the next", self._server)
+                self._close()
+                self._known = []
+                self._ports_changed([])
+                self._rest(RETRY_S / 4)
+                continue
+            self._rest(LOOK_S)
+
+    def _rest(self, seconds: float) -> None:
+        self._wake.wait(seconds)
+        self._wake.clear()
+
+    def _open(self, jack: Any) -> bool:
+        try:
+            client = jack.Client(CLIENT_NAME, no_start_server=True, servername=self._server)
+        except jack.JackError:
+            return False
+        self._lost = False
+        try:
+            client.set_shutdown_callback(self._shut_down)
+            client.set_port_registration_callback(self._registered, only_available=False)
+            client.activate()
+        except jack.JackError as error:
+            log.debug("JACK: %s", error)
+            client.close(ignore_errors=True)
+            return False
+        self._client = client
+        return True
+
+    def _close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(Exception):  # a client of a dead server cannot always be closed in order
+                client.deactivate(ignore_errors=True)
+            with contextlib.suppress(Exception):
+                client.close(ignore_errors=True)
+
+    def _shut_down(self, status: Any, reason: str) -> None:
+        self._lost = True
+        self._wake.set()
+
+    def _registered(self, port: Any, register: bool) -> None:
+        if register and port is not None:
+            self._births[port.name] = self._births.get(port.name, 0) + 1
+        self._wake.set()
+
+    def _look(self) -> None:
+        ports: list[MidiPort] = []
+        for port in self._client.get_ports(is_midi=True):
+            try:
+                name = port.name
+                ports.append(MidiPort(name, tuple(port.aliases), port.is_output, self._births.get(name, 0)))
+            except Exception as error:  # it vanished while we looked; the callback has woken us again
+                log.debug("JACK: a port vanished: %s", error)
+        if ports != self._known:
+            self._known = ports
+            self._ports_changed(ports)
+
+    def _connect(self, jack: Any) -> None:
+        births = {port.name: port.births for port in self._known}
+        for pair in self._wanted:
+            source, target = pair
+            if source not in births or target not in births:
+                self._tried.pop(pair, None)
+                continue
+            appearance = (births[source], births[target])
+            if self._tried.get(pair) == appearance:
+                continue
+            self._tried[pair] = appearance
+            there = {port.name for port in self._client.get_all_connections(source)}
+            engine = target.partition(":")[0]
+            if target not in there:
+                if any(name.startswith(f"{engine}:midi_in") for name in there):
+                    log.info("MIDI: %s is connected by hand already; left as it is", source)
+                    continue
+                began = time.monotonic()
+                try:
+                    self._client.connect(source, target)
+                except jack.JackError as error:
+                    log.debug("JACK: %s → %s: %s", source, target, error)
+                    self._tried.pop(pair)
+                    self._wake.set()
+                    time.sleep(0.02)  # the port is being made or unmade at this moment
+                    continue
+                log.info("MIDI: %s → %s (%.0f ms)", source, target, (time.monotonic() - began) * 1000)
+            self._connected(pair)
+
+
+def _quiet(jack: Any) -> Any:
+    """JACK's own complaints go to the log, not to the screen."""
+    jack.set_error_function(lambda message: log.debug("JACK: %s", message))
+    jack.set_info_function(lambda message: log.debug("JACK: %s", message))
+    return jack

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lamps of one device: what each should show now, sent when it differs from what was sent, and never faster than a device
+can take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from appliance.bus.events import Event, Kind
+from appliance.control.mapping.compile import Compiled, Light, Message
+from appliance.control.mapping.profile import Lamp
+from appliance.control.midi.rhythm import BRIGHT, LIT, Look, light, refused
+from appliance.control.midi.view import View
+from appliance.nodes import NAMESPACE
+
+LAMP_S = 0.02
+"""Time between two messages to one lamp."""
+TICK_S = 0.02
+MESSAGES_A_TICK = 20
+"""A DIN cable carries a note in 1 ms; a device on USB takes more, but none is asked for more."""
+
+Send = Callable[[bytes], bool]
+
+_PAD_COMMANDS = frozenset(NAMESPACE.command("pad", name) for name in ("trigger", "stop", "release", "cut"))
+_DECK_COMMANDS = frozenset(code for name, code in NAMESPACE.commands.items() if name.startswith("deck."))
+
+
+class Lamps:
+    """``send`` takes one complete message and answers whether it was taken. :meth:`resync` after every connection."""
+
+    def __init__(self, compiled: Compiled, view: View, send: Send) -> None:
+        self._compiled = compiled
+        self._view = view
+        self._send = send
+        self._sent: dict[Message, bytes] = {}
+        self._sent_s: dict[Message, float] = {}
+        self._refused_s: dict[Message, float] = {}
+        self._start = 0
+        self._greeting: list[bytes] = []
+        for one in compiled.lights:
+            if one.subject == "address":
+                view.watch(one.address)
+
+    def resync(self) -> None:
+        """The device has come (again) and may show anything: greet it, then send every lamp."""
+        self._sent.clear()
+        self._sent_s.clear()
+        self._greeting = list(self._compiled.profile.init)
+
+    def leave(self) -> None:
+        """Dark, and the profile's last words."""
+        for one in self._compiled.lights:
+            self._send(encode(one, 0.0, "white"))
+        for message in self._compiled.profile.exit:
+            self._send(message)
+
+    def flash(self, message: Message) -> None:
+        """A press of this control was refused."""
+        self._refused_s[message] = self._view.now_s
+
+    def on_event(self, event: Event) -> None:
+        """The engine refused a command: the lamp of the pad or deck that it was for flashes."""
+        if event.kind != Kind.REFUSED:
+            return
+        for one in self._compiled.lights:
+            if (one.subject == "pad" and event.code in _PAD_COMMANDS and event.index == self._view.cell(one.number)) or (
+                one.subject == "deck" and event.code in _DECK_COMMANDS and event.index == one.number - 1
+            ):
+                self.flash(one.message)
+
+    def tick(self) -> None:
+        """Send what has changed, up to MESSAGES_A_TICK; call it every TICK_S after the view's refresh."""
+        budget = MESSAGES_A_TICK
+        while self._greeting and budget:
+            if not self._send(self._greeting[0]):
+                return
+            self._greeting.pop(0)
+            budget -= 1
+        lights, now_s = self._compiled.lights, self._view.now_s
+        for count in range(len(lights)):
+            at = (self._start + count) % len(lights)
+            one = lights[at]
+            data = encode(one, *self._shown(one))
+            if self._sent.get(one.message) == data or now_s - self._sent_s.get(one.message, 0.0) < LAMP_S:
+                continue
+            if budget == 0 or not self._send(data):
+                self._start = at  # whoever had to wait is first next time
+                return
+            budget -= 1
+            self._sent[one.message] = data
+            self._sent_s[one.message] = now_s
+        self._start = 0
+
+    def _shown(self, one: Light) -> tuple[float, str]:
+        view = self._view
+        if (since := self._refused_s.get(one.message)) is not None:
+            if (flash := refused(view.now_s - since)) is not None:
+                return flash
+            del self._refused_s[one.message]
+        match one.subject:
+            case "pad":
+                look, colour, progress = view.pad(one.number)
+            case "deck":
+                look, colour, progress = view.deck(one.number)
+            case "scene":
+                look, colour, progress = view.scene(one.number)
+            case _:
+                value = view.value(one.address)
+                on = value == one.equals if one.equals is not None else bool(value)
+                return (BRIGHT if on else 0.0), one.colour
+        return light(look, colour, view.moment, progress)
+
+
+def encode(one: Light, level: float, colour: str) -> bytes:
+    """The message that makes a lamp show a level 0…1 and a colour, as far as the device can."""
+    status, number = one.message
+    lamp = one.lamp
+    if lamp.kind == "one-colour":
+        return bytes((status, number, _one_colour(lamp, level)))
+    if level <= 0.0:
+        return bytes((status if not lamp.levels else (status & 0xF0) | (lamp.levels[0] - 1), number, lamp.dark))
+    if lamp.levels:
+        step = min(math.ceil(level * len(lamp.levels)), len(lamp.levels)) - 1
+        status = (status & 0xF0) | (lamp.levels[step] - 1)
+    elif level < LIT:
+        return bytes((status, number, lamp.dark))
+    return bytes((status, number, lamp.colours.get(colour, lamp.colours["white"])))
+
+
+def _one_colour(lamp: Lamp, level: float) -> int:
+    if level < LIT:
+        return lamp.dark
+    return lamp.dim if lamp.dim is not None and level < 0.6 else lamp.lit
+
+
+__all__ = ["Lamps", "Look", "encode"]

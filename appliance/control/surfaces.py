@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All surfaces of the box at the desk: OSC, HTTP, MIDI devices and their lamps. One that cannot start says so and is tried
+again; the others go on.
+
+Where HTTP and OSC can be reached stands in ``<data>/run/endpoints.json`` as soon as they listen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
+
+from appliance.config import Endpoint
+from appliance.control.desk import Desk
+from appliance.control.http.guard import is_loopback
+from appliance.control.http.server import HttpServer
+from appliance.control.midi.devices import Devices
+from appliance.control.osc.server import OscServer
+from appliance.errors import ApplianceError
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 2.0
+
+Stop = Callable[[], Awaitable[None]]
+
+
+class Server(Protocol):
+    async def start(self) -> Endpoint: ...
+    async def stop(self) -> None: ...
+
+
+async def start(desk: Desk) -> Stop:
+    """Start everything; what is returned stops it. Never raises for a surface that cannot start."""
+    surfaces = _Surfaces(desk)
+    await surfaces.start()
+    return surfaces.stop
+
+
+class _Surfaces:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._servers: list[Server] = []
+        self._endpoints: dict[str, str] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._devices = Devices(desk)
+
+    async def start(self) -> None:
+        config = self._desk.box.config
+        self._path.unlink(missing_ok=True)
+        for name, make, endpoint in (("http", HttpServer, config.http), ("osc", OscServer, config.osc)):
+            if not is_loopback(endpoint.host):
+                self._desk.say(f"{name}: {endpoint} is open to other machines, and the box has no lock on that door yet; "
+                               f"it is closed: use 127.0.0.1 as host")
+                continue
+            if not await self._listen(name, lambda make=make, endpoint=endpoint: make(self._desk, endpoint)):
+                self._keep(self._listen_later(name, lambda make=make, endpoint=endpoint: make(self._desk, endpoint)))
+        self._keep(self._devices.run())
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(server.stop() for server in self._servers), return_exceptions=True)
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    @property
+    def _path(self) -> Any:
+        return self._desk.box.run / "endpoints.json"
+
+    async def _listen(self, name: str, make: Callable[[], Server], *, silent: bool = False) -> bool:
+        server = make()
+        try:
+            where = await server.start()
+        except ApplianceError as error:
+            if not silent:
+                self._desk.say(error.message)
+            return False
+        self._servers.append(server)
+        self._endpoints[name] = f"http://{where}" if name == "http" else str(where)
+        self._tell()
+        log.info("%s listens on %s", name, where)
+        return True
+
+    async def _listen_later(self, name: str, make: Callable[[], Server]) -> None:
+        """The port may become free: an older box that is still ending, a program that somebody closes."""
+        while True:
+            await asyncio.sleep(RETRY_S)
+            if await self._listen(name, make, silent=True):
+                self._desk.say(f"{name} listens now on {self._endpoints[name]}", logging.INFO)
+                return
+
+    def _tell(self) -> None:
+        temporary = self._path.with_suffix(".new")
+        try:
+            temporary.write_text(json.dumps(self._endpoints), encoding="utf-8")
+            temporary.replace(self._path)
+        except OSError as error:
+            self._desk.say(f"{self._path} cannot be written ({error.strerror}): who asks it will not find the box")
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(_report)
+        self._tasks.append(task)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a surface has failed", exc_info=error)
