@@ -126,7 +126,9 @@ class Director:
         self.message = "; ".join(str(w) for w in scene.warnings)
         if slow:
             rate = 1000 / trial.frame_ms
-            self.message = f"{scene.name} draws only {rate:.0f} pictures a second here; set a smaller visuals.width and height"
+            self.message = (
+                f"{scene.name} draws only {rate:.0f} pictures a second here; set a smaller visuals.width and height"
+            )
         log.info("visuals: showing %s (first picture after %.2f s)", scene.name, trial.first_s)
 
     def _compile(self, path: Path) -> Scene:

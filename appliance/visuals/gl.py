@@ -11,7 +11,7 @@ import ctypes
 import ctypes.util
 import os
 from collections.abc import Callable
-
+from typing import Any
 
 import moderngl
 import numpy as np
@@ -87,7 +87,9 @@ class Gl:
 def _function(address_of: ProcAddress, name: str, *arguments: type) -> Callable[..., None]:
     address = address_of(name)
     if not address:
-        raise Unavailable(f"the graphics driver has no {name}; install a driver with OpenGL 3.3 (Debian: libgl1-mesa-dri)")
+        raise Unavailable(
+            f"the graphics driver has no {name}; install a driver with OpenGL 3.3 (Debian: libgl1-mesa-dri)"
+        )
     return ctypes.CFUNCTYPE(None, *arguments)(address)
 
 
@@ -100,8 +102,9 @@ def open_headless() -> Gl:
         if library is None:
             raise Unavailable("libEGL is not installed")
         egl = ctypes.CDLL(library)
-        context = moderngl.create_context(standalone=True, backend="egl", libegl=library)
-    except Exception as error:
+        settings: dict[str, Any] = {"backend": "egl", "libegl": library}
+        context = moderngl.create_context(standalone=True, **settings)
+    except Exception as error:  # noqa: BLE001 - moderngl raises plain Exceptions here
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise Unavailable(f"nothing can draw here ({reason}); install libegl1 and libgl1-mesa-dri") from None
     find = egl.eglGetProcAddress

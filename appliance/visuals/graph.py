@@ -7,7 +7,7 @@ the same pictures every time.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -65,7 +65,7 @@ class Frame:
     delta_s: float
     heard: Heard = SILENCE
     controls: Controls = field(default_factory=Controls)
-    date: datetime.datetime = datetime.datetime(2000, 1, 1)
+    date: dt.datetime = dt.datetime(2000, 1, 1)
 
 
 class Source(Protocol):
@@ -192,8 +192,13 @@ class Graph:
 
     def release(self) -> None:
         """Gives everything back; on the thread that owns the context."""
-        self.gl.context.screen.use() if self.gl.context.screen else None
-        for framebuffer in (self._mixed, self._spare, self._left_behind, self._picture, *(x.target for x in self.layers)):
+        for framebuffer in (
+            self._mixed,
+            self._spare,
+            self._left_behind,
+            self._picture,
+            *(x.target for x in self.layers),
+        ):
             _texture_of(framebuffer).release()
             framebuffer.release()
         self.sound.release()

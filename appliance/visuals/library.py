@@ -36,7 +36,9 @@ class SceneLibrary:
             path = Path(wish).expanduser()
             if path.is_file():
                 return path.resolve()
-            raise SceneError(path, 0, "there is no such scene file", "check the path, or take a name from /visuals/scenes")
+            raise SceneError(
+                path, 0, "there is no such scene file", "check the path, or take a name from /visuals/scenes"
+            )
         close = difflib.get_close_matches(name, scenes, 1)
         advice = f"did you mean {close[0]}?" if close else f"there are {', '.join(scenes) or 'none'}"
         raise SceneError(Path(wish or "(empty)"), 0, "there is no scene of this name", advice)
@@ -45,5 +47,6 @@ class SceneLibrary:
         """The scene that follows in the list, around its end."""
         names = list(self.all())
         if not names:
-            raise SceneError(Path(name or "(empty)"), 0, "there are no scenes", "put ISF files into the folder scenes of the data folder")
+            advice = "put ISF files into the folder scenes of the data folder"
+            raise SceneError(Path(name or "(empty)"), 0, "there are no scenes", advice)
         return names[(names.index(name) + 1) % len(names)] if name in names else names[0]

@@ -108,7 +108,8 @@ class Link(threading.Thread):
                 return await asyncio.to_thread(lambda: list(self._library.all()))
             case "/visuals/next":
                 return await self._next()
-        raise UnknownAddress(f"{address} is nothing that visuals can do; there are snapshot, scenes and next")
+            case _:
+                raise UnknownAddress(f"{address} is nothing that visuals can do; there are snapshot, scenes and next")
 
     async def _snapshot(self) -> dict[str, Any]:
         wish: Future[Picture] = Future()
@@ -116,7 +117,9 @@ class Link(threading.Thread):
         try:
             picture = await asyncio.wait_for(asyncio.wrap_future(wish), SNAPSHOT_S)
         except TimeoutError:
-            raise Unavailable("/visuals/snapshot: no picture within 3 s, a scene is being compiled; try again") from None
+            raise Unavailable(
+                "/visuals/snapshot: no picture within 3 s, a scene is being compiled; try again"
+            ) from None
         return await asyncio.to_thread(picture.encode)
 
     async def _next(self) -> str:

@@ -90,7 +90,7 @@ class Logo:
         target.use()
         self._gl.draw(self._program, self._strip)
 
-    def _set(self, name: str, value: float | int | Point) -> None:
+    def _set(self, name: str, value: float | Point) -> None:
         self._program[name].value = value  # type: ignore[union-attr]
 
     def release(self) -> None:
@@ -105,7 +105,9 @@ def logo_png(width: int = 640, height: int = 360) -> bytes:
     distances = distance_field(width, height, scale)[::-1]
     line = np.clip((STROKE_EM + 0.7 * scale - distances) / (1.4 * scale), 0, 1)[..., None]
     glow = np.exp(-3.2 * distances)[..., None] * 0.3
-    picture = line * np.array([0.86, 0.90, 0.90]) + glow * np.array([0.16, 0.34, 0.50]) + np.array([0.008, 0.012, 0.020])
+    picture = (
+        line * np.array([0.86, 0.90, 0.90]) + glow * np.array([0.16, 0.34, 0.50]) + np.array([0.008, 0.012, 0.020])
+    )
     buffer = io.BytesIO()
     Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8)).save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()
@@ -144,7 +146,12 @@ def _arc(x: Floats, y: Floats, centre: Point, radius: float, start_deg: float, s
 def _mark(x: Floats, y: Floats) -> list[Floats]:
     """A record seen from above, with a burst of sound in its middle."""
     bars = [_line(x, y, (0.42 * k, -h), (0.42 * k, h)) for k, h in zip(range(-3, 4), _BURST, strict=True)]
-    return [_arc(x, y, (0, 0), 2.25, 62, 326), _arc(x, y, (0, 0), 2.62, 70, 70), _arc(x, y, (0, 0), 2.62, 250, 70), *bars]
+    return [
+        _arc(x, y, (0, 0), 2.25, 62, 326),
+        _arc(x, y, (0, 0), 2.62, 70, 70),
+        _arc(x, y, (0, 0), 2.62, 250, 70),
+        *bars,
+    ]
 
 
 _BURST = (0.10, 0.42, 0.90, 1.28, 0.72, 0.34, 0.10)

@@ -109,7 +109,8 @@ class Window:
         self._placed: tuple[Any, ...] | None = None
         self._name = ""
         glfw = self._glfw
-        context = moderngl.create_context(context=_LoadedByGlfw(glfw, self._window))
+        settings: dict[str, Any] = {"context": _LoadedByGlfw(glfw, self._window)}
+        context = moderngl.create_context(**settings)
         self.gl = Gl(context, lambda name: _address(glfw, name))
         glfw.swap_interval(0 if self.gl.is_software else 1)
         self.poll()
@@ -138,7 +139,9 @@ class Window:
                 return window
         reason = _last_error(glfw)
         glfw.terminate()
-        raise Unavailable(f"the display cannot draw OpenGL 3.3 ({reason}); install libgl1-mesa-dri or the card's driver")
+        raise Unavailable(
+            f"the display cannot draw OpenGL 3.3 ({reason}); install libgl1-mesa-dri or the card's driver"
+        )
 
     @property
     def description(self) -> str:
@@ -277,7 +280,11 @@ def _glfw() -> Any:
 
 def _last_error(glfw: Any) -> str:
     _, description = glfw.get_error()
-    text = description.decode("utf-8", "replace") if isinstance(description, bytes) else str(description or "no reason given")
+    text = (
+        description.decode("utf-8", "replace")
+        if isinstance(description, bytes)
+        else str(description or "no reason given")
+    )
     return text.strip().rstrip(".")
 
 

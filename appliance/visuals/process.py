@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import logging
 import os
 import queue
@@ -95,7 +95,9 @@ def _without_graphics(pulse: Pulse, link: Link, message: str) -> None:
     """Where nothing can draw: says so, and answers snapshots with the logo."""
     picture = Picture(*SOFTWARE_SIZE, png=logo_png(*SOFTWARE_SIZE))
     link.publish("/visuals/message", message)
-    link.publish("/visuals/state", {"scene": "logo", "output": "none", "renderer": "none", "fps": 0.0, "message": message})
+    link.publish(
+        "/visuals/state", {"scene": "logo", "output": "none", "renderer": "none", "fps": 0.0, "message": message}
+    )
     while not pulse.stopping.wait(0.05):
         pulse.progress()
         _answer(link, picture)
@@ -120,7 +122,11 @@ def plan(config: VisualsConfig, output: Output) -> tuple[tuple[int, int], int]:
         size = config.width, config.height
     elif config.width or config.height:
         ratio = size[0] / size[1]
-        size = (config.width, round(config.width / ratio)) if config.width else (round(config.height * ratio), config.height)
+        size = (
+            (config.width, round(config.width / ratio))
+            if config.width
+            else (round(config.height * ratio), config.height)
+        )
     return (max(16, size[0]), max(16, size[1])), config.fps or (SOFTWARE_FPS if software else HARDWARE_FPS)
 
 
@@ -140,7 +146,8 @@ class Stage:
             self._director = Director(output.gl, self._size, library, busy=pulse.busy)
             self._director.draw(Frame(0.0))
             output.present(self._director.graph.picture)
-        self._began = self._told_at = time.monotonic()
+        log.info("visuals: the logo is shown")
+        self._told_at = time.monotonic()
         self._told_scene = ""
 
     def run(self) -> None:
@@ -170,7 +177,7 @@ class Stage:
         switches: dict[str, Any] = {name: values.get(address) for name, address in self._switches.items()}
         positions = tuple(float(values.get(address)) for address in self._positions)
         heard = self._analysis.hear(self._ear.listen())
-        return Frame(delta_s, heard, Controls(**switches, positions=positions), datetime.datetime.now())
+        return Frame(delta_s, heard, Controls(**switches, positions=positions), dt.datetime.now())
 
     def _tell(self) -> None:
         """Publishes what people want to know: at once when the scene or the message changes, else once a second."""

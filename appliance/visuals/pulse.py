@@ -15,7 +15,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Pulse:
         self._progress_at = time.monotonic()
 
     @contextmanager
-    def busy(self) -> Iterator[None]:
+    def busy(self) -> Generator[None]:
         """Around work during which the driver may hold the main thread for seconds."""
         self._busy_until = time.monotonic() + BUSY_LIMIT_S
         try:

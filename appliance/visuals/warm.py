@@ -52,7 +52,9 @@ class Trial:
 class Warmer:
     """The live process's side. Everything is polled; nothing waits. One scene is tried at a time, the newest wish next."""
 
-    def __init__(self, width: int, height: int, clock: Callable[[], float] = time.monotonic, limit_s: float = LIMIT_S) -> None:
+    def __init__(
+        self, width: int, height: int, clock: Callable[[], float] = time.monotonic, limit_s: float = LIMIT_S
+    ) -> None:
         self._size = (width, height)
         self._clock = clock
         self._limit_s = limit_s
@@ -145,7 +147,9 @@ class Warmer:
         """Starts the helper ahead of the first trial; else it starts with it."""
         command = [sys.executable, "-m", "appliance.visuals.warm"]
         root = str(Path(__file__).parents[2])
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        }
         self._rest = b""
         try:
             helper = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
@@ -199,11 +203,13 @@ def _serve() -> None:
         request = json.loads(line)
         answer: dict[str, Any] = {"id": request["id"]}
         try:
-            answer["first_s"], answer["frame_ms"] = _draw_once(gl, Path(request["path"]), request["width"], request["height"])
+            answer["first_s"], answer["frame_ms"] = _draw_once(
+                gl, Path(request["path"]), request["width"], request["height"]
+            )
         except SceneError as error:
             p = error.problem
             answer["problem"] = {"file": str(p.file), "line": p.line, "message": p.message, "advice": p.advice}
-        except Exception as error:  # whatever a scene does here must not reach the live picture
+        except Exception as error:  # noqa: BLE001 - whatever a scene does here stays here
             message = f"it cannot be drawn ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
             answer["problem"] = {"file": request["path"], "line": 0, "message": message, "advice": "take another scene"}
         print(json.dumps(answer), flush=True)

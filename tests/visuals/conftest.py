@@ -276,13 +276,28 @@ class Monitors:
 def monitors(tmp_path: Path) -> Iterator[Monitors]:
     for program in ("Xorg", "xrandr"):
         if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed (Debian: xserver-xorg-core xserver-xorg-video-dummy x11-xserver-utils)")
+            pytest.skip(
+                f"{program} is not installed (Debian: xserver-xorg-core xserver-xorg-video-dummy x11-xserver-utils)"
+            )
     config = tmp_path / "xorg.conf"
     config.write_text(_XORG)
     read, write = os.pipe()
-    arguments = ["-config", str(config), "-noreset", "-nolisten", "tcp", "-novtswitch", "-sharevts", "-displayfd", str(write), "vt7"]
+    arguments = [
+        "-config",
+        str(config),
+        "-noreset",
+        "-nolisten",
+        "tcp",
+        "-novtswitch",
+        "-sharevts",
+        "-displayfd",
+        str(write),
+        "vt7",
+    ]
     with (tmp_path / "xorg.out").open("w") as log:
-        server = subprocess.Popen(["Xorg", *arguments, "-logfile", str(tmp_path / "xorg.log")], pass_fds=[write], stderr=log)
+        server = subprocess.Popen(
+            ["Xorg", *arguments, "-logfile", str(tmp_path / "xorg.log")], pass_fds=[write], stderr=log
+        )
     os.close(write)
     with os.fdopen(read) as answer:
         number = answer.readline().strip()

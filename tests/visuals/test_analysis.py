@@ -14,7 +14,9 @@ from appliance.visuals.analysis import Analysis, Heard, Listening
 RATE = 48000
 
 
-def play(sound: np.ndarray, listen: Callable[[np.ndarray, int], Listening], step: int = 1600) -> list[tuple[float, Heard]]:
+def play(
+    sound: np.ndarray, listen: Callable[[np.ndarray, int], Listening], step: int = 1600
+) -> list[tuple[float, Heard]]:
     """Everything heard while the sound runs: (seconds, what)."""
     analysis = Analysis(RATE)
     return [(frame / RATE, analysis.hear(listen(sound, frame))) for frame in range(step, sound.size, step)]
@@ -34,7 +36,9 @@ def test_a_hit_rises_at_once_and_falls_away(drums: Callable[..., np.ndarray], li
     assert max(heard) > 0.7 and min(heard[15:]) < 0.1
 
 
-def test_the_same_sound_gives_the_same_numbers_at_any_picture_rate(drums: Callable[..., np.ndarray], listen: Callable) -> None:
+def test_the_same_sound_gives_the_same_numbers_at_any_picture_rate(
+    drums: Callable[..., np.ndarray], listen: Callable
+) -> None:
     sound = drums(3.0)
     slow, fast = play(sound, listen, 2400), play(sound, listen, 800)
     at = {round(t * RATE): h for t, h in fast}
@@ -51,13 +55,19 @@ def test_bands_show_where_the_sound_is(listen: Callable) -> None:
     for frequency in (60, 500, 4000):
         _, heard = play((0.5 * np.sin(2 * np.pi * frequency * t)).astype(np.float32), listen)[-1]
         places.append(int(heard.bands.argmax()))
-        assert (heard.low > 0.8, heard.mid > 0.8, heard.high > 0.8) == (frequency == 60, frequency == 500, frequency == 4000)
+        assert (heard.low > 0.8, heard.mid > 0.8, heard.high > 0.8) == (
+            frequency == 60,
+            frequency == 500,
+            frequency == 4000,
+        )
         assert heard.spectrum.argmax() == pytest.approx(frequency / RATE * 1024 - 1, abs=1)
     expected = np.log(np.array([60, 500, 4000]) / 40) / np.log(400) * 64
     assert places == pytest.approx(expected, abs=5)
 
 
-def test_in_silence_everything_comes_to_rest_and_time_stands(drums: Callable[..., np.ndarray], listen: Callable) -> None:
+def test_in_silence_everything_comes_to_rest_and_time_stands(
+    drums: Callable[..., np.ndarray], listen: Callable
+) -> None:
     sound = np.concatenate([drums(2.0), np.zeros(3 * RATE, np.float32)])
     heard = [h for _, h in play(sound, listen)]
     last, before = heard[-1], heard[-30]

@@ -56,7 +56,9 @@ def test_written_by_hand_with_comments_trailing_commas_and_single_quotes() -> No
 
 
 def test_version_1_names_its_persistent_buffers_apart() -> None:
-    found = header("""{"PERSISTENT_BUFFERS": {"b": {"WIDTH": "$WIDTH/4", "FLOAT": 1}}, "PASSES": [{"TARGET": "b"}, {}]}""")
+    found = header(
+        """{"PERSISTENT_BUFFERS": {"b": {"WIDTH": "$WIDTH/4", "FLOAT": 1}}, "PASSES": [{"TARGET": "b"}, {}]}"""
+    )
     first, last = found.passes
     assert first.persistent and first.floating and first.width is not None
     assert first.width.pixels({"WIDTH": 640.0}) == 160
@@ -102,7 +104,9 @@ _keys = st.sampled_from(
     "NAME TYPE DEFAULT MIN MAX VALUES LABELS TARGET PERSISTENT FLOAT WIDTH HEIGHT PATH INPUTS PASSES IMPORTED".split()
 )
 _types = st.sampled_from(["float", "bool", "long", "event", "color", "point2D", "image", "audio", "audioFFT", "?"])
-_values = st.recursive(_scalars, lambda v: st.lists(v, max_size=3) | st.dictionaries(_keys, v, max_size=4), max_leaves=8)
+_values = st.recursive(
+    _scalars, lambda v: st.lists(v, max_size=3) | st.dictionaries(_keys, v, max_size=4), max_leaves=8
+)
 _input = st.dictionaries(_keys, _values, max_size=3).flatmap(
     lambda more: st.builds(lambda n, t: {**more, "NAME": n, "TYPE": t}, _names, _types)
 )
@@ -163,7 +167,9 @@ def test_sizes_are_computed(text: str, value: int) -> None:
     assert parse_expression(text).pixels({"WIDTH": 640.0, "HEIGHT": 360.0}) == value
 
 
-@pytest.mark.parametrize("text", ["9**9**9**9", "().__class__", "lambda: 1", "[1][0]", "'a'*9", "$", "a", "1 if 1 else 2", "9" * 500])
+@pytest.mark.parametrize(
+    "text", ["9**9**9**9", "().__class__", "lambda: 1", "[1][0]", "'a'*9", "$", "a", "1 if 1 else 2", "9" * 500]
+)
 def test_a_size_is_never_run_as_code(text: str) -> None:
     with pytest.raises(ExpressionError):
         parse_expression(text).pixels({"WIDTH": 1.0})

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 GOOD = "/*{}*/\nvoid main() { gl_FragColor = vec4(1.0, 0.5, 0.0, 1.0); }\n"
 BROKEN = "/*{}*/\nvoid main() {\n  gl_FragColor = vec4(nowhere);\n}\n"
-ENDLESS = "/*{}*/\nvoid main() { float x = 0.0; for (int i = 0; i >= 0; i = (i + 1) % 7) x += sin(x + TIME); gl_FragColor = vec4(x); }\n"
+ENDLESS = """/*{}*/
+void main() {
+  float x = 0.0;
+  for (int i = 0; i >= 0; i = (i + 1) % 7) x += sin(x + TIME);
+  gl_FragColor = vec4(x);
+}
+"""
 
 
 def snapshot(stage: Stage) -> np.ndarray:
@@ -117,7 +123,10 @@ def test_killed_it_comes_back_to_the_same_scene(stage: Stage) -> None:
 
 
 def test_the_controls_reach_the_picture(stage: Stage) -> None:
-    own_scene(stage, '/*{"INPUTS": [{"NAME": "red", "TYPE": "float"}]}*/\nvoid main() { gl_FragColor = vec4(red, 0.0, 0.0, 1.0); }')
+    own_scene(
+        stage,
+        '/*{"INPUTS": [{"NAME": "red", "TYPE": "float"}]}*/\nvoid main() { gl_FragColor = vec4(red, 0.0, 0.0, 1.0); }',
+    )
     stage.start()
     stage.set("/visuals/scene", "mine")
     stage.shows("mine")
@@ -155,7 +164,9 @@ void main() { gl_FragColor = vec4(audioLow, beatPhase, playing ? 1.0 : 0.0, 1.0)
     assert values[:, 1].max() > 200, "the bass is seen"
     assert np.ptp(values[:, 2]) > 100, "the beat goes round"
     assert values[:, 3].min() == 255, "it plays"
-    stage.until(lambda: snapshot(stage)[0, 0, 0] < 5 and snapshot(stage)[0, 0, 2] == 0, "silence when the engine is gone")
+    stage.until(
+        lambda: snapshot(stage)[0, 0, 0] < 5 and snapshot(stage)[0, 0, 2] == 0, "silence when the engine is gone"
+    )
 
 
 def test_where_nothing_can_draw_it_lives_on_with_the_logo(stage: Stage) -> None:
@@ -189,6 +200,20 @@ def test_the_helper_dies_with_its_process(stage: Stage) -> None:
     os.kill(stage.process.pid, signal.SIGKILL)
     stage.process.wait()
     stage.until(lambda: not any(_alive(pid) for pid in helpers), "the helper gone", 3.0)
+
+
+def test_a_scene_that_brings_the_driver_down_is_refused(stage: Stage) -> None:
+    own_scene(stage, ENDLESS)
+    stage.start()
+    stage.shows("pulse")
+    assert stage.process is not None
+    stage.set("/visuals/scene", "mine")
+    stage.until(lambda: stage.state.get("warming") == "mine", "the scene is being tried")
+    for helper in _children(stage.process.pid):
+        os.kill(helper, signal.SIGSEGV)
+    stage.until(lambda: "brought the graphics driver down (SIGSEGV)" in stage.message, "refused")
+    stage.set("/visuals/scene", "tunnel")
+    stage.shows("tunnel")
 
 
 def _children(pid: int) -> list[int]:

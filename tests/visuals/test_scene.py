@@ -52,7 +52,9 @@ void main() {
 
 
 def test_glsl_of_a_later_version_is_taken_where_330_does_not_do(gl: Gl, tmp_path: Path) -> None:
-    path = write(tmp_path, "/*{}*/\nconst float a[] = {0.25, 1.0};\nvoid main() { gl_FragColor = vec4(a[0], a[1], 0.0, 1.0); }\n")
+    path = write(
+        tmp_path, "/*{}*/\nconst float a[] = {0.25, 1.0};\nvoid main() { gl_FragColor = vec4(a[0], a[1], 0.0, 1.0); }\n"
+    )
     assert picture(gl, Scene(gl, read_scene(path)))[0, 0] == pytest.approx([0.25, 1.0, 0.0, 1.0], abs=0.01)
 
 
@@ -88,14 +90,19 @@ void main() {
 
 
 def test_a_last_pass_with_a_target_is_shown(gl: Gl, tmp_path: Path) -> None:
-    path = write(tmp_path, '/*{"PASSES": [{"TARGET": "only", "WIDTH": 2, "HEIGHT": 2}]}*/\nvoid main() { gl_FragColor = vec4(0.5); }')
+    path = write(
+        tmp_path,
+        '/*{"PASSES": [{"TARGET": "only", "WIDTH": 2, "HEIGHT": 2}]}*/\nvoid main() { gl_FragColor = vec4(0.5); }',
+    )
     assert picture(gl, Scene(gl, read_scene(path)))[2, 5] == pytest.approx([0.5] * 4, abs=0.01)
 
 
 def test_imported_pictures_stand_upright_and_a_missing_one_is_a_warning(gl: Gl, tmp_path: Path) -> None:
     Image.fromarray(np.array([[[255, 0, 0]], [[0, 0, 255]]], np.uint8)).save(tmp_path / "flag.png")
     body = "\nvoid main() { gl_FragColor = IMG_THIS_PIXEL(flag); }\n"
-    seen = picture(gl, Scene(gl, read_scene(write(tmp_path, '/*{"IMPORTED": {"flag": {"PATH": "flag.png"}}}*/' + body))))
+    seen = picture(
+        gl, Scene(gl, read_scene(write(tmp_path, '/*{"IMPORTED": {"flag": {"PATH": "flag.png"}}}*/' + body)))
+    )
     assert seen[3, 0, 0] > 0.7 > 0.3 > seen[3, 0, 2] and seen[0, 0, 2] > 0.7
     scene = Scene(gl, read_scene(write(tmp_path, '/*{\n"IMPORTED": {"flag": {"PATH": "gone.png"}}}*/' + body)))
     assert [(w.line, w.severity) for w in scene.warnings] == [(2, "warning")]
@@ -105,12 +112,14 @@ def test_imported_pictures_stand_upright_and_a_missing_one_is_a_warning(gl: Gl, 
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ('/*{\n}*/\n\nvoid main() {\n  gl_FragColor = vec4(nowhere);\n}\n', 5, "nowhere"),
+        ("/*{\n}*/\n\nvoid main() {\n  gl_FragColor = vec4(nowhere);\n}\n", 5, "nowhere"),
         ("// mine\n/*{\n\n}*/\r\nvoid main() {\r\n  float x = 1.0\r\n}\r\n", 7, "syntax error"),
         ('/*{"INPUTS": []}*/\n#version 100\nvoid main() { gl_FragColor = IMG_PIXEL(1.0); }\n', 3, "IMG_PIXEL"),
     ],
 )
-def test_a_fault_in_the_shader_is_told_on_the_authors_line(gl: Gl, tmp_path: Path, text: str, line: int, words: str) -> None:
+def test_a_fault_in_the_shader_is_told_on_the_authors_line(
+    gl: Gl, tmp_path: Path, text: str, line: int, words: str
+) -> None:
     path = tmp_path / "scene.fs"
     path.write_bytes(text.encode())
     with pytest.raises(SceneError) as caught:
@@ -126,7 +135,9 @@ def test_a_fault_in_the_vertex_shader_is_told_there(gl: Gl, tmp_path: Path) -> N
     assert (caught.value.file.name, caught.value.line) == ("scene.vs", 2)
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"", "empty"), (b"\0\1\2RIFF", "no scene"), (b"x" * 2_000_000, "no scene")])
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"", "empty"), (b"\0\1\2RIFF", "no scene"), (b"x" * 2_000_000, "no scene")]
+)
 def test_what_is_no_scene_file_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "scene.fs"
     path.write_bytes(content)
@@ -135,9 +146,14 @@ def test_what_is_no_scene_file_is_refused(tmp_path: Path, content: bytes, words:
 
 
 def test_check_tells_what_is_wrong_and_passes_what_is_good(shared_gl: Gl, tmp_path: Path) -> None:
-    good = write(tmp_path, '/*{"INPUTS": [{"NAME": "audioKick", "TYPE": "float"}]}*/\nvoid main() { gl_FragColor = vec4(audioKick); }')
+    good = write(
+        tmp_path,
+        '/*{"INPUTS": [{"NAME": "audioKick", "TYPE": "float"}]}*/\nvoid main() { gl_FragColor = vec4(audioKick); }',
+    )
     assert check_scene(good) == []
-    odd = write(tmp_path, '/*{"INPUTS": [\n{"NAME": "audioKick", "TYPE": "bool"}]}*/\nvoid main() { gl_FragColor = vec4(0.0); }')
+    odd = write(
+        tmp_path, '/*{"INPUTS": [\n{"NAME": "audioKick", "TYPE": "bool"}]}*/\nvoid main() { gl_FragColor = vec4(0.0); }'
+    )
     assert [(p.line, p.severity) for p in check_scene(odd)] == [(2, "warning")]
     bad = write(tmp_path, "/*{}*/\nvoid main() {\n gl_FragColor = 1;\n}")
     assert [(p.line, p.severity) for p in check_scene(bad)] == [(3, "error")]

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,13 +65,14 @@ def test_without_a_display_it_draws_offscreen_and_says_so(open_stage: Callable[.
 
 def test_a_display_that_comes_later_is_used(monitors: Monitors, open_stage: Callable[..., Stage]) -> None:
     late = open_stage("second")
-    hidden = f"/tmp/.X11-unix/X{monitors.display[1:]}"
-    os.rename(hidden, hidden + ".away")
+    socket = Path(f"/tmp/.X11-unix/X{monitors.display[1:]}")
+    away = socket.with_suffix(".away")
+    socket.rename(away)
     try:
         late.start(DISPLAY=monitors.display)
         late.shows("pulse")
         assert late.state["output"] == "offscreen"
     finally:
-        os.rename(hidden + ".away", hidden)
+        away.rename(socket)
     late.until(lambda: late.state["output"] == "DUMMY1 640x360", "the display that is there now")
     late.shows("pulse")

@@ -42,7 +42,7 @@ def _power(a: float, b: float) -> float:
 
 
 _FUNCTIONS: dict[str, Callable[..., float]] = {
-    "abs": abs,
+    "abs": math.fabs,
     "ceil": lambda x: float(math.ceil(x)),
     "cos": math.cos,
     "exp": math.exp,

@@ -80,7 +80,9 @@ void isf_vertShaderInit() {
 
 DEFAULT_VERTEX = "void main() { isf_vertShaderInit(); }\n"
 
-_DROPPED = re.compile(r"^[ \t]*#[ \t]*(?:version|extension)\b.*$|^[ \t]*precision[ \t]+\w+[ \t]+\w+[ \t]*;", re.MULTILINE)
+_DROPPED = re.compile(
+    r"^[ \t]*#[ \t]*(?:version|extension)\b.*$|^[ \t]*precision[ \t]+\w+[ \t]+\w+[ \t]*;", re.MULTILINE
+)
 _RENAMED = (
     (re.compile(r"\bgl_FragColor\b"), "isf_FragColor"),
     (re.compile(r"\bgl_FragData\s*\[\s*0\s*\]"), "isf_FragColor"),
@@ -143,14 +145,23 @@ def explain_compiler(log: str, scene: Path, vertex: Path | None) -> SceneError:
         if errors:
             line, message = errors[0]
             message = re.sub(r"^error(?:\s+C\d+)?:\s*", "", message)
-            return SceneError(file, line, _in_author_names(message), "correct this line and save; it is tried again at once")
+            advice = "correct this line and save; it is tried again at once"
+            return SceneError(file, line, _in_author_names(message), advice)
     lines = [line.strip() for line in log.splitlines() if line.strip() and set(line.strip()) != {"="}]
-    reason = next((line for line in lines if re.search(r"error", line, re.IGNORECASE)), lines[-1] if lines else "no reason given")
-    return SceneError(file, 0, f"the shader does not link: {_in_author_names(reason)}", "check the names shared by both shaders")
+    last = lines[-1] if lines else "no reason given"
+    reason = _in_author_names(next((line for line in lines if "error" in line.lower()), last))
+    return SceneError(file, 0, f"the shader does not link: {reason}", "check the names shared by both shaders")
+
+
+_AUTHOR_NAMES = (
+    ("isf_FragColor", "gl_FragColor"),
+    ("isf_at_pixel", "IMG_PIXEL"),
+    ("isf_at", "IMG_NORM_PIXEL"),
+    ("isf_size", "IMG_SIZE"),
+)
 
 
 def _in_author_names(message: str) -> str:
-    names = (("isf_FragColor", "gl_FragColor"), ("isf_at_pixel", "IMG_PIXEL"), ("isf_at", "IMG_NORM_PIXEL"), ("isf_size", "IMG_SIZE"))
-    for ours, theirs in names:
+    for ours, theirs in _AUTHOR_NAMES:
         message = message.replace(ours, theirs)
     return message

@@ -29,8 +29,7 @@ MAX_SOUND_WIDTH = 2048
 
 InputType = Literal["float", "bool", "event", "long", "color", "point2D", "image", "audio", "audioFFT"]
 _TYPES: dict[str, InputType] = {
-    name.lower(): name
-    for name in ("float", "bool", "event", "long", "color", "point2D", "image", "audio", "audioFFT")
+    name.lower(): name for name in ("float", "bool", "event", "long", "color", "point2D", "image", "audio", "audioFFT")
 }
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w{0,62}\Z")
 _OPENING = re.compile(r"/\*")
@@ -47,10 +46,9 @@ def _text(value: Any) -> Any:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, list) and value:
-        value = value[0]
+    first: Any = value[0] if isinstance(value, list) and value else value
     try:
-        number = float(value)
+        number = float(first)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{str(value)[:40]!r} is no number") from None
     if not math.isfinite(number):
@@ -70,7 +68,9 @@ def _numbers(value: Any) -> tuple[float, ...]:
 def _identifier(value: Any) -> str:
     name = str(value).strip()
     if not _IDENTIFIER.match(name) or name.startswith("gl_"):
-        raise ValueError(f"'{name[:40]}' is no name a shader can use (letters, digits, _; not starting with a digit or gl_)")
+        raise ValueError(
+            f"'{name[:40]}' is no name a shader can use (letters, digits, _; not starting with a digit or gl_)"
+        )
     return name
 
 
@@ -251,7 +251,7 @@ class Header(_Lenient):
             path = entry.get("PATH") if isinstance(entry, dict) else entry
             if not isinstance(path, str):
                 raise ValueError(f"IMPORTED '{name}' needs one PATH (cube maps are not shown by this box)")
-            files[name] = path
+            files[str(name)] = path
         return files
 
     @model_validator(mode="after")
@@ -266,7 +266,9 @@ class Header(_Lenient):
         for size in (s for p in self.passes for s in (p.width, p.height) if s is not None):
             missing = size.names - known
             if missing:
-                raise ValueError(f"the size '{size.text}' names ${min(missing)}, which is no numeric input of this scene")
+                raise ValueError(
+                    f"the size '{size.text}' names ${min(missing)}, which is no numeric input of this scene"
+                )
         if not self.passes:
             self.passes = (Pass.model_validate({}),)
         return self
@@ -292,7 +294,10 @@ def parse(source: str, file: Path) -> ParsedHeader:
     closing = source.find("*/", opening.end()) if opening else -1
     if opening is None or closing < 0:
         raise SceneError(
-            file, 1, "the scene does not begin with a comment /*{ … }*/", "begin with /*{ \"ISFVSN\": \"2\", \"INPUTS\": [] }*/"
+            file,
+            1,
+            "the scene does not begin with a comment /*{ … }*/",
+            'begin with /*{ "ISFVSN": "2", "INPUTS": [] }*/',
         )
     text = source[opening.end() : closing]
     first_line = source.count("\n", 0, opening.end()) + 1
@@ -318,7 +323,7 @@ def _read_json(text: str, file: Path, first_line: int) -> Any:
     except RecursionError:
         raise SceneError(file, first_line, "the header is nested too deeply", "write plain lists of inputs") from None
     except ValueError as error:
-        found = re.search(r":(\d+)\s*(.*)", str(error), re.S)
+        found = re.search(r":(\d+)\s*(.*)", str(error), re.DOTALL)
         line = first_line + int(found[1]) - 1 if found else first_line
         reason = " ".join((found[2] if found else str(error)).split())[:120]
         raise SceneError(file, line, f"the header is not JSON: {reason}", "look for a missing comma or quote") from None

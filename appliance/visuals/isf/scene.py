@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,9 @@ def _read(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise SceneError(path, 0, f"the scene cannot be read ({reason})", "check the name and that the file is there") from None
+        raise SceneError(
+            path, 0, f"the scene cannot be read ({reason})", "check the name and that the file is there"
+        ) from None
     if len(raw) > MAX_FILE or b"\0" in raw:
         raise SceneError(path, 0, "this is no scene: too large or not text", "choose an ISF file, usually named .fs")
     if not raw.strip():
@@ -81,13 +83,18 @@ class Moment:
 
     time_s: float
     delta_s: float
-    date: datetime.datetime = datetime.datetime(2000, 1, 1)
+    date: dt.datetime = dt.datetime(2000, 1, 1)
 
     @property
     def date_vector(self) -> tuple[float, float, float, float]:
         """Year, month, day, seconds since midnight, as the format has them."""
         d = self.date
-        return float(d.year), float(d.month), float(d.day), d.hour * 3600 + d.minute * 60 + d.second + d.microsecond * 1e-6
+        return (
+            float(d.year),
+            float(d.month),
+            float(d.day),
+            d.hour * 3600 + d.minute * 60 + d.second + d.microsecond * 1e-6,
+        )
 
 
 @dataclass
@@ -201,7 +208,10 @@ class Scene:
         return (*(i.name for i in self.header.inputs if i.is_texture), *self.header.imported)
 
     def _sizes(self, width: int, height: int) -> list[tuple[int, int]]:
-        known = {name: float(self.values[name]) for name in self._numeric} | {"WIDTH": float(width), "HEIGHT": float(height)}
+        known = {name: float(self.values[name]) for name in self._numeric} | {
+            "WIDTH": float(width),
+            "HEIGHT": float(height),
+        }
         try:
             return [
                 (
