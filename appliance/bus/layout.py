@@ -67,7 +67,7 @@ DECK_STATE = _record(("clip", i8), ("playing", i8), ("previewing", i8), ("cue_po
                      ("loop_end", f8), ("looping", i8), ("rate", GLIDE), ("main", VOICE), ("tail", VOICE))
 
 PAD_STATE = _record(("clip", i8), ("playing", i8), ("held", i8), ("pending", i8), ("pending_beat", f8), ("velocity", f8),
-                    ("origin_beat", f8), ("settings", f8, (4,)), ("main", VOICE), ("tail", VOICE), ("left", GLIDE), ("right", GLIDE), ("filter", SVF))
+                    ("origin_beat", f8), ("settings", f8, (4,)), ("ringing", i8), ("main", VOICE), ("tail", VOICE), ("left", GLIDE), ("right", GLIDE), ("filter", SVF))
 
 CHANNEL_STATE = _record(("idle_frames", i8), ("trim", GLIDE), ("low", GLIDE), ("mid", GLIDE), ("high", GLIDE),
                         ("eq_mix", GLIDE), ("z", f8, (32,)), ("filter", SVF), ("left", GLIDE), ("right", GLIDE),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from appliance.bus.layout import CELL_FRAMES
 from appliance.engine.dsp.filters import control_filter, run_filter, run_isolator
 from appliance.engine.dsp.glide import begin_fade, decibels, eased, glide, is_off
 from appliance.engine.dsp.limiter import control_limiter, run_limiter
@@ -82,6 +83,12 @@ def _update_strip(ctx: Any, state: Any, number: int, solo: bool) -> None:
     glide(strip.right, gain * min(1.0, 1.0 + values.pan))
     glide(strip.cue, 1.0 if values.cue >= 0.5 else 0.0)
     strip.peak *= _PEAK_FALL
+    strip.idle_frames += CELL_FRAMES
+    if strip.idle_frames > _TAIL_SECONDS * ctx.rate:
+        # without sound for a while: forget what rings, so that it starts clean and costs nothing
+        strip.z[:] = 0.0
+        strip.filter.z[:] = 0.0
+        strip.peak = 0.0
 
 
 @kernel
@@ -109,10 +116,7 @@ def render(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
         strip = state.channel[number]
         if ctx.channel_used[number] == 1:
             strip.idle_frames = 0
-        elif strip.idle_frames < _TAIL_SECONDS * ctx.rate:
-            strip.idle_frames += count
-        else:
-            _advance_idle(strip, count)
+        elif strip.idle_frames > _TAIL_SECONDS * ctx.rate:
             continue
         left, right = ctx.channel[number, 0], ctx.channel[number, 1]
         _trim(strip, left, right, start, count)
@@ -120,14 +124,6 @@ def render(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
         run_filter(strip.filter, left, right, start, count)
         _sum(strip, left, right, start, count, master_left, master_right, cue_left, cue_right)
     _master(ctx, state, count, master_left, master_right, cue_left, cue_right)
-
-
-@kernel
-def _advance_idle(strip: Any, count: int) -> None:
-    """A strip without sound forgets what rings in it, so that it starts clean and costs nothing."""
-    strip.z[:] = 0.0
-    strip.filter.z[:] = 0.0
-    strip.peak = 0.0
 
 
 @kernel

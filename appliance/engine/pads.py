@@ -246,6 +246,7 @@ def update(ctx: Any, state: Any) -> None:
     """Once a cell: playing pads follow their values and the beat."""
     for cell in range(PAD_CELLS):
         pad = state.pad[cell]
+        pad.ringing = 0
         if pad.playing == 0 and pad.tail.clip == 0:
             continue
         values = state.values.pad[cell]
@@ -277,7 +278,9 @@ def render(ctx: Any, state: Any, start: int, count: int) -> None:
     """Add all sounding pads to their groups' channels."""
     for cell in range(PAD_CELLS):
         pad = state.pad[cell]
-        if pad.main.clip == 0 and pad.tail.clip == 0:
+        if pad.main.clip != 0 or pad.tail.clip != 0:
+            pad.ringing = 1  # its filter rings to the end of the cell, however the cell is cut
+        if pad.ringing == 0:
             continue
         left, right = ctx.left, ctx.right
         for i in range(start, start + count):
