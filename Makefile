@@ -61,15 +61,15 @@ $(DONE)/venv: | $(DONE)/debian
 	@touch $@
 
 $(DONE)/python: pyproject.toml constraints.txt | $(DONE)/venv
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	$(PIP) install -qq --constraint constraints.txt --editable .
 	@touch $@
 
 $(DONE)/test: $(DONE)/python
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
+	$(PIP) install -qq --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
 $(DONE)/lint: $(DONE)/python
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[lint]'
+	$(PIP) install -qq --constraint constraints.txt --editable '.[lint]'
 	@touch $@
 
 $(DONE)/kernels: $(KERNELS) | $(DONE)/python

@@ -15,7 +15,6 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -27,10 +26,11 @@ from appliance.bus.memory import unlink
 from appliance.config import Config, Endpoint
 from appliance.errors import Unavailable
 from appliance.supervision.audioserver import AudioServer
-from appliance.supervision.child import Child, process_state
+from appliance.supervision.child import Child
 from appliance.supervision.journal import Journal, stderr_descriptor
 from appliance.supervision.leftovers import Lock, Records, sweep_leftovers, sweep_memory
 from appliance.supervision.notify import Notifier
+from appliance.supervision.watch import ENGINE_START_S, INSIDE_S, Watch
 
 ENGINE = "engine-a"
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
@@ -53,31 +53,10 @@ POLL_S = 0.02
 TOUR_S = 0.1
 ALERT_S = 0.1
 """For so long after a signal every poll looks at everything."""
-SILENT_S = 2.0
-FIRST_BEAT_S = 6.0
-"""A process that has not beaten by then hangs at its start; doubled each time, as a slow machine may need longer."""
-LONGEST_FIRST_BEAT_S = 60.0
-ENGINE_START_S = 30.0
-INSIDE_S = {"jack": 0.06, "clock": 0.25}
-"""How long the engine may be seen in one and the same block. With the time until it is first seen that is under 100 ms; by the
-clock the engine has no real-time priority and may be kept waiting by others."""
-
 ENTERED, LEFT, CYCLES, READY = (
     (layout.ENGINE.fields or {})[word][1] // 8 for word in ("entered_ns", "left_ns", "cycles", "ready")
 )
 """Places of the engine's words."""
-
-
-@dataclass
-class Heartbeat:
-    """What the watch has seen of a process since it was started."""
-
-    patience_s: float = FIRST_BEAT_S
-    stopped_since: float = 0.0
-    block_entered_ns: int = 0
-    block_seen: float = 0.0
-    cycles: int = -1
-    beaten: bool = False
 
 
 class Supervisor:
@@ -86,15 +65,17 @@ class Supervisor:
     def __init__(self, data: Path, config: Config, programs: Mapping[str, tuple[str, ...]] = PROGRAMS) -> None:
         self._data = data
         self._config = config
-        self._programs = programs
+        off = {name for name, part in (("gen", config.gen), ("visuals", config.visuals)) if not part.enabled}
+        self._programs = {name: program for name, program in programs.items() if name not in off}
         self._lock = Lock(data)
         self._records = Records(data)
         self._notifier = Notifier()
         self._selector = selectors.DefaultSelector()
-        self._children = {name: Child(name, self._selector, NICE.get(name, 0)) for name in programs}
-        self._beats = {name: Heartbeat() for name in programs}
+        self._children = {name: Child(name, self._selector, NICE.get(name, 0)) for name in self._programs}
+        self._watches = {name: Watch() for name in self._programs}
         self._stop_asked = 0
         self._announced = False
+        self._cycles = -1
         self._polled = time.monotonic()
         self._toured = self._alert_until = 0.0
         self._petted = 0.0
@@ -158,7 +139,7 @@ class Supervisor:
             self._journal.say(f"{child.name} cannot be started: {error.strerror}")
             return
         self._table(child.name, pid=child.pid, started_ns=time.monotonic_ns(), restarts=child.starts - 1, role=Role.STARTING)
-        self._beats[child.name] = Heartbeat(patience_s=self._beats[child.name].patience_s)
+        self._watches[child.name] = self._watches[child.name].again()
         self._records.add(child.name, child.pid, words["box"])
 
     # -- watching
@@ -175,78 +156,39 @@ class Supervisor:
     def _watch(self) -> None:
         """The engine's words are looked at in every poll; the rest in every fifth, or when a process has ended or stopped."""
         now = time.monotonic()
-        if now - self._polled > 1.0:
-            self._excuse_silence()
-        self._polled = now
-        engine = self._children[ENGINE]
-        if engine.running and (fault := self._stuck_in_block()):
+        awake_s, self._polled = min(now - self._polled, 2 * POLL_S), now
+        engine, words = self._children[ENGINE], self._words.tolist()
+        if engine.running and (
+            fault := self._watches[ENGINE].inside(words[ENTERED], words[LEFT], INSIDE_S[self._audio.backend], awake_s)
+        ):
             self._kill(engine, fault)
         urgent = now < self._alert_until or not self._announced or not self._audio.ready
         if not urgent and now < self._toured + TOUR_S:
             return
-        self._toured = now
+        awake_s, self._toured = min(now - self._toured, 2 * TOUR_S), now
         self._audio.poll()
         for child in self._children.values():
             if child.running:
                 if (status := child.ended()) is not None:
                     self._bring_back(child, child.end_of(status), by_itself=status >= 0)
-                elif fault := self._engine_fault(child) if child.name == ENGINE else self._silence(child):
+                elif fault := self._fault(child, awake_s):
                     self._kill(child, fault)
         self._start_due()
         self._announce()
         self._pet()
 
-    def _excuse_silence(self) -> None:
-        """We have slept ourselves (a virtual machine that stood still, Ctrl-Z): others have not been silent, we were deaf."""
-        for name, beat in self._beats.items():
-            if self._children[name].running:
-                self._box.process(name)["beat_ns"] = time.monotonic_ns() if beat.beaten else 0
-                self._children[name].started = time.monotonic()
-                beat.block_entered_ns, beat.stopped_since = 0, 0.0
-
-    def _silence(self, child: Child) -> str:
-        """Why a process counts as hung, or nothing."""
-        seen = self._beats[child.name]
-        beat_ns = int(self._box.process(child.name)["beat_ns"])
-        if not beat_ns:
-            if time.monotonic() - child.started < seen.patience_s:
-                return ""
-            waited_s, seen.patience_s = seen.patience_s, min(2 * seen.patience_s, LONGEST_FIRST_BEAT_S)
-            return f"has given no sign of life in {waited_s:g} s after its start and was killed"
-        if not seen.beaten:
-            seen.beaten = True
-            if self._box.process(child.name)["role"] == Role.STARTING:
-                self._table(child.name, role=Role.RUNNING)
-        silent_s = (time.monotonic_ns() - beat_ns) / 1e9
-        return f"has given no sign of life for {silent_s:.1f} s and was killed" if silent_s > SILENT_S else ""
-
-    def _stuck_in_block(self) -> str:
-        """Why the engine counts as hung, or nothing: it has been called for a block and does not come back from it. An audio
-        server that calls it no more is no fault of the engine's."""
-        seen, words = self._beats[ENGINE], self._words.tolist()
-        entered_ns, left_ns = words[ENTERED], words[LEFT]
-        if entered_ns <= left_ns or entered_ns != seen.block_entered_ns:
-            seen.block_entered_ns, seen.block_seen = entered_ns, time.monotonic()
-        elif time.monotonic() - seen.block_seen > INSIDE_S[self._audio.backend]:
-            return f"has not come back from a block for {(time.monotonic_ns() - entered_ns) / 1e6:.0f} ms and was killed"
-        return ""
-
-    def _engine_fault(self, child: Child) -> str:
-        """Why the engine counts as stopped or as never started, or nothing."""
-        seen, now = self._beats[ENGINE], time.monotonic()
-        if process_state(child.pid)[0] != "T":
-            seen.stopped_since = 0.0
-        elif not seen.stopped_since:
-            seen.stopped_since, self._alert_until = now, now + ALERT_S
-        elif now - seen.stopped_since >= POLL_S:
-            return "was stopped and was killed"
-        if not seen.beaten and self._words[READY]:
-            seen.beaten = True
-            if self._box.process(ENGINE)["role"] == Role.STARTING:
-                self._table(ENGINE, role=Role.PLAYING)
-        if not seen.beaten and now - child.started > ENGINE_START_S:
-            return f"was not ready {ENGINE_START_S:g} s after its start and was killed"
-        return ""
+    def _fault(self, child: Child, awake_s: float) -> str:
+        """Why a living process counts as hung, or nothing."""
+        watch, row = self._watches[child.name], self._box.process(child.name)
+        if child.name == ENGINE:
+            fault = watch.stopped(child.pid, awake_s) or watch.never_ready(bool(self._words[READY]), awake_s)
+            if watch.stopped_s:
+                self._alert_until = time.monotonic() + ALERT_S
+        else:
+            fault = watch.silent(int(row["beat_ns"]), awake_s)
+        if watch.beaten and row["role"] == Role.STARTING:
+            self._table(child.name, role=Role.PLAYING if child.name == ENGINE else Role.RUNNING)
+        return fault
 
     def _kill(self, child: Child, why: str) -> None:
         child.signal(signal.SIGKILL)
@@ -254,7 +196,7 @@ class Supervisor:
 
     def _bring_back(self, child: Child, what: str, *, by_itself: bool = False) -> None:
         """Reap an ended process and say when it comes back."""
-        deadline = time.monotonic() + 1
+        deadline = time.monotonic() + 0.1
         while child.ended() is None and time.monotonic() < deadline:
             time.sleep(0.001)
         if child.ended() is None:  # in an uninterruptible wait: the next poll tries again
@@ -300,9 +242,8 @@ class Supervisor:
         return "offscreen" if self._config.visuals.display == "none" else "starting"
 
     def _cycles_advance(self) -> bool:
-        seen, cycles = self._beats[ENGINE], int(self._words[CYCLES])
-        before, seen.cycles = seen.cycles, cycles
-        return 0 <= before < cycles
+        before, self._cycles = self._cycles, int(self._words[CYCLES])
+        return 0 <= before < self._cycles
 
     def _pet(self) -> None:
         """Tell systemd's watchdog that we live, while blocks are rendered or we know why they are not."""

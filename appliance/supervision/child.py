@@ -50,7 +50,8 @@ def process_state(pid: int) -> tuple[str, int]:
 class Child:
     """A process of our own; it dies with us. Its output is to be read when ``selector`` says so.
 
-    Lines that begin with one of ``chatter`` are not worth a place in the journal. ``due`` is the monotonic time of the next start while none runs (None: not wanted).
+    Lines that begin with one of ``chatter`` are not worth a place in the journal. ``due`` is the monotonic time of the next
+    start while none runs (None: not wanted).
     """
 
     name: str

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When does a process count as hung? All judgements of the supervisor about a living process.
+
+Times count while the supervisor was awake itself: when the whole machine stood still (a busy virtual machine, suspend, Ctrl-Z),
+nobody has been silent. Every method tells the fault in words, or nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from appliance.supervision.child import process_state
+
+SILENT_S = 2.0
+FIRST_BEAT_S = 6.0
+"""A process that has not beaten by then hangs at its start; doubled each time, as a slow machine may need longer."""
+LONGEST_FIRST_BEAT_S = 60.0
+ENGINE_START_S = 30.0
+STOPPED_S = 0.02
+INSIDE_S = {"jack": 0.06, "clock": 0.25}
+"""How long the engine may be seen in one and the same block. With the time until it is first seen that is under 100 ms; by the
+clock the engine has no real-time priority and may be kept waiting by others."""
+
+
+@dataclass
+class Watch:
+    """What has been seen of one process since it was started."""
+
+    patience_s: float = FIRST_BEAT_S
+    beaten: bool = False
+    beat_ns: int = 0
+    silent_s: float = 0.0
+    stopped_s: float = 0.0
+    entered_ns: int = 0
+    inside_s: float = 0.0
+
+    def again(self) -> Watch:
+        """For the next start of the same process."""
+        return Watch(patience_s=self.patience_s)
+
+    def silent(self, beat_ns: int, awake_s: float) -> str:
+        """``beat_ns`` is the time of its last heartbeat (0: none yet)."""
+        self.silent_s = self.silent_s + awake_s if beat_ns == self.beat_ns else 0.0
+        self.beat_ns = beat_ns
+        if beat_ns:
+            self.beaten = True
+            return f"has given no sign of life for {self.silent_s:.1f} s and was killed" if self.silent_s > SILENT_S else ""
+        if self.silent_s < self.patience_s:
+            return ""
+        waited_s, self.patience_s = self.patience_s, min(2 * self.patience_s, LONGEST_FIRST_BEAT_S)
+        return f"has given no sign of life in {waited_s:g} s after its start and was killed"
+
+    def never_ready(self, ready: bool, awake_s: float) -> str:
+        """For the engine, which lives as long as it renders: only its start can be too long."""
+        self.beaten = self.beaten or ready
+        self.silent_s = 0.0 if self.beaten else self.silent_s + awake_s
+        return f"was not ready {ENGINE_START_S:g} s after its start and was killed" if self.silent_s > ENGINE_START_S else ""
+
+    def stopped(self, pid: int, awake_s: float) -> str:
+        """A process that stands still by SIGSTOP; two looks are needed."""
+        if process_state(pid)[0] != "T":
+            self.stopped_s = 0.0
+            return ""
+        if self.stopped_s >= STOPPED_S:
+            return "was stopped and was killed"
+        self.stopped_s += max(awake_s, STOPPED_S / 2)
+        return ""
+
+    def inside(self, entered_ns: int, left_ns: int, limit_s: float, awake_s: float) -> str:
+        """The engine was called for a block and does not come back. An audio server that calls it no more is no fault of its."""
+        if entered_ns <= left_ns or entered_ns != self.entered_ns:
+            self.entered_ns, self.inside_s = entered_ns, 0.0
+            return ""
+        self.inside_s += awake_s
+        if self.inside_s < limit_s:
+            return ""
+        return f"has not come back from a block for {(time.monotonic_ns() - entered_ns) / 1e6:.0f} ms and was killed"

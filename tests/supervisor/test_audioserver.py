@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A JACK server that runs is used; where none runs one is started, watched and removed; without JACK the clock paces."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from appliance.bus.memory import FOLDER
+from appliance.supervision import jackfiles, probe
+
+from .conftest import lives, until
+
+
+def answers(server: str) -> bool:
+    return subprocess.run([sys.executable, probe.__file__, server], capture_output=True, check=False).returncode == 0
+
+
+def jackd_of(running) -> int:
+    pids = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline")
+            if (words := _words(path)) and words[0] == "jackd" and running_server(running) in words]
+    return pids[0] if len(pids) == 1 else 0
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_bytes().decode().split("\0")
+    except OSError:
+        return []
+
+
+def running_server(running) -> str:
+    return running.box.config.audio.server
+
+
+@pytest.fixture
+def foreign(server_name):
+    server = subprocess.Popen(["jackd", "-r", "-n", server_name, "-d", "dummy", "-r", "48000", "-p", "256"],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "JACK_NO_AUDIO_RESERVATION": "1"})
+    until(lambda: jackfiles.socket_of(server_name) and answers(server_name), what="jackd")
+    yield server
+    server.terminate()
+    server.wait(5)
+    jackfiles.sweep(server_name, server.pid)
+
+
+def test_a_server_that_runs_is_used_and_left_running(start, foreign, server_name):
+    running = start(audio={"server": server_name})
+    assert running.ready()["audio"] == f"jack:{server_name}"
+    assert "starts jackd" not in running.said
+    assert running.stop() == 0
+    assert foreign.poll() is None
+    assert answers(server_name)
+
+
+def test_where_none_runs_one_is_started_and_removed_again(start, server_name):
+    running = start(audio={"server": server_name, "device": "dummy", "period": 256})
+    assert running.ready()["audio"] == f"jack:{server_name}"
+    assert answers(server_name)
+    pid = jackd_of(running)
+    assert running.stop() == 0
+    assert not lives(pid)
+
+
+def test_a_killed_server_of_ours_is_back(start, server_name):
+    running = start(audio={"server": server_name, "device": "dummy"})
+    running.ready()
+    old = jackd_of(running)
+    segments = jackfiles._segments(old)
+    assert segments
+    os.kill(old, signal.SIGKILL)
+    until(lambda: (now := jackd_of(running)) and now != old and answers(server_name), what=running.said)
+    assert "jackd was ended by SIGKILL" in running.said
+    mine = jackfiles._segments(jackd_of(running))
+    assert not [name for name in segments if name not in mine and (FOLDER / name).exists()], "100 MB would stay until the next boot"
+    assert running.stop() == 0
+
+
+def test_a_server_goes_with_a_killed_supervisor_and_the_next_start_sweeps_its_files(start, server_name):
+    running = start(audio={"server": server_name, "device": "dummy"})
+    running.ready()
+    pid = jackd_of(running)
+    segments = jackfiles._segments(pid)
+    running.process.kill()
+    running.process.wait()
+    until(lambda: not lives(pid), 5, "jackd is left")
+    assert list(FOLDER.glob(f"jack*{server_name}*"))
+    again = start(audio={"backend": "clock"})
+    again.ready()
+    assert not list(FOLDER.glob(f"jack*{server_name}*"))
+    assert not [name for name in segments if (FOLDER / name).exists() and name in jackfiles._segments(pid)]
+    assert again.stop() == 0
+
+
+def test_without_jack_the_clock_paces_and_says_so(start, tmp_path):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    running = start(audio={"server": "nobody"}, environment={"PATH": str(tools)})
+    assert running.ready()["audio"] == "clock"
+    assert "jackd is not installed" in running.said
+
+
+def test_a_device_that_cannot_be_opened_leaves_the_dummy(start, server_name):
+    running = start(audio={"server": server_name, "device": "hw:NoSuchCard"})
+    assert running.ready()["audio"] == f"jack:{server_name}"
+    assert "starts jackd (hw:NoSuchCard" in running.said
+    assert "starts jackd (no sound card" in running.said
+    assert running.stop() == 0
+
+
+def test_pipewire_is_used_through_its_wrapper(start, server_name, foreign, tmp_path):
+    """PipeWire's own JACK library answers only under `pw-jack`: stood in for by a wrapper that names the server that runs."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    wrapper = tools / "pw-jack"
+    wrapper.write_text(f"#!/bin/sh\necho wrapped >> {tmp_path}/wrapped\n"
+                       f'for word; do shift; [ "$word" = pipewire ] && word={server_name}; set -- "$@" "$word"; done\nexec "$@"\n')
+    wrapper.chmod(0o755)
+    (tmp_path / "pipewire-0").touch()
+    running = start(audio={"server": "pipewire"}, environment={
+        "PATH": f"{tools}:{os.environ['PATH']}", "PIPEWIRE_RUNTIME_DIR": str(tmp_path)})
+    assert running.ready()["audio"] == "pipewire:pipewire"
+    assert (tmp_path / "wrapped").read_text().count("wrapped") >= 2, "the question and the engine"
+    assert running.stop() == 0
+    assert shutil.which("jackd")
