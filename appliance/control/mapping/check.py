@@ -98,12 +98,13 @@ def _judge(path: Path, root: yaml.Node, tree: dict[Any, Any]) -> tuple[Compiled 
     except ValidationError as error:
         for fault in error.errors():
             where = tuple(part for part in fault["loc"] if part != "[key]")
-            problems.append(Problem(path, *_place(root, where), f"{_dotted(where)}: {_plain(fault)}"))
+            place = _place(root, where, key=fault["type"] == "extra_forbidden")
+            problems.append(Problem(path, *place, f"{_dotted(where)}: {_plain(fault)}"))
         return None, sorted(set(problems))
 
     misfits: list[Misfit] = []
     compiled = compile_profile(profile, misfits)
-    problems += [Problem(path, *_place(root, misfit.where), misfit.message) for misfit in misfits]
+    problems += [Problem(path, *_place(root, misfit.where, key=len(misfit.where) == 2), misfit.message) for misfit in misfits]
     return (None if problems else compiled), sorted(set(problems))
 
 
@@ -121,8 +122,9 @@ def _dotted(where: Sequence[Any]) -> str:
     return ".".join(str(part) for part in where) or "profile"
 
 
-def _place(root: yaml.Node, where: Sequence[Any]) -> Place:
-    """Line and column of the deepest part of ``where`` that stands in the file: of a key, where there is one."""
+def _place(root: yaml.Node, where: Sequence[Any], *, key: bool = False) -> Place:
+    """Line and column of the deepest part of ``where`` that stands in the file: of its value when that is a word or a number,
+    else (or with ``key``) of its key."""
     node, mark = root, root.start_mark
     for part in where:
         if isinstance(node, yaml.MappingNode):
@@ -135,6 +137,8 @@ def _place(root: yaml.Node, where: Sequence[Any]) -> Place:
             mark = node.start_mark
         else:
             break
+    if isinstance(node, yaml.ScalarNode) and not key:
+        mark = node.start_mark
     return mark.line + 1, mark.column + 1
 
 

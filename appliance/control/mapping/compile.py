@@ -87,28 +87,37 @@ def compile_profile(profile: Profile, misfits: list[Misfit]) -> Compiled:
     compiled = Compiled(profile)
     taken: dict[Message, str] = {}
     for selector, binding in profile.bindings.items():
-        where = ("bindings", selector)
-        try:
-            for surface, member in select(profile, selector):
-                for message in surface.messages(member):
-                    if message in taken:
-                        raise _Refused(f"{selector}: {_shown(message)} is bound already by {taken[message]!r}; one control, one binding")
+        for surface, member in _controls(profile, ("bindings", selector), misfits):
+            messages = surface.messages(member)
+            try:
+                for message in messages:
+                    if taken.get(message, selector) != selector:
+                        raise _Refused(f"{_shown(message)} is bound already by {taken[message]!r}; one control, one binding")
                 _bind(compiled, surface, member, binding)
-            for surface, member in select(profile, selector):
-                taken.update(dict.fromkeys(surface.messages(member), selector))
-        except _Refused as error:
-            misfits.append(Misfit((*where, "to"), str(error)))
-        except ApplianceError as error:
-            misfits.append(Misfit((*where, "to"), f"{selector}: {error.message}"))
+            except (_Refused, ApplianceError) as error:
+                misfits.append(Misfit(("bindings", selector, "to"), f"{selector}: {_words(error)}"))
+                break  # one line a binding: the next member's would say the same
+            taken.update(dict.fromkeys(messages, selector))
     for selector, feedback in profile.feedback.items():
-        try:
-            for surface, member in select(profile, selector):
+        for surface, member in _controls(profile, ("feedback", selector), misfits):
+            try:
                 compiled.lights.append(_light(profile, surface, member, feedback))
-        except _Refused as error:
-            misfits.append(Misfit(("feedback", selector, "shows"), str(error)))
-        except ApplianceError as error:
-            misfits.append(Misfit(("feedback", selector, "shows"), f"{selector}: {error.message}"))
+            except (_Refused, ApplianceError) as error:
+                misfits.append(Misfit(("feedback", selector, "shows"), f"{selector}: {_words(error)}"))
+                break
     return compiled
+
+
+def _controls(profile: Profile, where: tuple[str, str], misfits: list[Misfit]) -> list[tuple[Surface, int]]:
+    try:
+        return list(select(profile, where[1]))
+    except _Refused as error:
+        misfits.append(Misfit(where, str(error)))
+        return []
+
+
+def _words(error: _Refused | ApplianceError) -> str:
+    return error.message if isinstance(error, ApplianceError) else str(error)
 
 
 def select(profile: Profile, selector: str) -> Iterator[tuple[Surface, int]]:

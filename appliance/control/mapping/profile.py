@@ -263,17 +263,21 @@ def schema() -> dict[str, Any]:
     for name in ("bindings", "feedback"):
         reference = tree["properties"][name]["additionalProperties"]
         tree["properties"][name]["additionalProperties"] = {"anyOf": [{"type": "string"}, reference]}
-    for definition in [tree, *tree.get("$defs", {}).values()]:
-        for part in definition.get("properties", {}).values():
-            _plain(part)
+    _plain(tree)
     return tree
 
 
-def _plain(part: dict[str, Any]) -> None:
+def _plain(part: Any) -> None:
     """Where a reader takes text for what the model keeps as numbers, the written form counts."""
-    if "anyOf" in part and part.get("type") == "array":
-        del part["type"]
-        part.pop("items", None)
+    if isinstance(part, dict):
+        if "anyOf" in part and part.get("type") == "array":
+            del part["type"]
+            part.pop("items", None)
+        for inner in part.values():
+            _plain(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            _plain(inner)
 
 
 def schema_text() -> str:
