@@ -165,7 +165,7 @@ void main() { gl_FragColor = vec4(audioLow, beatPhase, playing ? 1.0 : 0.0, 1.0)
             seen.append((frame, *snapshot(stage)[0, 0]))
         time.sleep(0.005)
     values = np.array(seen)[4:]
-    assert values[:, 1].max() > 200, "the bass is seen"
+    assert values[:, 1].max() > 120 and np.ptp(values[:, 1]) > 60, "the bass is seen"
     assert np.ptp(values[:, 2]) > 100, "the beat goes round"
     assert values[:, 3].min() == 255, "it plays"
     stage.until(
@@ -183,7 +183,7 @@ def test_where_nothing_can_draw_it_lives_on_with_the_logo(stage: Stage) -> None:
     assert stage.stop() == 0
 
 
-def test_stopped_while_the_driver_holds_it(stage: Stage) -> None:
+def test_stopped_while_a_scene_is_tried(stage: Stage) -> None:
     own_scene(stage, ENDLESS)
     stage.start()
     stage.shows("pulse")
