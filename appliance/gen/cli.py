@@ -51,9 +51,11 @@ def _make(options: argparse.Namespace) -> str:
         raise BadFile(f"{output}: is a folder; name a file in it")
 
     from appliance.gen.conform import ROLE_LUFS, conform
+    from appliance.gen.heap import keep_memory
     from appliance.gen.worker import backend_named
     from appliance.library.wav import write_wav
 
+    keep_memory()
     audio = backend_named(request.backend).generate(request, lambda _: None, lambda: False)
     loop, report, stems = conform(
         audio.mix, audio.sample_rate, bpm=request.bpm or 120, bars=request.bars or 4, beats_per_bar=request.beats_per_bar,

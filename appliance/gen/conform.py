@@ -77,7 +77,7 @@ def conform(
     stack = [work, *others.values()]
     bar_frames = frames / bars
     cut, seam = _cut(stack, downbeat_frame, frames, bar_frames, target_rate, notes)
-    gain_db, limited_db = _level(cut, target_rate, target_lufs, notes)
+    gain_db, limited_db, loudness = _level(cut, target_rate, target_lufs, notes)
     ratio = seam_ratio(cut[0])
     if ratio > 1:
         _join(cut, target_rate)
@@ -87,7 +87,7 @@ def conform(
     peak = float(np.abs(loop).max())
     report = ConformReport(
         frames=frames, sample_rate=target_rate, downbeat_frame=downbeat_frame,
-        loudness_lufs=integrated_lufs(loop, target_rate), gain_db=gain_db, limited_db=limited_db,
+        loudness_lufs=loudness, gain_db=gain_db, limited_db=limited_db,
         peak_db=20 * math.log10(max(peak, 1e-9)), seam_ratio=ratio, seam=seam, speed=speed, notes=notes,
     )  # fmt: skip
     return loop, report, dict(zip(others, (np.ascontiguousarray(stem) for stem in cut[1:]), strict=True))
@@ -230,30 +230,38 @@ def _equal_power(frames: int) -> tuple[Samples, Samples]:
     return sin_turns(angle).astype(np.float32)[:, None], sin_turns(angle + 0.25).astype(np.float32)[:, None]
 
 
-def _level(cut: list[Samples], rate: int, target_lufs: float, notes: list[str]) -> tuple[float, float]:
-    """Bring layer 0 to the loudness and under the ceiling, in place, the others with it. Returns gain and deepest limiting."""
+def _level(cut: list[Samples], rate: int, target_lufs: float, notes: list[str]) -> tuple[float, float, float]:
+    """Bring layer 0 to the loudness and under the ceiling, in place, the others with it.
+
+    Returns gain, deepest limiting and the loudness that came out. The limiter takes loudness away: up to four rounds of more
+    gain make up for it.
+    """
     ceiling = decibels(CEILING_DB)
     loudness = integrated_lufs(cut[0], rate)
     if loudness == -math.inf:
         raise BadValue("the audio is as good as silent; ask for something else")
     gain_db = round(target_lufs - loudness, 2)
+    reached = loudness + gain_db
     curve: Samples | None = None
-    for _ in range(4):
+    for attempt in range(4):
         tried = cut[0] * np.float32(decibels(gain_db))
         curve = limit_curve(tried, ceiling, rate)
         if curve is None:
+            reached = loudness + gain_db
             break
-        error = target_lufs - integrated_lufs(tried * curve[:, None], rate)
-        if abs(error) < 0.1:
+        reached = integrated_lufs(tried * curve[:, None], rate)
+        if abs(target_lufs - reached) < 0.1 or attempt == 3:
             break
-        gain_db = round(gain_db + error, 2)
+        gain_db = round(gain_db + target_lufs - reached, 2)
     factor = np.float32(decibels(gain_db)) if curve is None else curve[:, None] * np.float32(decibels(gain_db))
     for layer in cut:
         layer *= factor
     limited_db = 0.0 if curve is None else round(20 * math.log10(max(float(curve.min()), 1e-9)), 2)
     if limited_db < -9:
         notes.append(f"peaks are limited by {-limited_db:.0f} dB")
-    return gain_db, limited_db
+    if abs(target_lufs - reached) > 0.5:
+        notes.append(f"too peaky for {target_lufs:g} LUFS: it is at {reached:.1f}")
+    return gain_db, limited_db, reached
 
 
 def _join(cut: list[Samples], rate: int) -> None:

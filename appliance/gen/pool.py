@@ -19,7 +19,7 @@ from appliance.gen.request import GenRequest
 
 log = logging.getLogger(__name__)
 START_TIMEOUT_S = 60.0
-CANCEL_GRACE_S = 0.3
+CANCEL_GRACE_S = 0.25
 LINE_LIMIT = 4 * 1024 * 1024
 
 
@@ -67,8 +67,8 @@ class WorkerProcess:
             )  # fmt: skip
         except OSError as error:
             ours.close()
-            message = f"the worker's interpreter {self._python} cannot be started ({error.strerror}); see gen.python in the config"
-            raise JobFailed(message, retry=False) from None
+            what = f"the worker's interpreter {self._python} cannot be started ({error.strerror})"
+            raise JobFailed(f"{what}; see gen.python in the config", retry=False) from None
         finally:
             theirs.close()
         self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)

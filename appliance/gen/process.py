@@ -95,7 +95,8 @@ class GenProcess:
                 return job.id
             case "/gen/jobs":
                 return self._jobs(arguments)
-        raise UnknownAddress(f"{address} is nothing that generation can do")
+            case _:
+                raise UnknownAddress(f"{address} is nothing that generation can do")
 
     def _generate(self, arguments: list[Any]) -> int:
         """``[prompt or object, target]``: queue it; the id of the job."""

@@ -92,7 +92,8 @@ class Runner:
             ended = self._queue.get(job.id)
         except JobFailed as error:
             ended = self._queue.fail(job.id, error.message, retry=error.retry)
-            log.warning("job %d (%s): %s%s", job.id, job.name, error.message, "; will be tried again" * (ended.state == "queued"))
+            outlook = "; will be tried again" if ended.state == "queued" else ""
+            log.warning("job %d (%s): %s%s", job.id, job.name, error.message, outlook)
         except ApplianceError as error:
             ended = self._queue.fail(job.id, error.message)
             log.warning("job %d (%s): %s", job.id, job.name, error.message)

@@ -27,6 +27,7 @@ from typing import Any
 from appliance.errors import ApplianceError, BadValue
 from appliance.gen.backends.base import Backend, GenerationCancelled
 from appliance.gen.conform import ROLE_LUFS, conform
+from appliance.gen.heap import keep_memory
 from appliance.gen.request import GenRequest, parse_request
 from appliance.library.store import audio_hash
 from appliance.library.wav import write_wav
@@ -147,6 +148,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"worker {options.backend}: %(message)s")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), NICE))
+    keep_memory()
     link = socket.socket(fileno=options.fd)
     try:
         backend = backend_named(options.backend)

@@ -125,7 +125,7 @@ def _read(info: AudioInfo, chunk_frames: int) -> Iterator[tuple[Samples, bool]]:
                 last = len(raw) < chunk_frames
                 if last and info.exact and done < info.frames:
                     raise _truncated(info.path, done / info.rate, info.duration_s)
-                yield _stereo(raw, matrix), last
+                yield _stereo(np.asarray(raw, np.float32), matrix), last
                 if last:
                     return
     except (sf.SoundFileError, RuntimeError, OSError) as error:

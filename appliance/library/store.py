@@ -12,7 +12,7 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class Clip:
 def audio_hash(audio: Samples, rate: int) -> str:
     """sha256 over rate, shape and samples (little-endian float32); 64 hex digits."""
     digest = hashlib.sha256(f"{rate}:{audio.shape[0]}:{audio.shape[1]}:".encode())
-    digest.update(memoryview(np.ascontiguousarray(audio, "<f4")).cast("B"))
+    digest.update(np.ascontiguousarray(audio, "<f4").data)
     return digest.hexdigest()
 
 
@@ -180,9 +180,10 @@ class AudioStore:
 
     def clips(self, role: str | None = None, limit: int = 1000) -> list[Clip]:
         """The newest clips first, of one role or all."""
-        where, values = ("WHERE role=?", [role]) if role else ("", [])
         with _plain_errors(self._file):
-            rows = self._db.execute(f"SELECT * FROM clips {where} ORDER BY created DESC LIMIT ?", [*values, limit]).fetchall()
+            rows = self._db.execute(
+                "SELECT * FROM clips WHERE ? IS NULL OR role=? ORDER BY created DESC LIMIT ?", (role, role, limit)
+            ).fetchall()
         return [self._clip(row) for row in rows]
 
     def pin(self, hash_: str, pinned: bool = True) -> None:
@@ -222,7 +223,7 @@ class AudioStore:
         return Clip(**fields, path=self.path(row["hash"]), lineage=json.loads(row["lineage"]), pinned=bool(row["pinned"]))
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self) -> Generator[None]:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -233,7 +234,7 @@ class AudioStore:
 
 
 @contextlib.contextmanager
-def _plain_errors(file: Path) -> Iterator[None]:
+def _plain_errors(file: Path) -> Generator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:

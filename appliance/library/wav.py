@@ -40,10 +40,10 @@ def write_wav(path: Path, audio: NDArray[np.float32], rate: int) -> None:
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             file.write(header)
-            file.write(memoryview(body).cast("B"))
+            file.write(body.data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        temporary.chmod(0o644)
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:

@@ -41,7 +41,8 @@ import hashlib
 from appliance.gen.backends.procedural import ProceduralBackend
 from appliance.gen.conform import conform
 from appliance.gen.request import parse_request
-request = parse_request({"prompt": "techno", "seed": 5, "bars": 2, "complexity": 0.9, "effects": ["chorus", "distortion"]}).resolved()
+fields = {"prompt": "techno", "seed": 5, "bars": 2, "complexity": 0.9, "effects": ["chorus", "distortion"]}
+request = parse_request(fields).resolved()
 audio = ProceduralBackend().generate(request, lambda _: None, lambda: False)
 loop, report, _ = conform(audio.mix, 48000, bpm=request.bpm, bars=2, downbeat_frame=0)
 print(hashlib.sha256(audio.mix.tobytes() + loop.tobytes()).hexdigest())
@@ -113,7 +114,10 @@ def found_key(audio: np.ndarray, rate: int) -> tuple[int, str]:
     for start in range(0, len(audio) - size, size // 2):
         piece = np.abs(np.fft.rfft(audio[start : start + size].mean(axis=1) * np.hanning(size)))[band]
         chroma += np.bincount(classes, weights=piece, minlength=12)
-    fits = {(tonic, mode): np.corrcoef(np.roll(profile, tonic), chroma)[0, 1] for mode, profile in _PROFILES.items() for tonic in range(12)}
+    fits = {
+        (tonic, mode): np.corrcoef(np.roll(profile, tonic), chroma)[0, 1]
+        for mode, profile in _PROFILES.items() for tonic in range(12)
+    }  # fmt: skip
     return max(fits, key=lambda key: fits[key])
 
 

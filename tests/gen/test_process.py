@@ -124,7 +124,7 @@ async def test_a_prompt_becomes_a_clip_on_the_pad(running: Running) -> None:
     assert (info.frames, info.samplerate, info.channels) == (round(8 * 60 / 140 * 48000), 48000, 2)
     await running.until(lambda: running.control.states.get("/gen/job", {}).get("state") == "done")
     mine = [job for job in running.control.jobs if job["id"] == id_]
-    assert [job["state"] for job in mine][0] == "queued" and "running" in [job["state"] for job in mine]
+    assert mine[0]["state"] == "queued" and "running" in [job["state"] for job in mine]
     assert mine[-1]["progress"] == 1.0 and mine[-1]["target"] == "/bank/3/pad/5"
     assert running.control.states["/gen/queued"] == running.control.states["/gen/running"] == 0
 
@@ -215,7 +215,8 @@ async def test_a_target_that_refuses_is_reported(running: Running) -> None:
 
 
 async def test_killed_in_the_middle_it_finishes_after_its_restart(running: Running) -> None:
-    ids = [await running.do("/gen/generate", {"prompt": "techno", "bars": 8, "seed": seed}, f"/pad/{seed}") for seed in (1, 2, 3)]
+    requests = [{"prompt": "techno", "bars": 8, "seed": seed} for seed in (1, 2, 3)]
+    ids = [await running.do("/gen/generate", request, f"/pad/{request['seed']}") for request in requests]
     await running.until(lambda: any(j["state"] == "running" for j in running.control.jobs))
     assert running.process
     running.process.kill()

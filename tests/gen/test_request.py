@@ -109,7 +109,7 @@ def test_any_text_is_a_prompt_or_refused_in_one_line(text: str) -> None:
 
 @given(st.dictionaries(
     st.sampled_from([*GenRequest.model_fields, "tempo", "nonsense"]),
-    st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=20), st.lists(st.text(max_size=8), max_size=3), st.booleans()),
+    st.none() | st.integers() | st.floats() | st.text(max_size=20) | st.lists(st.text(max_size=8), max_size=3) | st.booleans(),
     max_size=4,
 ))  # fmt: skip
 def test_any_object_is_a_request_or_refused_in_one_line(fields: dict[str, object]) -> None:
@@ -122,7 +122,8 @@ def test_any_object_is_a_request_or_refused_in_one_line(fields: dict[str, object
 @pytest.mark.parametrize(
     ("text", "name"),
     [("A minor", "A minor"), ("am", "A minor"), ("Bb", "Bb major"), ("f#m", "F# minor"), ("Db major", "C# major"),
-     ("e phrygian", "E phrygian"), ("C#min", "C# minor"), ("G flat major", "F# major"), ("h", None), ("", None), ("A minor 7", None)],
+     ("e phrygian", "E phrygian"), ("C#min", "C# minor"), ("G flat major", "F# major"),
+     ("h", None), ("", None), ("A minor 7", None)],
 )  # fmt: skip
 def test_keys_as_people_write_them(text: str, name: str | None) -> None:
     if name is None:

@@ -131,7 +131,10 @@ class Stage:
         self.worker = WorkerProcess("procedural", data, python=python, stall_s=5)
         self.heard: list[tuple[int, str]] = []
         self.delivered: list[tuple[str, Clip]] = []
-        self.runner = Runner(self.queue, self.store, self.worker, lambda job, _: self.heard.append((job.id, job.state)), self.deliver)
+        self.runner = Runner(self.queue, self.store, self.worker, self.announce, self.deliver)
+
+    def announce(self, job: Job, _progress: float | None) -> None:
+        self.heard.append((job.id, job.state))
 
     async def deliver(self, job: Job, clip: Clip) -> None:
         self.delivered.append((job.target, clip))

@@ -34,13 +34,17 @@ class ProceduralBackend:
     def generate(self, request: GenRequest, progress: Progress, cancelled: Cancelled) -> Audio:
         """Play ``request``; the mix is the sum of its stems, sample by sample."""
         request = request.resolved()
-        song = compose(request)
+
+        def poll() -> None:
+            if cancelled():
+                raise GenerationCancelled("cancelled")
+
+        song = compose(request, poll)
         parts = request.parts or PARTS
         stems: dict[str, Samples] = {}
         mix = np.zeros((request.frames, 2), np.float32)
         for number, part in enumerate(parts):
-            if cancelled():
-                raise GenerationCancelled("cancelled")
+            poll()
             stem = _levelled(_MAKERS[part](song), song.style.levels_db.get(part, -20.0))
             stems[part] = np.ascontiguousarray(stem.T)
             mix += stems[part]

@@ -65,8 +65,9 @@ def hat(rng: np.random.Generator, sample_rate: int, half_life_s: float, tone: fl
     level = float(np.sqrt(np.mean(metal * metal)))
     metal *= 0.28 / max(level, 1e-6)
     air = band_noise(rng, 2, frames, min(7200 + 1500 * tone, 0.3 * sample_rate), top, sample_rate)
-    sound = air * np.float32(0.8) + metal.astype(np.float32) * np.float32(0.75)
-    return sound * attack_decay(frames, 0.0005, half_life_s, sample_rate, min(0.02, seconds / 3))
+    sound = (air * np.float32(0.8) + metal.astype(np.float32) * np.float32(0.75)).astype(np.float32, copy=False)
+    sound *= attack_decay(frames, 0.0005, half_life_s, sample_rate, min(0.02, seconds / 3))
+    return sound
 
 
 def shaker(rng: np.random.Generator, sample_rate: int, tone: float) -> Samples:

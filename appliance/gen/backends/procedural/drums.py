@@ -32,6 +32,7 @@ def drums(song: Song) -> Samples:
         hits = _hits(lane, song, rng, energy)
         strict = lane == "kick"
         for bar, steps in enumerate(bars):
+            song.poll()
             for step, velocity in enumerate(steps):
                 if velocity <= 0:
                     continue
@@ -124,7 +125,9 @@ def _hits(lane: str, song: Song, rng: np.random.Generator, energy: float) -> lis
         "open": lambda: [drumkit.hat(rng, rate, 0.035 + 0.035 * half_life, tone, 0.24)],
         "closed": lambda: [drumkit.hat(rng, rate, 0.007 + 0.008 * half_life, tone, 0.07) for _ in range(2)],
         "shaker": lambda: [drumkit.shaker(rng, rate, tone) for _ in range(2)],
-        "conga": lambda: [drumkit.conga(rng, rate, skin(3 if shade < 0.5 else 2) * bend, 0.4 + 0.5 * energy) for bend in (1, 0.75)],
+        "conga": lambda: [
+            drumkit.conga(rng, rate, skin(3 if shade < 0.5 else 2) * bend, 0.4 + 0.5 * energy) for bend in (1, 0.75)
+        ],
         "blip": lambda: [drumkit.blip(rate, skin(5), (1.41, 2.76, 3.3)[int(shade * 2.999)], 1.5 + 3 * half_life)],
     }
     return makers[lane]()

@@ -86,7 +86,8 @@ def subtractive(
     index += TABLE + 1
     high = flat[index]
     high += (flat[index + 1] - high) * part
-    return low + (high - low) * blend
+    low += (high - low) * blend
+    return low
 
 
 @lru_cache(maxsize=1024)

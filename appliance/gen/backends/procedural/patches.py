@@ -109,9 +109,8 @@ def glass_chord(tone: Tone) -> Samples:
     stroke = decay(frames, 0.02, tone.sample_rate) * np.float32(0.9 * tone.bright)
     tine = fm(tone.hz, 7.0 if tone.note < 72 else 4.0, stroke, tone.sample_rate, 0.25)
     envelope = _gate(tone, frames, 0.003, 0.22, 0.3)
-    return np.stack((body * np.float32(0.7) + tine * np.float32(0.3), body * np.float32(0.75) + tine * np.float32(0.12))) * (
-        envelope * np.float32(0.5)
-    )
+    sides = np.stack((body * np.float32(0.7) + tine * np.float32(0.3), body * np.float32(0.75) + tine * np.float32(0.12)))
+    return (sides * (envelope * np.float32(0.5))).astype(np.float32, copy=False)
 
 
 def organ_chord(tone: Tone) -> Samples:
@@ -135,7 +134,7 @@ def wash_chord(tone: Tone) -> Samples:
     ]
     rise = np.minimum(1.0, np.arange(frames) / (0.35 * tone.sample_rate)).astype(np.float32)
     fall = np.minimum(1.0, np.arange(frames, 0, -1) / (0.9 * tone.sample_rate)).astype(np.float32)
-    return np.stack(sides) * (rise * fall * np.float32(0.4))
+    return (np.stack(sides) * (rise * fall * np.float32(0.4))).astype(np.float32, copy=False)
 
 
 def bell_lead(tone: Tone) -> Samples:
@@ -143,7 +142,8 @@ def bell_lead(tone: Tone) -> Samples:
     frames = tone.frames(0.6)
     ratio = (3.5, 2.76, 1.41)[int(tone.colour * 2.999)]
     index = decay(frames, 0.06, tone.sample_rate) * np.float32((0.5 + 1.6 * tone.bright) * tone.velocity)
-    return fm(tone.hz, ratio, index, tone.sample_rate) * attack_decay(frames, 0.002, 0.11, tone.sample_rate, 0.1) * np.float32(0.5)
+    envelope = attack_decay(frames, 0.002, 0.11, tone.sample_rate, 0.1)
+    return fm(tone.hz, ratio, index, tone.sample_rate) * envelope * np.float32(0.5)
 
 
 def pluck_lead(tone: Tone) -> Samples:

@@ -110,7 +110,7 @@ def room(dry: Samples, sample_rate: int, seconds: float, seed: int) -> Samples:
         source.real = real * ir_real - imag * ir_imag
         source.imag = real * ir_imag + imag * ir_real
         long = np.fft.irfft(source, length)
-        wet[side] = fold(long, frames)
+        wet[side] = fold(long.astype(np.float32, copy=False), frames)
     return wet
 
 

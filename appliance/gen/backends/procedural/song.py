@@ -4,6 +4,7 @@ clips made apart go together."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -30,6 +31,7 @@ class Song:
     chord_degrees: tuple[int, ...]  # steps above the root that sound in a chord
     kick_hz: float
     room_seed: int
+    poll: Callable[[], None] = lambda: None  # called between sounds; raises when the job was cancelled
 
     @property
     def sample_rate(self) -> int:
@@ -55,8 +57,8 @@ class Song:
         return chords
 
 
-def compose(request: GenRequest) -> Song:
-    """The song of a resolved request."""
+def compose(request: GenRequest, poll: Callable[[], None] = lambda: None) -> Song:
+    """The song of a resolved request; ``poll`` as in :class:`Song`."""
     style = table()[str(request.style)]
     rng = generator(request.harmony_seed or 0, request.style, "song")
     low, high = style.swing
@@ -68,7 +70,7 @@ def compose(request: GenRequest) -> Song:
     bars = int(request.bars or 4)
     grid = Grid(request.frames, request.sample_rate, bars, request.beats_per_bar, swing)
     degrees = tuple(progression[bar * len(progression) // bars if bars < 4 else bar % len(progression)] for bar in range(bars))
-    return Song(request, style, grid, parse_key(str(request.key)), degrees, chord_degrees, kick_hz, room_seed)
+    return Song(request, style, grid, parse_key(str(request.key)), degrees, chord_degrees, kick_hz, room_seed, poll)
 
 
 def pick(rng: np.random.Generator, weighted: tuple[tuple[T, float], ...]) -> T:

@@ -30,6 +30,7 @@ def texture(song: Song) -> Samples:
     if song.request.texture == "vinyl":
         detail = "crackle"
     result = _MAKERS[bed](song, rng)
+    song.poll()
     if float(rng.random()) < 0.45 + 0.5 * complexity or song.request.texture == "vinyl":
         result += _MAKERS[detail](song, rng) * np.float32(0.6 if detail == "shimmer" else 0.9)
     grid = song.grid
@@ -54,6 +55,7 @@ def _drone(song: Song, rng: np.random.Generator) -> Samples:
     for degree, level, pan in ((0, 0.5, -0.5), (upper, 0.32, 0.1), (0, 0.5, 0.6)):
         hz = note_hz(song.key.note(degree, 3)) * (1 + 0.0012 * float(rng.random()))
         hz = round(hz * frames / rate) * rate / frames
+        song.poll()
         voice = _whole_cycles(wave, hz, cutoff, rate, frames, float(rng.random()))
         lay(out, 0, voice, level, pan)
     return out
@@ -69,13 +71,14 @@ def _wind(song: Song, rng: np.random.Generator) -> Samples:
     frames, rate = song.grid.frames, song.sample_rate
     bright = brightness(song)
     dark = loop_noise(rng, 2, frames, 300, min(900 + 900 * bright, 0.4 * rate), rate)
+    song.poll()
     air = loop_noise(rng, 1, frames, min(2200 + 1800 * bright, 0.25 * rate), min(9000, 0.42 * rate), rate)[0]
     share = _slow(song, 1 + int(rng.integers(2)), float(rng.random())) * np.float32(0.45) + np.float32(0.5)
     result = dark * (1 - share)
     far = np.roll(air, frames // 3)
     result[0] += air * share * np.float32(0.5)
     result[1] += far * share * np.float32(0.5)
-    return result
+    return result.astype(np.float32, copy=False)
 
 
 def _crackle(song: Song, rng: np.random.Generator) -> Samples:
@@ -84,7 +87,10 @@ def _crackle(song: Song, rng: np.random.Generator) -> Samples:
     out = song.grid.silence()
     count = int(frames / rate * (9 + 14 * float(rng.random())))
     length = int(0.004 * rate)
-    clicks = [noise(rng, length) * attack_decay(length, 0.0001, 0.0003 + 0.0004 * float(rng.random()), rate, 0.001) for _ in range(4)]
+    clicks = []
+    for _ in range(4):
+        half_life_s = 0.0003 + 0.0004 * float(rng.random())
+        clicks.append(noise(rng, length) * attack_decay(length, 0.0001, half_life_s, rate, 0.001))
     for _ in range(count):
         size = float(rng.random())
         at, pan = int(rng.integers(frames)), float(rng.random()) * 1.6 - 0.8

@@ -161,6 +161,7 @@ def _play(song: Song, rng: np.random.Generator, tune: Tune, patch: str, notes: l
     for note in notes:
         tag = (note.pitch, round(note.velocity, 2), round(note.gate_steps, 2))
         if tag not in made:
+            song.poll()
             gate_s = note.gate_steps * grid.step_s
             made[tag] = PATCHES[patch](Tone(note.pitch, gate_s, note.velocity, bright, colour, grid.sample_rate))
         drift = int(float(rng.random()) * humanize * 0.006 * grid.sample_rate) if note.step else 0
@@ -179,6 +180,7 @@ def _play(song: Song, rng: np.random.Generator, tune: Tune, patch: str, notes: l
 
 def _spaced(song: Song, tune: Tune, dry: Samples) -> Samples:
     """Echo and room of a stem; more where the request asks, none on a part that has none (the bass stays dry)."""
+    song.poll()
     effects, grid = song.request.effects or (), song.grid
     level = tune.echo * (1.5 if "delay" in effects else 1.0)
     result = dry
@@ -186,6 +188,7 @@ def _spaced(song: Song, tune: Tune, dry: Samples) -> Samples:
         delay_frames = round(3 * grid.frames / grid.steps)
         result = dry + echo(dry, delay_frames, min(0.45 * level + 0.2, 0.72), 5)
     send = tune.send * (2.0 if "reverb" in effects else 1.0) * (1.4 if song.request.texture == "airy" else 1.0)
+    song.poll()
     if send > 0:
         result = result + room(result, song.sample_rate, song.style.room_s, song.room_seed) * np.float32(send)
     return result

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``appliance bench gen``: how fast loops are made, conformed, found again and cancelled. One core, as on a stage box."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from appliance.gen.backends.procedural import ProceduralBackend
+from appliance.gen.backends.procedural.bank import bank_requests
+from appliance.gen.conform import conform
+from appliance.gen.heap import keep_memory
+from appliance.gen.loudness import integrated_lufs
+from appliance.gen.pool import JobCancelled, WorkerProcess
+from appliance.gen.queue import Job, JobQueue
+from appliance.gen.request import GenRequest, parse_request
+from appliance.gen.runner import Runner
+from appliance.gen.worker import make_clip
+from appliance.library.store import AudioStore, Clip
+
+RATE_HZ = 48_000
+_BACKEND = ProceduralBackend()
+
+
+def rows() -> list[dict[str, Any]]:
+    """The figures; ``limit`` is the least (x real time) or the most (s, ms) that will do."""
+    keep_memory()  # as the worker does
+    _BACKEND.warm()
+    loudness, peer = _conform_x_realtime()
+    with tempfile.TemporaryDirectory() as folder:
+        bank_s, first_s, cached_ms, cancel_s = asyncio.run(_through_the_queue(Path(folder)))
+    return [
+        _row("procedural_x_realtime", _procedural_x_realtime(), "x real time", 25),
+        _row("first_drum_loop_s", _first_drum_loop_s(), "s", 0.3),
+        _row("conform_x_realtime", loudness, "x real time", None, peer),
+        _row("first_clip_s", first_s, "s", 3),
+        _row("bank_of_16_s", bank_s, "s", 10),
+        _row("cached_ms", cached_ms, "ms", 20),
+        _row("cancel_s", cancel_s, "s", 0.5),
+    ]
+
+
+def _row(id_: str, value: float, unit: str, limit: float | None, peer: Any = None) -> dict[str, Any]:
+    return {"id": id_, "value": round(value, 3), "unit": unit, "limit": limit, "peer": peer}
+
+
+def _timed(action: Callable[[], Any]) -> float:
+    """Processor seconds of this process, system calls included: what other programs do meanwhile does not count."""
+    began = time.process_time()
+    action()
+    return time.process_time() - began
+
+
+def _play(request: GenRequest) -> np.ndarray:
+    return _BACKEND.generate(request, lambda _: None, lambda: False).mix
+
+
+def _procedural_x_realtime() -> float:
+    """Four bars of the full mix with its stems, median of eight seeds; seconds of audio a second of one core."""
+    requests = [parse_request({"prompt": "minimal techno", "seed": seed, "bars": 4}).resolved() for seed in range(8)]
+    return statistics.median(
+        request.frames / RATE_HZ / _timed(lambda request=request: _play(request)) for request in requests
+    )
+
+
+def _first_drum_loop_s() -> float:
+    """Four bars of drums in a warm worker: made, conformed and on disk; median of five."""
+    with tempfile.TemporaryDirectory() as folder:
+        requests = [parse_request({"prompt": "techno", "parts": ["drums"], "seed": seed}).resolved() for seed in range(5)]
+        return statistics.median(
+            _timed(lambda request=request: make_clip(_BACKEND, request, Path(folder), lambda _: None, lambda: False))
+            for request in requests
+        )
+
+
+def _conform_x_realtime() -> tuple[float, dict[str, Any] | None]:
+    """Conform of a four-bar mix; beside it what pyloudnorm takes for the loudness alone, where it is installed."""
+    request = parse_request({"prompt": "techno", "seed": 1}).resolved()
+    mix = _play(request)
+    seconds = len(mix) / RATE_HZ
+    bpm = request.bpm or 120
+
+    def conformed() -> None:
+        conform(mix, RATE_HZ, bpm=bpm, bars=4, target_lufs=-14, downbeat_frame=0)
+
+    ours = statistics.median(_timed(conformed) for _ in range(5))
+    try:
+        import pyloudnorm
+    except ImportError:
+        return seconds / ours, None
+    meter = pyloudnorm.Meter(RATE_HZ)
+    wide = mix.astype(np.float64)
+    theirs = statistics.median(_timed(lambda: meter.integrated_loudness(wide)) for _ in range(3))
+    measuring = statistics.median(_timed(lambda: integrated_lufs(mix, RATE_HZ)) for _ in range(3))
+    return seconds / ours, {
+        "name": "pyloudnorm, loudness alone", "value": round(seconds / theirs, 1),
+        "ours_loudness_alone": round(seconds / measuring, 1),
+    }  # fmt: skip
+
+
+async def _through_the_queue(data: Path) -> tuple[float, float, float, float]:
+    """A fresh worker fills a bank, from its start on; the same bank again from the cache; a long job is cancelled."""
+    queue, store, worker = JobQueue(data / "jobs.sqlite"), AudioStore(data), WorkerProcess("procedural", data)
+    arrived: list[float] = []
+    wanted = asyncio.Event()
+
+    async def deliver(_job: Job, _clip: Clip) -> None:
+        arrived.append(time.perf_counter())
+        wanted.set()
+
+    runner = Runner(queue, store, worker, lambda _job, _progress: None, deliver)
+    began = time.perf_counter()
+    tasks = [asyncio.create_task(runner.run()), asyncio.create_task(runner.deliver_for_ever())]
+    requests = bank_requests(1, 126, "A minor")
+    for request in requests:
+        queue.submit(request, version=_BACKEND.version, target="/pad/1")
+    runner.wake()
+    while len(arrived) < len(requests):
+        wanted.clear()
+        await wanted.wait()
+    bank_s, first_s = arrived[-1] - began, arrived[0] - began
+
+    cached: list[float] = []
+    for request in requests:
+        wanted.clear()
+        asked = time.perf_counter()
+        queue.submit(request, version=_BACKEND.version, target="/pad/2")
+        runner.wake()
+        await wanted.wait()
+        cached.append(1000 * (time.perf_counter() - asked))
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return bank_s, first_s, statistics.median(cached), await _cancel_s(worker)
+
+
+async def _cancel_s(worker: WorkerProcess) -> float:
+    """The longest of five cancellations of a long job, at different moments."""
+    longest = 0.0
+    request = parse_request({"prompt": "techno", "bars": 32, "seed": 3}).resolved()
+    await worker.start()
+    for number in range(5):
+        task = asyncio.create_task(worker.generate(number, request, [0], lambda _: None))
+        await asyncio.sleep(0.1 + 0.15 * number)
+        began = time.perf_counter()
+        worker.cancel()
+        try:
+            await task
+        except JobCancelled:
+            longest = max(longest, time.perf_counter() - began)
+        else:
+            longest = math.inf
+    await worker.stop()
+    return longest
