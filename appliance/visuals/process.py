@@ -41,7 +41,7 @@ LONGEST_DELTA_S = 0.25
 
 def run(path: Path) -> int:
     """The whole life of the process; returns its exit status."""
-    os.nice(5)  # sound first
+    os.nice(max(0, 5 - os.nice(0)))  # sound first
     use_shader_cache()
     box = Box.attach(path, "visuals")
     library = SceneLibrary(box.data / "scenes")

@@ -191,7 +191,7 @@ def _serve() -> None:
     """The helper's life: until its parent closes the pipe or dies."""
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
-    os.nice(5)
+    os.nice(max(0, 10 - os.nice(0)))
     from appliance.visuals.gl import open_headless
 
     try:
