@@ -337,7 +337,9 @@ def jump(ctx: Any, state: Any, frames: int) -> None:
 @kernel
 def begin(ctx: Any, state: Any) -> None:
     """The very first block of a box: values as they stand, clock at beat 0, nothing fades in."""
-    value_vector(ctx)[:] = shared_vector(ctx)
+    mine, shared = value_vector(ctx), shared_vector(ctx)
+    for slot in range(mine.shape[0]):  # copying by slices would allocate
+        mine[slot] = shared[slot]
     clock = state.clock
     clock.bpm = state.values.clock.bpm
     clock.running = 1 if state.values.clock.play >= 0.5 else 0
