@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -34,36 +33,39 @@ class Rig:
         self.config = config
         self.box = Box.create(data, config)
         self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.messages: list[str] = []
 
-    def start(self, name: str, *arguments: str, **more: Any) -> subprocess.Popen[bytes]:
+    def start(self, name: str, *arguments: str, **more: Any) -> None:
         module = "engine" if name.startswith("engine") else name
-        row = self.box.process(name)
-        child = subprocess.Popen([sys.executable, "-m", f"appliance.{module}", "--box", str(self.box.run / "box.json"), *arguments],
-                                 stderr=(self.data / f"{name}.log").open("ab"), **more)
-        row["pid"] = child.pid
+        command = [sys.executable, "-m", f"appliance.{module}", "--box", str(self.box.run / "box.json"), *arguments]
+        with (self.data / f"{name}.log").open("ab") as log:
+            child = subprocess.Popen(command, stderr=log, **more)
+        self.box.process(name)["pid"] = child.pid
         self.children[name] = child
-        return child
+
+    def start_control(self, **more: Any) -> None:
+        self.start("control", **more)
 
     def start_engine(self) -> None:
         self.start("engine-a", "--engine", "a", "--backend", "clock")
-        wait_for(lambda: bool(self.box.engine(0)["ready"]), "the engine to be ready")
+        end = time.monotonic() + 90  # kernels may have to be compiled first
+        while not self.box.engine(0)["ready"]:
+            assert time.monotonic() < end and self.children["engine-a"].poll() is None, self.log("engine-a")
+            time.sleep(0.005)
 
-    def kill(self, name: str, number: int = signal.SIGKILL) -> float:
-        """Send a signal, wait for the end; returns the seconds it took."""
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Send a signal and wait for the end."""
         child = self.children.pop(name)
-        begun = time.monotonic()
         child.send_signal(number)
         child.wait(10)
         self.box.process(name)["pid"] = 0
         if name.startswith("engine"):
             self.box.engine(0)["ready"] = 0
-        return time.monotonic() - begun
 
     def stop(self) -> None:
-        for name in ("control", "engine-a", "gen"):
+        for name in ("control", "engine-a"):
             if name in self.children:
-                with contextlib.suppress(ProcessLookupError):
-                    self.kill(name, signal.SIGTERM)
+                self.kill(name, signal.SIGTERM if name == "control" else signal.SIGKILL)
 
     def forget(self) -> None:
         """The end of the box: its shared memory goes."""
@@ -71,61 +73,84 @@ class Rig:
         sweep(box_name(self.data))
 
     def reboot(self) -> None:
-        """All of the box again, on the same data."""
+        """All of the box again, on the same data; nothing is started yet."""
         self.forget()
-        time.sleep(0.01)
         self.box = Box.create(self.data, self.config)
 
     def log(self, name: str = "control") -> str:
         return (self.data / f"{name}.log").read_text()
 
+    @property
+    def session_file(self) -> Path:
+        return self.data / "sessions" / "default.yaml"
+
     @contextlib.asynccontextmanager
     async def client(self, name: str = "test") -> AsyncIterator[HubClient]:
+        """A client that also collects what the box has to say in ``messages``."""
         client = HubClient(self.box.hub_path, name)
+        client.watch("/system/message", lambda _address, text: self.messages.append(text))
         await client.start()
-        await client.connected(10)
+        await client.connected(60)
         try:
             yield client
         finally:
             await client.stop()
 
+    async def back(self, hub: HubClient) -> None:
+        """Start control again and wait until the client has found it."""
+        await self.until(lambda: not hub.online, "the client to notice")
+        self.start_control()
+        await hub.connected(60)
 
-def wait_for(true: Callable[[], bool], what: str, timeout_s: float = 15.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < end, f"waited {timeout_s} s for {what}"
-        time.sleep(0.005)
+    @staticmethod
+    async def until(true: Callable[[], Any], what: str, timeout_s: float = 15.0) -> Any:
+        """Wait for a condition, plain or async; returns what it gave."""
+        end = time.monotonic() + timeout_s
+        while True:
+            result = true()
+            if asyncio.iscoroutine(result):
+                result = await result
+            if result:
+                return result
+            assert time.monotonic() < end, f"waited {timeout_s} s for {what}"
+            await asyncio.sleep(0.01)
+
+    async def said(self, words: str) -> str:
+        """Wait for a message with these words; returns it."""
+        return await self.until(lambda: next((m for m in self.messages if words in m), ""), f"the message {words!r}")
+
+    def pad(self, cell: int) -> Any:
+        return self.box.telemetry.snapshot()["pad"][cell]
+
+    @staticmethod
+    def write_loop(path: Path, seconds: float = 2.0, rate: int = RATE, channels: int = 2, hz: float = 220.0, **more: Any) -> Path:
+        """A tone; 2 s are a bar at 120 BPM."""
+        tone = (0.3 * np.sin(2 * np.pi * hz / rate * np.arange(round(seconds * rate)))).astype(np.float32)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sf.write(path, np.repeat(tone[:, None], channels, axis=1), rate, **more)
+        return path
 
 
-async def until(true: Callable[[], Any], what: str, timeout_s: float = 10.0) -> Any:
-    """Wait for an (async) condition on the event loop; returns what it gave."""
-    end = time.monotonic() + timeout_s
-    while True:
-        result = true()
-        if asyncio.iscoroutine(result):
-            result = await result
-        if result:
-            return result
-        assert time.monotonic() < end, f"waited {timeout_s} s for {what}"
-        await asyncio.sleep(0.01)
-
-
-def quick_config(**session: Any) -> Config:
+def quick_config() -> Config:
     config = Config()
     config.audio.backend = "clock"
     config.gen.enabled = False
     config.http.port = config.osc.port = 0
     config.visuals.enabled = False
     config.session.autosave_s = 0.2
-    for name, value in session.items():
-        setattr(config.session, name, value)
     return config
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
+def config() -> Config:
+    """What the box is started with; a test may change it before it asks for the rig."""
+    return quick_config()
+
+
+@pytest.fixture
+def rig(tmp_path: Path, config: Config) -> Iterator[Rig]:
     """A box with nothing started."""
-    made = Rig(tmp_path / "data", quick_config())
+    made = Rig(tmp_path / "data", config)
     yield made
     made.forget()
 
@@ -133,28 +158,12 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 @pytest.fixture
 def playing(rig: Rig) -> Rig:
     """A box with engine and control."""
-    rig.start("control")
+    rig.start_control()
     rig.start_engine()
     return rig
 
 
 @pytest.fixture
 def loop(tmp_path: Path) -> Path:
-    return write_loop(tmp_path / "loop.wav")
-
-
-def write_loop(path: Path, seconds: float = 2.0, rate: int = RATE, channels: int = 2, hz: float = 220.0) -> Path:
-    """A tone; 2 s are a bar at 120 BPM."""
-    frames = np.arange(round(seconds * rate))
-    tone = (0.3 * np.sin(2 * np.pi * hz / rate * frames)).astype(np.float32)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sf.write(path, np.repeat(tone[:, None], channels, axis=1), rate, subtype="FLOAT" if path.suffix == ".wav" else None)
-    return path
-
-
-def pad_state(rig: Rig, cell: int) -> int:
-    return int(rig.box.telemetry.snapshot()["pad"]["state"][cell])
-
-
-def as_root() -> bool:
-    return os.geteuid() == 0
+    """Two seconds, a bar at 120 BPM."""
+    return Rig.write_loop(tmp_path / "loop.wav")
