@@ -72,6 +72,7 @@ class JackPorts(threading.Thread):
         self._known: list[MidiPort] = []
         self._wanted: tuple[Pair, ...] = ()
         self._tried: dict[Pair, tuple[int, int]] = {}
+        self._made: dict[Pair, tuple[int, int]] = {}
 
     def want(self, pairs: tuple[Pair, ...]) -> None:
         self._wanted = pairs
@@ -115,6 +116,8 @@ class JackPorts(threading.Thread):
                 log.info("the JACK server %r has gone; waiting for the next", self._server)
                 self._close()
                 self._known = []
+                self._tried.clear()
+                self._made.clear()
                 self._ports_changed([])
                 self._rest(RETRY_S / 4)
                 continue
@@ -172,32 +175,51 @@ class JackPorts(threading.Thread):
 
     def _connect(self, jack: Any) -> None:
         births = {port.name: port.births for port in self._known}
-        for pair in self._wanted:
+        wanted = self._wanted
+        for pair in [pair for pair in self._made if pair not in wanted]:
+            self._part(jack, pair, births)
+        for pair in wanted:
             source, target = pair
             if source not in births or target not in births:
                 self._tried.pop(pair, None)
                 continue
             appearance = (births[source], births[target])
-            if self._tried.get(pair) == appearance:
-                continue
-            self._tried[pair] = appearance
-            there = {port.name for port in self._client.get_all_connections(source)}
+            if self._tried.get(pair) != appearance:
+                self._tried[pair] = appearance
+                self._join(jack, pair, appearance)
+
+    def _join(self, jack: Any, pair: Pair, appearance: tuple[int, int]) -> None:
+        source, target = pair
+        there = {port.name for port in self._client.get_all_connections(source)}
+        if target not in there:
             engine = target.partition(":")[0]
-            if target not in there:
-                if any(name.startswith(f"{engine}:midi_in") for name in there):
-                    log.info("MIDI: %s is connected by hand already; left as it is", source)
-                    continue
-                began = time.monotonic()
-                try:
-                    self._client.connect(source, target)
-                except jack.JackError as error:
-                    log.debug("JACK: %s → %s: %s", source, target, error)
-                    self._tried.pop(pair)
-                    self._wake.set()
-                    time.sleep(0.02)  # the port is being made or unmade at this moment
-                    continue
-                log.info("MIDI: %s → %s (%.0f ms)", source, target, (time.monotonic() - began) * 1000)
-            self._connected(pair)
+            if any(name.startswith(f"{engine}:midi_in") for name in there):
+                log.info("MIDI: %s is connected by hand already; left as it is", source)
+                return
+            began = time.monotonic()
+            try:
+                self._client.connect(source, target)
+            except jack.JackError as error:
+                log.debug("JACK: %s → %s: %s", source, target, error)
+                self._tried.pop(pair)
+                self._wake.set()
+                time.sleep(0.02)  # the port is being made or unmade at this moment
+                return
+            self._made[pair] = appearance
+            log.info("MIDI: %s → %s (%.0f ms)", source, target, (time.monotonic() - began) * 1000)
+        self._connected(pair)
+
+    def _part(self, jack: Any, pair: Pair, births: dict[str, int]) -> None:
+        """Take apart what we have connected and nobody wants any more."""
+        source, target = pair
+        if self._made.pop(pair) != (births.get(source), births.get(target)):
+            return
+        self._tried.pop(pair, None)
+        if target in {port.name for port in self._client.get_all_connections(source)}:
+            try:
+                self._client.disconnect(source, target)
+            except jack.JackError as error:
+                log.debug("JACK: %s → %s: %s", source, target, error)
 
 
 def _quiet(jack: Any) -> Any:
