@@ -95,8 +95,11 @@ class Box:
         except (OSError, ValueError):
             raise Unavailable(f"no box runs with the data folder {path.parent.parent}; start one with `appliance run`") from None
         segment = Segment.open(facts["segment"])
-        box = cls(Path(facts["data"]), Config.model_validate(facts["config"]), segment, name)
-        if int(box.record["magic"][0]) != layout.MAGIC or int(box.record["layout"][0]) != layout.LAYOUT_HASH:
+        ours = segment.size == layout.BOX.itemsize
+        if ours:
+            box = cls(Path(facts["data"]), Config.model_validate(facts["config"]), segment, name)
+            ours = int(box.record["magic"][0]) == layout.MAGIC and int(box.record["layout"][0]) == layout.LAYOUT_HASH
+        if not ours:
             raise BadFile(f"the box at {facts['data']} runs another version; stop it and start it again")
         return box
 

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shared memory between a test and a real engine process: nothing lost, doubled, reordered or torn."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import numpy as np
+import pytest
+
+from appliance.bus import layout
+from appliance.bus.clips import ClipState
+from appliance.bus.commands import Code
+from appliance.bus.commit import committed
+from appliance.bus.events import Kind
+from appliance.errors import Unavailable
+from appliance.nodes import NAMESPACE
+from tests.boxes import EngineBox, wait_for
+from tests.signals import RATE, sine
+
+SLOT = NAMESPACE.find("/mixer/balance").slot
+
+
+def test_every_command_is_obeyed_once_and_in_order(running: EngineBox) -> None:
+    box, sent, heard = running.box, [], []
+    rng = random.Random(1)
+    while len(sent) < 12_000:
+        try:
+            for _ in range(rng.randrange(1, 200)):
+                value = len(sent) / 12_000
+                box.commands.send(Code.SET, SLOT, value)
+                sent.append(value)
+        except Unavailable:
+            time.sleep(0.001)
+        heard += [e.a for e in box.events.read() if e.kind == Kind.VALUE and e.index == SLOT]
+    wait_for(lambda: heard.extend(e.a for e in box.events.read() if e.kind == Kind.VALUE and e.index == SLOT)
+             or len(heard) >= len(sent), 5, "all commands obeyed")
+    assert heard == sent
+    assert box.events.lost == 0
+
+
+def test_a_full_ring_refuses_instead_of_dropping(running: EngineBox) -> None:
+    running.kill()
+    with pytest.raises(Unavailable, match="takes no commands"):
+        for _ in range(layout.COMMANDS + 1):
+            running.box.commands.send(Code.SET, SLOT, 0.0)
+    running.start()
+    wait_for(lambda: int(committed(running.box.segment)["command_tail"][0]) == layout.COMMANDS, 5, "the backlog is obeyed")
+
+
+def test_a_snapshot_is_of_one_block(running: EngineBox) -> None:
+    """Frame, beat and cycles of a snapshot belong together, however often one looks."""
+    telemetry, seen = running.box.telemetry, set()
+    deadline = time.monotonic() + 2.0
+    while time.monotonic() < deadline:
+        told = telemetry.snapshot()
+        frame = int(told["clock"]["frame"])
+        assert float(told["clock"]["beat"]) == pytest.approx(frame * 2 / RATE, abs=1e-9)
+        seen.add(frame)
+    assert len(seen) > 200
+
+
+def test_a_value_is_seen_by_the_engine_and_logged_with_its_frame(running: EngineBox) -> None:
+    running.box.values.set("/deck/2/rate", 1.25)
+    slot = NAMESPACE.find("/deck/2/rate").slot
+    found: list[int] = []
+    wait_for(lambda: found.extend(e.frame for e in running.box.events.read() if e.kind == Kind.VALUE and e.index == slot) or found)
+    assert 0 < found[0] <= int(running.box.telemetry.snapshot()["clock"]["frame"])
+
+
+def test_a_value_that_is_no_number_does_not_get_through(running: EngineBox) -> None:
+    running.box.values.vector[NAMESPACE.find("/deck/1/rate").slot] = float("nan")
+    wait_for(lambda: running.box.values.get("/deck/1/rate") == 1.0)
+
+
+def test_killed_at_random_moments_the_state_is_whole(running: EngineBox) -> None:
+    """After each SIGKILL the committed state is of one block, and the next engine goes on from it on the beat."""
+    box = running.box
+    box.values.set("/clock/quantize", "off")
+    running.load_pad(1, running.clip(sine(2.0), bpm=120, beats=4))
+    running.do("/pad/1/trigger")
+    wait_for(lambda: box.telemetry.snapshot()["pad"]["sounding"][0] == 1)
+    rng = random.Random(7)
+    for _ in range(4):
+        time.sleep(0.2 + rng.random() / 5)
+        running.kill()
+        state = committed(box.segment).copy()[0]
+        assert state["cycles"] > 0 and state["frame"] == committed(box.segment)["frame"][0]
+        assert state["pad"]["playing"][0] == 1
+        origin = float(state["pad"]["origin_beat"][0])
+        phase = (int(state["frame"]) * 2 / RATE - origin) / 4 % 1 * 96_000
+        assert abs((float(state["pad"]["main"]["position"][0]) - phase + 48_000) % 96_000 - 48_000) < 2
+        running.start()
+        told = box.telemetry.snapshot()
+        assert float(told["clock"]["beat"]) == pytest.approx(int(told["clock"]["frame"]) * 2 / RATE, abs=1e-9)
+        assert told["pad"]["sounding"][0] == 1
+
+
+def test_clips_come_and_go_without_a_page_fault_in_the_callback(running: EngineBox) -> None:
+    box = running.box
+    engine_thread = _audio_thread(running)
+    held = running.clip(sine(1.0), bpm=120, beats=2)
+    running.load_pad(1, held)
+    running.do("/pad/1/trigger")
+    time.sleep(0.5)
+    before = _faults(running, engine_thread)
+    for turn in range(20):
+        clip = running.clip(np.tile(sine(1.0, 100 + turn), (5, 1)), bpm=120, beats=10)
+        running.load_pad(2, clip)
+        running.do("/pad/2/trigger")
+        time.sleep(0.05)
+        running.do("/pad/2/cut")
+        running.load_pad(2, None)
+        box.clips.retire(clip.handle)
+    wait_for(lambda: box.clips.collect() is not None and len(box.clips.held) == 1, 10, "retired clips are given back")
+    assert _faults(running, engine_thread) - before == 0
+    assert box.clips.table["state"][held.place] == ClipState.READY
+    assert box.telemetry.snapshot()["pad"]["sounding"][0] == 1
+
+
+def _audio_thread(running: EngineBox) -> int:
+    """The thread with the most CPU time after the main thread has settled: the one that renders."""
+    assert running.process
+    time.sleep(1.0)
+    tasks = (running.data / f"/proc/{running.process.pid}/task").iterdir()
+    times = {}
+    for task in tasks:
+        fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+        if int(task.name) != running.process.pid:
+            times[int(task.name)] = int(fields[11]) + int(fields[12])
+    return max(times, key=lambda tid: times[tid])
+
+
+def _faults(running: EngineBox, thread: int) -> int:
+    """Minor and major page faults of a thread."""
+    assert running.process
+    fields = (running.data / f"/proc/{running.process.pid}/task/{thread}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[7]) + int(fields[9])
