@@ -74,7 +74,7 @@ def _python() -> Iterator[Finding]:
             missing.append(package)
     number = ".".join(str(part) for part in sys.version_info[:3])
     if missing:
-        yield bad("Python", f"{number}; these packages are missing: {', '.join(missing)}", "run `make run` again, it installs them")
+        yield bad("Python", f"{number}; packages are missing: {', '.join(missing)}", "run `make run` again, it installs them")
     else:
         yield good("Python", f"{number}, numba {version('numba')}, numpy {version('numpy')}")
 
@@ -173,7 +173,8 @@ def _midi() -> Iterator[Finding]:
     if not Path("/dev/snd/seq").exists():
         yield weak("MIDI", "there is no ALSA sequencer: only devices that JACK offers are heard", "`modprobe snd-seq`")
     elif not os.access("/dev/snd/seq", os.R_OK | os.W_OK):
-        yield weak("MIDI", "/dev/snd/seq may not be opened", "join the group audio (`usermod -aG audio $USER`) and log in again")
+        yield weak("MIDI", "/dev/snd/seq may not be opened",
+                   "join the group audio (`usermod -aG audio $USER`) and log in again")
     else:
         yield good("MIDI", "ALSA sequencer open to us")
 
@@ -237,7 +238,8 @@ def _late(data: Path) -> Iterator[Finding]:
     overruns, xruns = facts["overruns"], facts["xruns"]
     restarts = {row["name"]: row["restarts"] for row in facts["processes"] if row["restarts"]}
     if overruns:
-        yield weak("late blocks", f"{overruns} blocks of ours took longer than their period", "a longer period: audio.period 256")
+        yield weak("late blocks", f"{overruns} blocks of ours took longer than their period",
+                   "a longer period: audio.period 256")
     elif xruns:
         yield weak("late blocks", f"{xruns} late cycles of the audio server, none of them ours",
                    "check the list above: real time, processor; then a longer period")

@@ -84,7 +84,6 @@ class Supervisor:
 
     def run(self) -> int:
         """Run the box until it is asked to stop; returns the exit status. Raises ApplianceError when it cannot start."""
-        self._data.mkdir(parents=True, exist_ok=True)
         self._lock.take()
         self._journal = Journal(stderr_descriptor())
         try:
@@ -225,7 +224,7 @@ class Supervisor:
             return
         try:
             ends = json.loads((self._box.run / "endpoints.json").read_text(encoding="utf-8"))
-            http, osc = ends["http"], ends["osc"]
+            http, osc = (str(ends[name]).rpartition("://")[2] for name in ("http", "osc"))
         except (OSError, ValueError, KeyError, TypeError):
             return
         self._announced = True

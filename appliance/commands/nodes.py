@@ -54,14 +54,15 @@ async def _ls(hub: Any, options: argparse.Namespace) -> int:
 
 def _takes(row: dict[str, Any]) -> str:
     """What a node takes or tells, in a few words."""
+    kind = str(row["kind"])
     if row.get("choices"):
         words = "|".join(row["choices"])
         return words if len(words) <= 28 else f"one of {len(row['choices'])} words"
     if row["type"] == "none":
-        return row["kind"]
-    if (span := row.get("range")) and row["kind"] != "state":
+        return kind
+    if (span := row.get("range")) and kind != "state":
         return f"{span[0]:g} … {span[1]:g} {row.get('unit', '')}".rstrip()
-    return {"bool": "true|false"}.get(row["type"], row["type"])
+    return "true|false" if row["type"] == "bool" else str(row["type"])
 
 
 def _now(row: dict[str, Any]) -> str:
@@ -102,11 +103,16 @@ def _from_here(name: str) -> str:
 
 
 async def _watch(hub: Any, options: argparse.Namespace) -> int:
+    unread = asyncio.Event()
+
     def changed(address: str, value: Any) -> None:
-        sys.stdout.write(f"{address} {show(value)}\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(f"{address} {show(value)}\n")
+            sys.stdout.flush()
+        except BrokenPipeError:  # must not reach the hub, which would take it for its own connection
+            unread.set()
 
     for pattern in options.patterns:
         hub.watch(pattern, changed)
-    await asyncio.Event().wait()
-    return 0
+    await unread.wait()
+    raise BrokenPipeError

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.frames is not None and options.frames < 1:
         raise BadValue(f"--frames takes a number of frames from 1, not {options.frames}")
-    from appliance.engine.backends.offline import render_file
+    from appliance.rendering import render_file
 
     print(render_file(options.events, options.out, options.frames))
     return 0

@@ -26,7 +26,8 @@ def run(options: argparse.Namespace) -> int:
 def _table(facts: dict[str, Any]) -> str:
     lines = [f"{'process':<10} {'pid':>7}  {'role':<9} {'restarts':>8}  uptime"]
     for row in facts["processes"]:
-        lines.append(f"{row['name']:<10} {row['pid'] or '-':>7}  {row['role']:<9} {row['restarts']:>8}  {_uptime(row['uptime_s'])}")
+        name, pid, uptime = row["name"], row["pid"] or "-", _uptime(row["uptime_s"])
+        lines.append(f"{name:<10} {pid:>7}  {row['role']:<9} {row['restarts']:>8}  {uptime}")
     clock, audio = facts["clock"], facts["audio"]
     lines += [
         "",

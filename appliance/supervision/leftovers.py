@@ -34,7 +34,8 @@ class Lock:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise Unavailable(f"the data folder {self._data} cannot be used: {error.strerror}; choose one with --data") from None
+            raise Unavailable(f"the data folder {self._data} cannot be used: {error.strerror}; choose one with --data"
+                              ) from None
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

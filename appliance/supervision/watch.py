@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from appliance.supervision.child import process_state
 
 SILENT_S = 2.0
-FIRST_BEAT_S = 6.0
+FIRST_BEAT_S = 15.0
 """A process that has not beaten by then hangs at its start; doubled each time, as a slow machine may need longer."""
 LONGEST_FIRST_BEAT_S = 60.0
 ENGINE_START_S = 30.0
