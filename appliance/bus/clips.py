@@ -79,19 +79,20 @@ class Clips:
     def bytes_held(self) -> int:
         return sum(clip.frames * FRAME_BYTES for clip in self.held.values())
 
-    def place(self, frames: int, rate: float, *, bpm: float = 0.0, beats: float = 0.0, gain: float = 1.0) -> Clip:
-        """Make room for ``frames`` × 2 float32. Raises :class:`Unavailable` when places or memory are short."""
+    def place(self, frames: int, rate: float, *, bpm: float = 0.0, beats: float = 0.0, gain: float = 1.0,
+              handle: int = 0) -> Clip:
+        """Make room for ``frames`` × 2 float32; under a given ``handle`` in a block of one's own. Raises :class:`Unavailable` when places or memory are short."""
         size = max(frames, 1) * FRAME_BYTES
         if self.bytes_held + size > self._budget_bytes:
             raise Unavailable(
                 f"the clip needs {size / 1e6:.0f} MB and {self.bytes_held / 1e6:.0f} of {self._budget_bytes / 1e6:.0f} MB "
                 "are in use; clear pads or decks, or raise engine.clip_memory_mb"
             )
-        free = next((p for p in range(1, layout.CLIPS) if self.table[p]["state"] == ClipState.FREE), 0)
+        free = handle & ((1 << PLACE_BITS) - 1) or next((p for p in range(1, layout.CLIPS) if self.table[p]["state"] == ClipState.FREE), 0)
         if not free:
             raise Unavailable(f"{layout.CLIPS - 1} clips are loaded, that is all there is room for; clear pads")
         row = self.table[free]
-        generation = int(row["generation"]) + 1
+        generation = handle >> PLACE_BITS if handle else int(row["generation"]) + 1
         name = f"{self._name}-clip-{free}-{generation}"
         segment = PrivateSegment(size) if self._private else Segment.create(name, size)
         audio = segment.view(np.float32, frames * 2).reshape(frames, 2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""EVENTS.yaml: what the engine obeyed, in order, with its frame; recorded by control, written by hand, read by the renderer.
+"""EVENTS.yaml: what the engine obeyed, in order, with its frame; recorded by control or written by hand, then rendered.
 
 ::
 
@@ -15,7 +15,7 @@
     - {beat: 16, address: /mixer/crossfader, value: -1}
     - {at: 20.5, address: /pad/2/load, args: [bass.wav]}
 
-An event happens at a ``frame`` (absolute, ``start_frame`` is the file's first), at ``at`` seconds or at ``beat`` quarter
+An event happens at a ``frame`` (absolute, ``start_frame`` is the file's first), ``at`` seconds or at ``beat`` quarter
 notes of the beginning tempo, both from the file's first frame. Events of one frame happen in the file's order.
 ``/scene/R/store`` with a scene's pads as its argument changes what a later ``/scene/R/launch`` does.
 """
@@ -29,11 +29,14 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from appliance.bus.enginestate import EngineState
 from appliance.errors import ApplianceError, BadFile
 from appliance.namespace import Address, Kind
 from appliance.nodes import NAMESPACE
 
 VERSION = 1
+BEGIN = "begin"
+"""``source`` of events that only stand for what played already at the first frame; ``state`` makes them needless."""
 SKIP = "skip"
 """Address of an event that stands for frames which the audio server lost; its ``value`` says how many."""
 
@@ -61,7 +64,7 @@ class Moment(Section):
 
 
 class ClipFile(Section):
-    """A clip by name. ``file`` is relative to the events file; ``hash`` is the store's, else the SHA-256 of the file."""
+    """A clip by name. ``file`` is relative to the events file; ``hash``: the store's, else the SHA-256 of the file."""
 
     file: str = Field(min_length=1)
     hash: str = ""
@@ -81,7 +84,7 @@ class SceneCell(Section):
 
 
 class FileEvent(Moment):
-    """One happening: ``value`` for a parameter, ``args`` for an action. ``source`` tells who caused it (a note only)."""
+    """One happening: ``value`` for a parameter, ``args`` for an action. ``source``: who caused it (a note only)."""
 
     address: str
     value: Any = None
@@ -115,7 +118,8 @@ class EventFile(Section):
     clips: dict[str, ClipFile] = {}
     pads: dict[str, str] = Field(default={}, description="pad (/bank/1/pad/3) → clip name or file")
     decks: dict[str, str] = Field(default={}, description="deck (/deck/1) → clip name or file")
-    scenes: dict[int, dict[str, SceneCell]] = Field(default={}, description="row → pad → what it does; rows not given: the default")
+    scenes: dict[int, dict[str, SceneCell]] = Field(default={}, description="row → pad → what it does; others: default")
+    state: EngineState | None = Field(default=None, description="the engine at the first frame, for an exact rendering")
     length: Moment | None = Field(default=None, description="where the file ends; else with the last event")
     events: list[FileEvent] = []
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``/system/events/record``: everything the engine obeys from here on, with its frame, as a file that can be rendered.
 
-The beginning is one committed state of the engine: its frame, its values, the clock and what is loaded. What plays at that
-moment is started at the file's first frame; for a rendering that is exact to the bit, begin before anything plays.
+The beginning is one committed state of the engine: its frame, its values, the clock and what is loaded. What plays at
+that moment is in the file twice: as the engine's state, exact to the bit for a box of the same version, and as events that start it
+anew for any other.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import numpy as np
 from appliance.bus import layout
 from appliance.bus.commands import Code, Source
 from appliance.bus.commit import commit_word, committed
-from appliance.bus.eventfile import SKIP, ClipFile, EventFile, FileEvent, Moment
+from appliance.bus.enginestate import freeze
+from appliance.bus.eventfile import BEGIN, SKIP, ClipFile, EventFile, FileEvent, Moment
 from appliance.bus.events import Event, Kind
 from appliance.control.desk import Desk
 from appliance.control.loader import Loader
@@ -45,6 +47,7 @@ class EventLog:
         self._addresses = {(a.group.record, a.node.field, a.index): a for a in NAMESPACE}
         desk.register("/system/events/record", self._record_call)
         desk.on_event(self._event)
+        scenes.on_change(self._scene_changed)
 
     @property
     def recording(self) -> bool:
@@ -69,7 +72,8 @@ class EventLog:
         beat = float(clock["anchor_beat"]) + (frame - int(clock["anchor_frame"])) * bpm / 60.0 / rate
         values = np.frombuffer(state["values"].tobytes(), np.float64)
         defaults = NAMESPACE.defaults()
-        changed = [NAMESPACE.by_slot[s] for s in range(_ENGINE_SLOTS) if s in NAMESPACE.by_slot and values[s] != defaults[s]]
+        differs = np.nonzero(values != defaults[:_ENGINE_SLOTS])[0]
+        changed = [NAMESPACE.by_slot[int(slot)] for slot in differs if int(slot) in NAMESPACE.by_slot]
         file = EventFile(
             rate=rate, start_frame=frame, start_beat=beat if clock["running"] else float(clock["anchor_beat"]),
             values={a.address: a.node.from_slot(float(values[a.slot])) for a in changed},
@@ -80,6 +84,8 @@ class EventLog:
         for deck in range(layout.DECKS):
             self._begin_place(file, f"/deck/{deck + 1}", int(state["deck"]["clip"][deck]),
                               bool(state["deck"]["playing"][deck]), "play")
+        handles = {handle: name for handle in _handles(state) if (name := self._clip_name(file, handle)) is not None}
+        file.state = freeze(self._box.segment, state, handles)
         return file
 
     def _begin_place(self, file: EventFile, place: str, handle: int, playing: bool, start: str) -> None:
@@ -91,10 +97,11 @@ class EventLog:
             return
         (file.pads if "/pad/" in place else file.decks)[place] = name
         if playing:
-            file.events.append(FileEvent(frame=file.start_frame, at=None, beat=None, address=f"{place}/{start}", value=1))
+            file.events.append(FileEvent(frame=file.start_frame, address=f"{place}/{start}", value=1,
+                                         source=BEGIN))
 
     def _snapshot(self) -> np.void:
-        """A copy of the committed state that no block has overwritten meanwhile. Raises Unavailable when it never stands still."""
+        """A copy of the committed state that no block has overwritten meanwhile. Raises Unavailable if there is none."""
         for _ in range(100):
             before = commit_word(self._box.segment)
             copy = committed(self._box.segment).copy()
@@ -109,9 +116,10 @@ class EventLog:
         if audio is None:
             return None
         path = str(audio.facts.path)
-        wanted = ClipFile(file=path, hash=audio.hash, bpm=audio.facts.bpm, beats=audio.facts.beats, gain=audio.facts.gain)
+        facts = audio.facts
+        wanted = ClipFile(file=path, hash=audio.hash, bpm=facts.bpm, beats=facts.beats, gain=facts.gain)
         stem, number = Path(path).stem[:40] or "clip", 1
-        while (known := file.clips.get(name := stem if number == 1 else f"{stem}-{number}")) not in (None, wanted):
+        while file.clips.get(name := stem if number == 1 else f"{stem}-{number}") not in (None, wanted):
             number += 1
         file.clips[name] = wanted
         return name
@@ -127,19 +135,29 @@ class EventLog:
         if written is not None:
             file.events.append(written)
         if len(file.events) >= MOST_EVENTS:
-            self._desk.say(f"events: {MOST_EVENTS} are recorded, that is all there is room for; the recording ends here")
+            self._desk.say(f"events: {MOST_EVENTS} are recorded and no more fit; the recording ends here")
             asyncio.get_running_loop().create_task(self._end())
+
+    def _scene_changed(self, row: int) -> None:
+        """What a later launch does has changed: the file's scenes are those of its beginning."""
+        if self._file is None:
+            return
+        frame = max(int(self._box.telemetry.snapshot()["clock"]["frame"]), self._file.start_frame)
+        cells = self._scenes.stored.get(row)
+        told = [{pad: cell.model_dump(exclude_none=True) for pad, cell in cells.items()}] if cells else []
+        address = f"/scene/{row}/{'store' if cells else 'clear'}"
+        self._file.events.append(FileEvent(frame=frame, address=address, args=told))
 
     def _as_file_event(self, file: EventFile, event: Event) -> FileEvent | None:
         source = Source(event.source).name.lower() if event.source in Source._value2member_map_ else ""
         if event.kind == Kind.JUMP:
-            return FileEvent(frame=event.frame, at=None, beat=None, address=SKIP, value=int(event.a))
+            return FileEvent(frame=event.frame, address=SKIP, value=int(event.a))
         if event.kind == Kind.VALUE:
             found = NAMESPACE.by_slot.get(event.index)
             if found is None:
                 return None
             value = found.node.from_slot(event.a)
-            return FileEvent(frame=event.frame, at=None, beat=None, address=found.address, value=value, source=source)
+            return FileEvent(frame=event.frame, address=found.address, value=value, source=source)
         if event.kind != Kind.COMMAND:
             return None
         if event.code in (Code.LOAD_DECK, Code.LOAD_PAD):
@@ -148,19 +166,19 @@ class EventLog:
         if found is None:
             return None
         arguments = [] if found.node.type is Type.NONE or (event.a < 0 and found.node.type is Type.BOOL) else [event.a]
-        return FileEvent(frame=event.frame, at=None, beat=None, address=found.address, args=arguments, source=source)
+        return FileEvent(frame=event.frame, address=found.address, args=arguments, source=source)
 
     def _load_event(self, file: EventFile, event: Event, source: str) -> FileEvent | None:
         is_pad = event.code == Code.LOAD_PAD
         place = pad_of(event.index) if is_pad else f"/deck/{event.index + 1}"
         handle = int(event.a)
         if not handle:
-            return FileEvent(frame=event.frame, at=None, beat=None, address=f"{place}/{'clear' if is_pad else 'unload'}",
+            return FileEvent(frame=event.frame, address=f"{place}/{'clear' if is_pad else 'unload'}",
                              source=source)
         name = self._clip_name(file, handle)
         if name is None:
             return None
-        return FileEvent(frame=event.frame, at=None, beat=None, address=f"{place}/load", args=[name], source=source)
+        return FileEvent(frame=event.frame, address=f"{place}/load", args=[name], source=source)
 
     def _command_address(self, event: Event) -> Address | None:
         name = self._commands.get(event.code)
@@ -184,8 +202,18 @@ class EventLog:
             folder.mkdir(parents=True, exist_ok=True)
             await asyncio.to_thread(file.save, path)
         except OSError as error:
-            raise Unavailable(f"{path}: cannot be written ({error.strerror or error}); make room on the disk", status=507) from None
+            why = error.strerror or error
+            raise Unavailable(f"{path}: cannot be written ({why}); make room on the disk", status=507) from None
         return {"file": str(path), "events": len(file.events), "frames": end - file.start_frame}
+
+
+def _handles(state: np.void) -> set[int]:
+    """The clips that decks, pads and what rings out of them refer to."""
+    found: set[int] = set()
+    for part in ("deck", "pad"):
+        for clips in (state[part]["clip"], state[part]["main"]["clip"], state[part]["tail"]["clip"]):
+            found |= {int(handle) for handle in clips if handle}
+    return found
 
 
 def _flag(address: Address, value: Any) -> bool:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Scenes: what the engine does to each pad when a scene is launched, kept in shared memory where the engine reads it.
 
-Scene R is row R of four pads by default, rows counted through the first two banks: it starts its row and stops the other
-pads of that bank. A stored scene starts the pads that played when it was stored, with their settings of then.
+Scene R is row R of four pads by default, rows counted through the first two banks: it starts its row and stops the
+other pads of that bank. A stored scene starts the pads that played when it was stored, with their settings of then.
 """
 
 from __future__ import annotations
@@ -10,31 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from appliance.bus.eventfile import SceneCell
+from appliance.bus.scenetable import SETTINGS, default_scene, pad_of, write_row
 from appliance.control.desk import Desk
 from appliance.errors import NotAllowed
 from appliance.namespace import Address
-from appliance.nodes import NAMESPACE
 from appliance.nodes.pad import PAD_STATES, PADS, SCENES
 
-ROW_PADS = 4
-SETTINGS = ("gain", "pan", "filter", "pitch")
 _PLAYS = (PAD_STATES.index("queued"), PAD_STATES.index("playing"))
-
-
-def pad_of(cell: int) -> str:
-    """``/bank/B/pad/N`` of a pad cell counted from 0 through all banks."""
-    return f"/bank/{cell // PADS + 1}/pad/{cell % PADS + 1}"
-
-
-def default_scene(row: int) -> dict[str, SceneCell]:
-    """Row ``row`` (from 0) of four pads starts, the rest of its bank stops."""
-    first = row * ROW_PADS
-    bank = first // PADS * PADS
-    row_cells = range(first, first + ROW_PADS)
-    return {pad_of(cell): SceneCell(launch=1 if cell in row_cells else -1) for cell in range(bank, bank + PADS)}
 
 
 class Scenes:
@@ -91,15 +74,4 @@ class Scenes:
 
     def _write(self, row: int) -> None:
         """Write a row for the engine: settings first, ``launch`` last, so half a row never launches anything."""
-        table = self._box.record["scene"][0][row - 1]
-        table["launch"] = 0
-        for name in SETTINGS:
-            table[name] = np.nan
-        launch = np.zeros(len(table))
-        for pad, cell in self.cells(row).items():
-            index = NAMESPACE.find(f"{pad}/gain").index
-            for name in SETTINGS:
-                value = getattr(cell, name)
-                table[name][index] = np.nan if value is None else value
-            launch[index] = cell.launch
-        table["launch"] = launch
+        write_row(self._box.record["scene"][0][row - 1], self.cells(row))

@@ -10,6 +10,8 @@ import numpy as np
 from appliance.bus import layout
 from appliance.bus.clips import Clip, Clips
 from appliance.bus.commands import Code, Commands
+from appliance.bus.commit import slots
+from appliance.bus.enginestate import EngineState, thaw
 from appliance.bus.events import Event, Events
 from appliance.bus.memory import PrivateSegment
 from appliance.bus.telemetry import Telemetry
@@ -18,6 +20,7 @@ from appliance.engine.backends.floating import flush_denormals
 from appliance.engine.block import leave, run_block
 from appliance.engine.context import make_context
 from appliance.engine.jit import kernel
+from appliance.engine.journal import VALUE_COUNT
 from appliance.nodes import NAMESPACE
 
 
@@ -50,13 +53,25 @@ class OfflineEngine:
         self._time = 0
         flush_denormals()
 
-    def load(self, audio: np.ndarray, *, bpm: float = 0.0, beats: float = 0.0, gain: float = 1.0) -> Clip:
+    def load(self, audio: np.ndarray, *, bpm: float = 0.0, beats: float = 0.0, gain: float = 1.0, handle: int = 0) -> Clip:
         """Make a clip of float32 audio, frames × 2."""
-        clip = self.clips.place(len(audio), self.rate, bpm=bpm, beats=beats, gain=gain)
+        clip = self.clips.place(len(audio), self.rate, bpm=bpm, beats=beats, gain=gain, handle=handle)
         self.clips.fill(clip, [np.ascontiguousarray(audio, np.float32)])
         self.context["clip_address"][0, clip.place] = clip.segment.address
         self.context["clip_generation"][0, clip.place] = clip.handle >> 16
         return clip
+
+    def begin_at(self, frame: int, beat: float) -> None:
+        """Before the first block: count from this frame, with the clock at this beat."""
+        slot = slots(self.segment)[0]
+        slot["frame"] = self.frame = frame
+        slot["clock"]["anchor_frame"], slot["clock"]["anchor_beat"] = frame, beat
+
+    def resume(self, state: EngineState) -> None:
+        """Before the first block: go on from a state that was written down; its clips are loaded under their handles."""
+        slot = thaw(self.segment, state)
+        self.frame = int(slot["frame"][0])
+        self.values.vector[:VALUE_COUNT] = slot["values"].view(np.float64)
 
     def set(self, address: str, value: Any) -> None:
         self.values.set(address, value)
