@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``appliance bench control``: from a datagram to the engine, the look-up of addresses, the mapping of a message.
+
+The box is started as a person would start it. Times over the network stand above an empty UDP echo of the same run, because a
+virtual machine wakes its processes late by milliseconds whoever asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pythonosc.dispatcher import Dispatcher
+
+from appliance.bus import atomic, layout
+from appliance.bus.box import Box
+from appliance.bus.events import Kind
+from appliance.control.mapping.check import load_profile
+from appliance.control.mapping.library import shipped_folder
+from appliance.control.midi.reading import effect
+from appliance.control.osc.packet import decode, encode
+from appliance.control.osc.trie import AddressTree
+from appliance.nodes import NAMESPACE
+from benchmarks.report import Row
+
+MESSAGES = 500
+PAUSE_S = 0.013
+"""Longer than four periods, and no multiple of one: every phase of the period is met."""
+POLL_S = 0.00005
+START_S = 90.0
+ECHO = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True)
+while True:
+    data, where = s.recvfrom(4096); s.sendto(data, where)
+"""
+
+
+def rows() -> list[Row]:
+    tree = AddressTree(NAMESPACE)
+    names = [address.address for address in NAMESPACE]
+    with _box() as (box, osc):
+        echo_ms, engine_ms = _osc_to_engine(box, osc)
+        period_ms = 1000 * int(box.record["period"][0]) / box.rate
+    return [
+        Row("osc_to_engine_p99_ms", max(_p99(engine_ms) - _p99(echo_ms), 0.0), "ms", 3.0 + period_ms, _p99(echo_ms)),
+        Row("osc_to_engine_median_ms", max(statistics.median(engine_ms) - statistics.median(echo_ms), 0.0), "ms", None,
+            statistics.median(echo_ms)),
+        Row("trie_exact_us", _each_us(lambda name: tree.match(name), names[::7]), "µs", 10.0, _python_osc_us(names)),
+        Row("trie_wildcard_us", _each_us(lambda name: tree.match(name), ["/channel/*/fader", "/pad/[1-8]/gain", "/deck/?/play"]), "µs", 50.0),
+        Row("osc_decode_us", _each_us(decode, [encode("/mixer/crossfader", 0.5)] * 500), "µs", 20.0),
+        Row("table_reading_us", _reading_us(), "µs", 20.0),
+    ]
+
+
+def _osc_to_engine(box: Box, osc: tuple[str, int]) -> tuple[list[float], list[float]]:
+    """Milliseconds of an echo, and from a datagram to the engine's event that tells the value; in turns."""
+    slot = NAMESPACE.find("/channel/1/fader").slot
+    echo_ms: list[float] = []
+    engine_ms: list[float] = []
+    with _echo() as echo, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(2.0)
+        for number in range(MESSAGES):
+            began = time.perf_counter()
+            sender.sendto(b"x" * 32, echo)
+            sender.recv(64)
+            echo_ms.append((time.perf_counter() - began) * 1000)
+            time.sleep(PAUSE_S)
+            value = (number + 1) / (MESSAGES + 1)
+            head = _event_head(box)
+            began = time.perf_counter()
+            sender.sendto(encode("/channel/1/fader", value), osc)
+            _wait_for(box, slot, head)
+            engine_ms.append((time.perf_counter() - began) * 1000)
+            time.sleep(PAUSE_S)
+    return echo_ms, engine_ms
+
+
+def _event_head(box: Box) -> int:
+    return int(atomic.read(box.base + layout.offset("event_head")))
+
+
+def _wait_for(box: Box, slot: int, seen: int) -> None:
+    """Until the engine tells a change of the slot after event ``seen``."""
+    ring = box.record["events"][0]
+    until = time.perf_counter() + 2.0
+    while time.perf_counter() < until:
+        head = _event_head(box)
+        for position in range(seen, head):
+            row = ring[position % layout.EVENTS]
+            if int(row["kind"]) & 0xFF == Kind.VALUE and int(row["index"]) == slot:
+                return
+        seen = head
+        time.sleep(POLL_S)
+    raise RuntimeError("the engine did not see the value within 2 s")
+
+
+@contextlib.contextmanager
+def _echo() -> Iterator[tuple[str, int]]:
+    process = subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield "127.0.0.1", int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def _box() -> Iterator[tuple[Box, tuple[str, int]]]:
+    """A box of its own, on ports of its own."""
+    data = Path(tempfile.mkdtemp(prefix="bench-control-"))
+    config = data / "config.yaml"
+    config.write_text("gen: {enabled: false}\nvisuals: {enabled: false}\nmappings: {alsa: false}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "appliance", "run", "--config", str(config), "--data", str(data / "data"), "--audio", "clock",
+               "--display", "none", "--http", "127.0.0.1:0", "--osc", "127.0.0.1:0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line.startswith("ready"):
+            raise RuntimeError(f"the box did not start: {line!r}")
+        host, _, port = next(word for word in line.split() if word.startswith("osc="))[4:].rpartition(":")
+        box = Box.attach(data / "data", "bench")
+        time.sleep(2.0)  # past the start
+        yield box, (host, int(port))
+    finally:
+        process.terminate()
+        process.wait(10)
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def _each_us(work: Any, items: list[Any]) -> float:
+    """Median of seven rounds, microseconds of processor time an item."""
+    rounds: list[float] = []
+    for _ in range(7):
+        repeats = max(2000 // len(items), 1)
+        began = time.process_time()
+        for _ in range(repeats):
+            for item in items:
+                work(item)
+        rounds.append((time.process_time() - began) / repeats / len(items) * 1e6)
+    return statistics.median(rounds)
+
+
+def _python_osc_us(names: list[str]) -> float:
+    """The peer: python-osc's dispatcher with as many addresses."""
+    dispatcher = Dispatcher()
+    for name in names:
+        dispatcher.map(name, lambda *_: None)
+    began = time.process_time()
+    for name in names[::350]:
+        list(dispatcher.handlers_for_address(name))
+    return (time.process_time() - began) / len(names[::350]) * 1e6
+
+
+def _reading_us() -> float:
+    """One message of a device that JACK does not own, read in Python."""
+    entries = load_profile(shipped_folder() / "akai-apc-mini-mk2.yaml").entries
+    return _each_us(lambda message: effect(entries[message], message[0], 100, bank=1), list(entries))
+
+
+def _p99(values: list[float]) -> float:
+    return sorted(values)[int(len(values) * 0.99)]
