@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine on a real JACK server: what goes in as MIDI comes out as sound at its frame, and equals the off-line engine."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from appliance.bus.binding import BindingFlag, BindingKind, Bindings
+from appliance.bus.events import Kind
+from appliance.engine.dsp.limiter import LOOK_AHEAD_FRAMES as DELAY
+from appliance.nodes import NAMESPACE
+from tests.boxes import EngineBox, wait_for
+from tests.signals import RATE, onset, ramp, sine
+
+jackgear = pytest.importorskip("tests.jackgear", reason="the JACK library is not installed")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with jackgear.jack_server(f"engine-{os.getpid()}") as name:
+        yield name
+
+
+@pytest.fixture
+def live(server: str, tmp_path: Path) -> Iterator[EngineBox]:
+    made = EngineBox(tmp_path / "data")
+    made.box.config.audio.connect = False
+    try:
+        made.box.values.set("/clock/quantize", "off")
+        made.start("jack", server)
+        yield made
+    finally:
+        made.close()
+
+
+def bind_notes(live: EngineBox) -> None:
+    """Notes 36…51 on any channel are pads 1…16, as the generic profile has it."""
+    bindings = Bindings(live.box.record["binding"][0])
+    for channel in range(16):
+        for pad in range(16):
+            bindings.bind(0, 0x90 + channel, 36 + pad, BindingKind.COMMAND, code=NAMESPACE.command("pad", "trigger"), index=pad,
+                          flags=BindingFlag.BANK)
+
+
+def play_notes(live: EngineBox, server: str, count: int) -> tuple[list[int], int, int]:
+    """Hit pads ``count`` times; returns deviations in frames on the cue bus, hits that were lost to a lost cycle, misses."""
+    bind_notes(live)
+    for pad in range(16):
+        mark = np.zeros((2400, 2), np.float32)
+        mark[0] = (pad + 1) / 64
+        live.load_pad(pad + 1, live.clip(mark))
+        live.box.values.set(f"/pad/{pad + 1}/mode", "oneshot")
+    for channel in range(5, 9):
+        live.box.values.set(f"/channel/{channel}/cue", True)
+    time.sleep(0.3)
+    recorder = jackgear.Recorder(server, count * 21 * 128 / RATE + 20)
+    player = jackgear.NotePlayer(server, count)
+    try:
+        recorder.listen("appliance-a:cue_1", "appliance-a:cue_2", "appliance-a:master_1", "appliance-a:master_2")
+        player.client.connect("keys:out", "appliance-a:midi_in")
+        time.sleep(0.2)
+        player.go()
+        wait_for(lambda: player.done, count * 0.1 + 10, "all notes are played")
+        time.sleep(0.3)
+        first, heard = recorder.take()
+    finally:
+        player.close()
+        recorder.close()
+    deviations, lost, missed = [], 0, 0
+    for when, pad in player.sent:
+        at, wanted = int(when) - first, (pad + 1) / 64
+        near = heard[max(at - 200, 0) : at + 300, 0]
+        if np.isnan(near).any():
+            lost += 1
+            continue
+        hits = np.flatnonzero(np.abs(near - wanted) < 1e-4) + max(at - 200, 0) - at
+        if not len(hits):
+            missed += 1
+            continue
+        deviations.append(int(hits[np.argmin(np.abs(hits))]))
+        late = heard[at + DELAY, 2]
+        assert abs(late - wanted) < 1e-3, "the master is not exactly the look-ahead later"
+    return deviations, lost, missed
+
+
+def test_every_note_sounds_at_its_own_frame(live: EngineBox, server: str) -> None:
+    deviations, lost, missed = play_notes(live, server, 60)
+    assert missed == 0
+    assert set(deviations) == {0}
+    assert len(deviations) >= 50, f"{lost} of 60 fell into cycles that this machine lost"
+
+
+@pytest.mark.soak
+def test_a_thousand_notes(live: EngineBox, server: str) -> None:
+    deviations, lost, missed = play_notes(live, server, 1000)
+    print(f"notes {len(deviations)}, deviations {sorted(set(deviations))}, lost cycles {lost}, missed {missed}")
+    assert (missed, set(deviations)) == (0, {0})
+
+
+def test_a_loop_launched_on_the_bar_is_the_clip_on_the_grid(live: EngineBox, server: str) -> None:
+    clip = ramp(2 * RATE)
+    live.box.values.set("/clock/quantize", "1 bar")
+    live.load_pad(1, live.clip(clip, bpm=120, beats=4))
+    recorder = jackgear.Recorder(server, 8)
+    try:
+        recorder.listen("appliance-a:master_1", "appliance-a:master_2")
+        live.do("/pad/1/trigger")
+        launched: list[int] = []
+        wait_for(lambda: launched.extend(e.frame for e in live.box.events.read() if e.kind == Kind.LAUNCHED) or launched)
+        time.sleep(2.5)
+        heard = recorder.take()[1][:, :2]
+    finally:
+        recorder.close()
+    assert launched[0] % (2 * RATE) == 0, "not on the bar line"
+    start = onset(np.nan_to_num(heard))
+    piece = heard[start : start + 2 * RATE]
+    if np.isnan(piece).any():
+        pytest.skip("this machine lost audio cycles in the middle of the recording")
+    np.testing.assert_allclose(piece, clip, atol=1e-6)
+
+
+def test_live_and_off_line_are_equal_to_the_bit(live: EngineBox, server: str) -> None:
+    """Everything the engine logs, rendered again, gives what came out of JACK."""
+    import soundfile as sf
+
+    from appliance.bus.commit import committed
+    from appliance.bus.enginestate import freeze
+    from appliance.bus.eventfile import ClipFile, EventFile, FileEvent
+    from appliance.rendering import Performance
+
+    box, files = live.box, {}
+    for pad in range(4):
+        audio = sine(2.0, 110 * (pad + 1), 0.25)
+        clip = live.clip(audio, bpm=120, beats=4)
+        live.load_pad(pad + 1, clip)
+        files[clip.handle] = live.data / f"{pad}.wav"
+        sf.write(files[clip.handle], audio, RATE, "FLOAT")
+    bind_notes(live)
+    live.do("/pad/1/trigger")
+    time.sleep(0.5)
+    recorder = jackgear.Recorder(server, 10)
+    player = jackgear.NotePlayer(server, 20, gap=37)
+    try:
+        recorder.listen("appliance-a:master_1", "appliance-a:master_2")
+        player.client.connect("keys:out", "appliance-a:midi_in")
+        time.sleep(0.3)
+        box.events.read()
+        state = committed(box.segment).copy()[0]
+        frozen = freeze(box.segment, state, {handle: str(handle) for handle in files})
+        player.go()
+        for step in range(40):
+            box.values.set("/mixer/crossfader", step / 20 - 1)
+            box.values.set("/channel/5/filter", (step % 10) / 10 - 0.5)
+            if step % 8 == 0:
+                box.values.set("/clock/bpm", 110 + step)
+            time.sleep(0.05)
+        time.sleep(0.2)
+        heard = recorder.take()[1][:, :2]
+        events = box.events.read(20000)
+    finally:
+        player.close()
+        recorder.close()
+    assert not any(event.kind == Kind.JUMP for event in events) or pytest.skip("this machine lost audio cycles")
+    names = {NAMESPACE.command("pad", "trigger"): "trigger"}
+    file = EventFile(
+        rate=RATE, start_frame=int(state["frame"]), clips={str(h): ClipFile(file=str(p), bpm=120, beats=4) for h, p in files.items()},
+        state=frozen,
+        events=[FileEvent(frame=e.frame, address=NAMESPACE.by_slot[e.index].address, value=NAMESPACE.by_slot[e.index].node.from_slot(e.a))
+                if e.kind == Kind.VALUE else FileEvent(frame=e.frame, address=f"/bank/1/pad/{e.index + 1}/{names[e.code]}", args=[e.a])
+                for e in events if e.frame >= int(state["frame"])
+                and (e.kind == Kind.VALUE or (e.kind == Kind.COMMAND and e.code in names))],
+    )
+    assert len(file.events) > 80
+    frames = 2 * RATE
+    rendered = np.concatenate(Performance(file).render(frames))[:frames]
+    # where the rendering begins in the recording: the only place where a long piece of it fits exactly
+    probe = rendered[: RATE // 10]
+    starts = np.flatnonzero((heard[:-frames] == probe[0]).all(axis=1))
+    fits = [start for start in starts if np.array_equal(heard[start : start + len(probe)], probe)]
+    assert fits, "the rendering's beginning is not in the recording"
+    np.testing.assert_array_equal(rendered, heard[fits[0] : fits[0] + frames])

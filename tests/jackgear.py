@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stands round the box in tests: a JACK server of our own, a recorder and a MIDI player with compiled callbacks.
+
+The recorder notes the server's frame time of every cycle, so that a place in the recording is a place in time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jack
+import llvmlite.binding as llvm
+import numpy as np
+import pytest
+
+llvm.load_library_permanently("libjack.so.0")
+
+from numba import carray, cfunc, types  # noqa: E402
+
+from appliance.bus.atomic import load_acquire, pointer, store_release  # noqa: E402
+
+_port_buffer = types.ExternalFunction("jack_port_get_buffer", types.intp(types.intp, types.uint32))
+_frame_time = types.ExternalFunction("jack_last_frame_time", types.uint32(types.intp))
+_clear = types.ExternalFunction("jack_midi_clear_buffer", types.void(types.intp))
+_reserve = types.ExternalFunction("jack_midi_event_reserve", types.intp(types.intp, types.uint32, types.uintp))
+
+# words of both contexts: 0 client, 1… ports, then what is said at each callback
+_CHANNELS = 4
+
+
+@contextlib.contextmanager
+def jack_server(name: str, period: int = 128, loopback: int = 0) -> Iterator[str]:
+    """A server with the dummy device, real time where this machine allows it; ended with the test."""
+    if shutil.which("jackd") is None:
+        pytest.skip("jackd is not installed")
+    environment = {**os.environ, "JACK_NO_AUDIO_RESERVATION": "1"}
+    extra = ["-L", str(loopback)] if loopback else []
+    for real_time in (["-R", "-P", "80"], ["-r"]):
+        server = subprocess.Popen(
+            ["jackd", *real_time, *extra, "-n", name, "-d", "dummy", "-r", "48000", "-p", str(period)],
+            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        if _answers(name, server):
+            break
+    else:
+        pytest.skip("jackd does not start here")
+    try:
+        yield name
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _answers(name: str, server: subprocess.Popen[bytes]) -> bool:
+    for _ in range(50):
+        if server.poll() is not None:
+            return False
+        if subprocess.run(["jack_lsp", "-s", name], capture_output=True, check=False).returncode == 0:
+            return True
+        time.sleep(0.1)
+    server.kill()
+    server.wait()
+    return False
+
+
+@cfunc(types.int32(types.uint32, types.intp), nopython=True, cache=True, error_model="numpy")
+def _record(frames, context):
+    x = carray(pointer(context), (32,), np.int64)  # 8 audio, 9 capacity in frames, 10 times, 11 cycles capacity, 12 cycles, 13 frames
+    n = int(frames)
+    cycle, at = x[12], x[13]
+    if cycle >= x[11] or at + n > x[9]:
+        return np.int32(0)
+    audio = carray(pointer(x[8]), (x[9], _CHANNELS), np.float32)
+    times = carray(pointer(x[10]), (x[11], 2), np.int64)
+    for channel in range(_CHANNELS):
+        buffer = carray(pointer(_port_buffer(x[1 + channel], frames)), (n,), np.float32)
+        for i in range(n):
+            audio[at + i, channel] = buffer[i]
+    times[cycle, 0] = int(_frame_time(x[0]))
+    times[cycle, 1] = n
+    x[13] = at + n
+    store_release(context + 8 * 12, cycle + 1)
+    return np.int32(0)
+
+
+@cfunc(types.int32(types.uint32, types.intp), nopython=True, cache=True, error_model="numpy")
+def _play(frames, context):
+    x = carray(pointer(context), (32,), np.int64)  # 8 notes, 9 count to send, 10 sent, 11 gap in cycles, 12 cycles to go, 13 random
+    out = _port_buffer(x[1], frames)
+    _clear(out)
+    if load_acquire(context + 8 * 14) == 0 or x[10] >= x[9]:
+        return np.int32(0)
+    x[12] -= 1
+    if x[12] > 0:
+        return np.int32(0)
+    x[12] = x[11]
+    s = x[13]
+    s ^= (s << 13) & 0xFFFFFFFF
+    s ^= s >> 17
+    s ^= (s << 5) & 0xFFFFFFFF
+    x[13] = s & 0xFFFFFFFF
+    offset = (x[13] >> 8) % int(frames)
+    pad = (x[13] >> 20) % 16
+    place = _reserve(out, np.uint32(offset), types.uintp(3))
+    if place != 0:
+        message = carray(pointer(place), (3,), np.uint8)
+        message[0] = np.uint8(0x90 + (x[13] >> 26) % 16)
+        message[1] = np.uint8(36 + pad)
+        message[2] = np.uint8(127)
+        log = carray(pointer(x[8]), (x[9], 2), np.int64)
+        log[x[10], 0] = int(_frame_time(x[0])) + offset
+        log[x[10], 1] = pad
+        store_release(context + 8 * 10, x[10] + 1)
+    return np.int32(0)
+
+
+class _Gear:
+    def __init__(self, name: str, server: str, callback: Any) -> None:
+        self.client = jack.Client(name, servername=server, no_start_server=True, use_exact_name=True)
+        self.words = np.zeros(32, np.int64)
+        self._ffi: Any = jack._ffi
+        self.words[0] = self._address(self.client._ptr)
+        jack._lib.jack_set_process_callback(
+            self.client._ptr, self._ffi.cast("JackProcessCallback", callback.address),
+            self._ffi.cast("void *", self.words.ctypes.data),
+        )
+
+    def _address(self, thing: Any) -> int:
+        return int(self._ffi.cast("intptr_t", thing))
+
+    def close(self) -> None:
+        self.client.deactivate()
+        self.client.close()
+
+
+class Recorder(_Gear):
+    """Records up to four ports for up to ``seconds``."""
+
+    def __init__(self, server: str, seconds: float, name: str = "recorder") -> None:
+        super().__init__(name, server, _record)
+        capacity = round(seconds * 48000)
+        self.audio = np.zeros((capacity, _CHANNELS), np.float32)
+        self.times = np.zeros((capacity // 16, 2), np.int64)
+        for channel in range(_CHANNELS):
+            self.words[1 + channel] = self._address(self.client.inports.register(f"in_{channel + 1}")._ptr)
+        self.words[8:12] = (self.audio.ctypes.data, capacity, self.times.ctypes.data, len(self.times))
+        self.client.activate()
+
+    def listen(self, *ports: str) -> None:
+        for channel, port in enumerate(ports):
+            self.client.connect(port, f"{self.client.name}:in_{channel + 1}")
+
+    def take(self) -> tuple[int, np.ndarray]:
+        """``(frame time of the first frame, frames × 4)``: the recording laid out in time; lost cycles are NaN."""
+        cycles = int(self.words[12])
+        times, frames = self.times[:cycles, 0], self.times[:cycles, 1]
+        first = int(times[0])
+        laid = np.full((int(times[-1] - first + frames[-1]), _CHANNELS), np.nan, np.float32)
+        at = 0
+        for start, count in zip(times - first, frames, strict=True):
+            laid[start : start + count] = self.audio[at : at + count]
+            at += count
+        return first, laid
+
+
+class NotePlayer(_Gear):
+    """Plays ``count`` notes 36…51 on random channels at random frames, one every ``gap`` cycles."""
+
+    def __init__(self, server: str, count: int, gap: int = 20, name: str = "keys") -> None:
+        super().__init__(name, server, _play)
+        self.sent = np.zeros((count, 2), np.int64)
+        self.port = self.client.midi_outports.register("out")
+        self.words[1] = self._address(self.port._ptr)
+        self.words[8:14] = (self.sent.ctypes.data, count, 0, gap, gap, 123456789)
+        self.client.activate()
+
+    def go(self) -> None:
+        self.words[14] = 1
+
+    @property
+    def done(self) -> bool:
+        return int(self.words[10]) >= int(self.words[9])
