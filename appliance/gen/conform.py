@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.errors import BadValue
-from appliance.gen.backends.procedural.maths import decibels, sin_turns
 from appliance.gen.loudness import integrated_lufs, limit_curve
+from appliance.gen.maths import decibels, sin_turns
 from appliance.gen.request import loop_frames
 
 Samples = NDArray[np.float32]

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.gen.backends.procedural.maths import fast_length
+from appliance.gen.maths import fast_length
 
 Samples = NDArray[np.float32]
 _BLOCK_S, _HOP_S = 0.4, 0.1

@@ -90,12 +90,12 @@ class WorkerProcess:
         await self.start()
         self._send({"op": "generate", "job": job, "request": request.model_dump(mode="json"), "candidates": candidates})
         clips: list[dict[str, Any]] = []
-        asked_to_stop = False
+        deadline_s: float | None = None
         while True:
-            message = await self._next_or_cancel(asked_to_stop)
+            message = await self._next_or_cancel(deadline_s)
             if message is None:
                 self._send({"op": "cancel", "job": job})
-                asked_to_stop = True
+                deadline_s = asyncio.get_running_loop().time() + CANCEL_GRACE_S
                 continue
             if message.get("job") != job:
                 await self._give_up("talked about another job")
@@ -129,12 +129,13 @@ class WorkerProcess:
             await self._process.wait()
         self._process = self._reader = self._writer = None
 
-    async def _next_or_cancel(self, asked_to_stop: bool) -> dict[str, Any] | None:
+    async def _next_or_cancel(self, deadline_s: float | None) -> dict[str, Any] | None:
         """The next message; None when the job is to be cancelled and the worker has not been told. A worker that was told
-        and does not obey is killed."""
-        if asked_to_stop:
+        and has not obeyed at ``deadline_s`` (of the loop's clock) is killed."""
+        if deadline_s is not None:
             try:
-                return await asyncio.wait_for(self._line(), CANCEL_GRACE_S)
+                async with asyncio.timeout_at(deadline_s):
+                    return await self._line()
             except TimeoutError:
                 await self.stop()
                 raise JobCancelled("cancelled; the worker did not obey and was ended") from None
@@ -144,17 +145,19 @@ class WorkerProcess:
         cancelled = asyncio.ensure_future(self._cancel.wait())
         try:
             await asyncio.wait({line, cancelled}, return_when=asyncio.FIRST_COMPLETED)
-            return line.result() if line.done() else None
+            if line.done():
+                return line.result()
+            line.cancel()
+            await asyncio.wait({line})  # a stream has one reader at a time
+            return None if line.cancelled() else line.result()
         finally:
-            for task in (line, cancelled):
-                if not task.done():
-                    task.cancel()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await task
+            line.cancel()
+            cancelled.cancel()
 
     async def _next(self, timeout_s: float) -> dict[str, Any]:
         try:
-            return await asyncio.wait_for(self._line(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await self._line()
         except TimeoutError:
             await self._give_up(f"has said nothing for {timeout_s:g} s")
             raise

@@ -7,13 +7,13 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import signal
+from pathlib import Path
 from typing import Any
 
 from appliance.bus.box import Box, Role
 from appliance.bus.hub import HubClient
-from appliance.errors import BadValue, UnknownAddress
+from appliance.errors import ApplianceError, BadValue, UnknownAddress
 from appliance.gen.backends import VERSIONS
 from appliance.gen.backends.procedural.bank import bank_requests
 from appliance.gen.pool import WorkerProcess
@@ -27,6 +27,7 @@ from appliance.nodes.pad import BANKS, PADS, ROLES
 log = logging.getLogger(__name__)
 NICE = 10
 BEAT_S = 0.1
+RETRY_S = 0.3
 #: A pad that somebody waits for comes before the filling of empty ones.
 PRIORITY_ASKED, PRIORITY_FILL = 10, 0
 _FILL_FACT = "filled in boot"
@@ -42,6 +43,8 @@ class GenProcess:
         self._store = AudioStore(box.data)
         self._settings = box.config.gen
         self._prompt = ""
+        self._takes: dict[str, int] = {}
+        self._loaded: dict[str, str] = {}  # files of pads and decks: their clips are never pruned
         self._runners: dict[str, Runner] = {}
         for backend in VERSIONS:
             worker = WorkerProcess(backend, box.data, self._settings.python)
@@ -56,6 +59,8 @@ class GenProcess:
         self._store.sweep()
         self._hub.serve("/gen", self._serve)
         self._hub.watch("/gen/prompt", self._prompt_changed)
+        for pattern in ("/bank/*/pad/*/file", "/deck/*/file"):
+            self._hub.watch(pattern, self._loaded.__setitem__)
         await self._hub.start()
         self._count()
         async with asyncio.TaskGroup() as tasks:
@@ -107,15 +112,23 @@ class GenProcess:
         request = self._completed(parse_request(asked))
         if request.backend not in self._runners:
             raise BadValue(f"there is no generator {request.backend!r}; there is {', '.join(self._runners)}")
-        job, new = self._queue.submit(request, version=VERSIONS[request.backend], priority=PRIORITY_ASKED, target=target)
+        version = VERSIONS[request.backend]
+        if parse_request(asked).seed is None:
+            request = self._next_take(request, version)
+        job, new = self._queue.submit(request, version=version, priority=PRIORITY_ASKED, target=target)
         if new:
             self._changed(job)
         return job.id
 
-    def _completed(self, request: GenRequest) -> GenRequest:
-        """What the request leaves open and its prompt does not say comes from the box: style, key, tempo, metre, knobs.
+    def _next_take(self, request: GenRequest, version: str) -> GenRequest:
+        """Asked for the same thing again: /gen/seed's first take, then its second, … in an order that always is the same."""
+        name = request.content_hash(version)
+        number = self._takes.get(name, 0)
+        self._takes[name] = number + 1
+        return request.candidate(number).model_copy(update={"candidates": request.candidates})
 
-        Without a seed of its own a request gets a fresh one: pressing again makes something else."""
+    def _completed(self, request: GenRequest) -> GenRequest:
+        """What the request leaves open and its prompt does not say comes from the box: style, key, tempo, metre, knobs."""
         values = self._box.values
         said = request.resolved().model_dump()
         plain = parse_request({}).resolved().model_dump()
@@ -128,7 +141,7 @@ class GenProcess:
         if request.prompt:
             fields |= {name: said[name] for name in fields if name not in given and said[name] != plain[name]}
         fields |= given
-        fields.setdefault("seed", random.SystemRandom().randrange(2**31))
+        fields.setdefault("seed", values.get("/gen/seed"))
         fields.setdefault("harmony_seed", values.get("/gen/seed"))
         if "beats_per_bar" not in request.model_fields_set:
             fields["beats_per_bar"] = METRE_BEATS[METRES.index(values.get("/clock/metre"))]
@@ -162,13 +175,19 @@ class GenProcess:
         if not self._settings.fill:
             return
         boot = str((self._box.run / "box.json").stat().st_mtime_ns)  # written once a start, by the supervisor
-        if self._queue.fact(_FILL_FACT) == boot:
-            return
-        await self._hub.connected()
-        files = [await self._hub.get(f"/bank/1/pad/{pad}/file") for pad in range(1, PADS + 1)]
-        if not any(files):
-            await self._fill(1)
-        self._queue.remember(_FILL_FACT, boot)
+        while self._queue.fact(_FILL_FACT) != boot:
+            await self._hub.connected()
+            try:
+                files = [await self._hub.get(f"/bank/1/pad/{pad}/file") for pad in range(1, PADS + 1)]
+                if not any(files):
+                    await self._fill(1)
+            except ApplianceError as error:
+                if error.status != 503:
+                    log.error("bank 1 cannot be filled: %s", error.message)
+                    return
+                await asyncio.sleep(RETRY_S)  # control has just gone away; it comes back
+            else:
+                self._queue.remember(_FILL_FACT, boot)
 
     def _jobs(self, arguments: list[Any]) -> list[dict[str, Any]]:
         state = arguments[0] if arguments else None
@@ -220,8 +239,11 @@ class GenProcess:
 
     def _tidy(self) -> None:
         self._queue.prune(self._settings.keep_jobs)
-        recent = frozenset(hash_ for job in self._queue.jobs("done", 500) for hash_ in job.results)
-        self._store.prune(self._settings.keep_audio_mb * 2**20, recent)
+        if not self._loaded:
+            return  # control has not said yet what is loaded
+        recent = {hash_ for job in self._queue.jobs("done", 500) for hash_ in job.results}
+        loaded = {Path(file).stem for file in self._loaded.values() if file}
+        self._store.prune(self._settings.keep_audio_mb * 2**20, frozenset(recent | loaded))
 
     async def _deliver(self, job: Job, clip: Clip) -> None:
         await self._hub.connected()

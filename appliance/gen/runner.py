@@ -18,6 +18,7 @@ from appliance.library.store import AudioStore, Clip
 log = logging.getLogger(__name__)
 PROGRESS_EVERY_S = 0.1
 DELIVERY_RETRY_S = 0.5
+DISK_RETRY_S = 2.0
 
 Announce = Callable[[Job, float | None], None]
 Deliver = Callable[[Job, Clip], Awaitable[None]]
@@ -55,13 +56,16 @@ class Runner:
         try:
             while True:
                 self._wake.clear()
-                job = self._queue.claim(self._worker.backend)
-                if job is None:
-                    due_s = self._queue.next_due_s(self._worker.backend)
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), due_s)
-                    continue
-                await self._do(job)
+                try:
+                    job = self._queue.claim(self._worker.backend)
+                    if job is not None:
+                        await self._do(job)
+                        continue
+                    wait_s = self._queue.next_due_s(self._worker.backend)
+                except ApplianceError as error:  # the queue itself: a full disk, a file that has gone
+                    log.error("jobs wait: %s", error.message)
+                    wait_s = DISK_RETRY_S
+                await _wait(self._wake, wait_s)
         finally:
             await self._worker.stop()
 
@@ -70,10 +74,13 @@ class Runner:
         while True:
             self._deliver_wake.clear()
             waiting = False
-            for job in self._queue.undelivered():
-                waiting |= not await self._delivered(job)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._deliver_wake.wait(), DELIVERY_RETRY_S if waiting else None)
+            try:
+                for job in self._queue.undelivered():
+                    waiting |= not await self._delivered(job)
+            except ApplianceError as error:
+                log.error("clips wait: %s", error.message)
+                waiting = True
+            await _wait(self._deliver_wake, DELIVERY_RETRY_S if waiting else None)
 
     def cancel(self, id_: int) -> Job:
         """Cancel a job that waits or runs. Raises :class:`BadValue`."""
@@ -143,3 +150,10 @@ class Runner:
             return True
         self._announce(self._queue.deliver(job.id), None)
         return True
+
+
+async def _wait(event: asyncio.Event, timeout_s: float | None) -> None:
+    """Until the event or the time is there. Not ``wait_for``: in Python 3.11 it can swallow a cancellation."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()

@@ -107,7 +107,7 @@ def test_stems_get_what_the_mix_gets() -> None:
 
 
 def test_generated_loops_pass_through_unharmed() -> None:
-    for seed in range(8):
+    for seed in range(4):
         for part in (None, ["drums"], ["bass"], ["chords"], ["lead"], ["texture"]):
             request = parse_request({"seed": seed, "bars": 2, "parts": part}).resolved()
             audio = ProceduralBackend().generate(request, lambda _: None, lambda: False)

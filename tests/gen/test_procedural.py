@@ -16,12 +16,12 @@ from appliance.gen.backends.base import Audio, GenerationCancelled
 from appliance.gen.backends.procedural import ProceduralBackend
 from appliance.gen.backends.procedural.bank import bank_requests
 from appliance.gen.backends.procedural.grid import euclid
-from appliance.gen.backends.procedural.maths import exp2, fast_length, sin_turns
 from appliance.gen.backends.procedural.oscillators import subtractive
 from appliance.gen.backends.procedural.shaping import loop_noise
 from appliance.gen.backends.procedural.song import compose
 from appliance.gen.backends.procedural.styles import table
 from appliance.gen.conform import seam_ratio
+from appliance.gen.maths import exp2, fast_length, sin_turns
 from appliance.gen.request import PARTS, STYLE_BPM, parse_request
 from appliance.gen.theory import parse_key
 

@@ -167,7 +167,7 @@ async def test_jobs_reach_their_targets_and_a_repeated_request_comes_from_the_ca
 
 async def test_a_killed_worker_costs_a_retry_and_the_next_job_goes_on(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
-    one, two = (stage.queue.submit(ask(seed=seed, bars=16))[0].id for seed in (1, 2))
+    one, two = (stage.queue.submit(ask(seed=seed, bars=8))[0].id for seed in (1, 2))
     running = asyncio.create_task(stage.until(one, two))
     while (one, "running") not in stage.heard:
         await asyncio.sleep(0.005)

@@ -10,10 +10,10 @@ import numpy as np
 from appliance.gen.backends import VERSIONS
 from appliance.gen.backends.base import Audio, Cancelled, GenerationCancelled, Progress, Samples
 from appliance.gen.backends.procedural.drums import drums
-from appliance.gen.backends.procedural.maths import decibels
 from appliance.gen.backends.procedural.song import Song, compose
 from appliance.gen.backends.procedural.texture import texture
 from appliance.gen.backends.procedural.tonal import bass, chords, lead
+from appliance.gen.maths import decibels
 from appliance.gen.request import PARTS, GenRequest, parse_request
 
 _MAKERS: dict[str, Callable[[Song], Samples]] = {

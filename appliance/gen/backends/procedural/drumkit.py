@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.gen.backends.procedural.maths import decay, noise, saturate, sin_turns
 from appliance.gen.backends.procedural.shaping import attack_decay, band_noise, sweep_hz
+from appliance.gen.maths import decay, noise, saturate, sin_turns
 
 Samples = NDArray[np.float32]
 #: Ratios of the six square oscillators that make the metal of a cymbal.

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from appliance.gen.backends.procedural import drumkit
 from appliance.gen.backends.procedural.grid import STEPS_PER_BEAT, lay
-from appliance.gen.backends.procedural.maths import note_hz
 from appliance.gen.backends.procedural.shaping import room
 from appliance.gen.backends.procedural.song import Song, graded, velocities
+from appliance.gen.maths import note_hz
 
 Samples = NDArray[np.float32]
 Pattern = list[list[float]]  # a bar, a step: velocity 0 … 1

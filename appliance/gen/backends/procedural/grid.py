@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.gen.backends.procedural.maths import sin_turns
+from appliance.gen.maths import sin_turns
 
 Samples = NDArray[np.float32]
 STEPS_PER_BEAT = 4

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.gen.backends.procedural.maths import exp2, sin_turns
+from appliance.gen.maths import exp2, sin_turns
 
 Samples = NDArray[np.float32]
 TABLE = 2048

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.gen.backends.procedural.maths import decay, exp2_of, note_hz, saturate, sin_turns
 from appliance.gen.backends.procedural.oscillators import fm, octaves_of, subtractive
 from appliance.gen.backends.procedural.shaping import attack_decay
+from appliance.gen.maths import decay, exp2_of, note_hz, saturate, sin_turns
 
 Samples = NDArray[np.float32]
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.gen.backends.procedural.maths import decay, exp2, fast_length, generator, noise, sin_turns
+from appliance.gen.maths import decay, exp2, fast_length, generator, noise, sin_turns
 
 Samples = NDArray[np.float32]
 

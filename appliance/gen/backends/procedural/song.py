@@ -11,8 +11,8 @@ from typing import TypeVar
 import numpy as np
 
 from appliance.gen.backends.procedural.grid import Grid
-from appliance.gen.backends.procedural.maths import generator
 from appliance.gen.backends.procedural.styles import Style, table
+from appliance.gen.maths import generator
 from appliance.gen.request import GenRequest
 from appliance.gen.theory import Key, parse_key, voice_lead
 

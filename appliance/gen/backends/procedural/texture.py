@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.gen.backends.procedural.grid import lay
-from appliance.gen.backends.procedural.maths import noise, note_hz, sin_turns
 from appliance.gen.backends.procedural.oscillators import octaves_of, subtractive
 from appliance.gen.backends.procedural.patches import PATCHES, Tone
 from appliance.gen.backends.procedural.shaping import attack_decay, duck_curve, loop_noise, room
 from appliance.gen.backends.procedural.song import Song
 from appliance.gen.backends.procedural.tonal import brightness
+from appliance.gen.maths import noise, note_hz, sin_turns
 
 Samples = NDArray[np.float32]
 

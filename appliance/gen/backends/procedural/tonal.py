@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.gen.backends.procedural.grid import lay
-from appliance.gen.backends.procedural.maths import saturate
 from appliance.gen.backends.procedural.patches import PATCHES, Tone
 from appliance.gen.backends.procedural.shaping import chorus, duck_curve, echo, room
 from appliance.gen.backends.procedural.song import Song, graded, pick, velocities
 from appliance.gen.backends.procedural.styles import Tune
+from appliance.gen.maths import saturate
 
 Samples = NDArray[np.float32]
 #: How loud the tones of a chord are, root first: the seventh and ninth colour it, they do not carry it.
