@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,8 @@ def rows() -> list[Row]:
         Row("osc_to_engine_p99_ms", max(_p99(engine_ms) - _p99(echo_ms), 0.0), "ms", 3.0 + period_ms, _p99(echo_ms)),
         Row("osc_to_engine_median_ms", max(statistics.median(engine_ms) - statistics.median(echo_ms), 0.0), "ms", None,
             statistics.median(echo_ms)),
-        Row("trie_exact_us", _each_us(lambda name: tree.match(name), names[::7]), "µs", 10.0, _python_osc_us(names)),
-        Row("trie_wildcard_us", _each_us(lambda name: tree.match(name), ["/channel/*/fader", "/pad/[1-8]/gain", "/deck/?/play"]), "µs", 50.0),
+        Row("trie_exact_us", _each_us(tree.match, names[::7]), "µs", 10.0, _python_osc_us(names)),
+        Row("trie_wildcard_us", _each_us(tree.match, ["/channel/*/fader", "/pad/[1-8]/gain", "/deck/?/play"]), "µs", 50.0),
         Row("osc_decode_us", _each_us(decode, [encode("/mixer/crossfader", 0.5)] * 500), "µs", 20.0),
         Row("table_reading_us", _reading_us(), "µs", 20.0),
     ]
@@ -105,7 +105,7 @@ def _wait_for(box: Box, slot: int, seen: int) -> None:
 
 
 @contextlib.contextmanager
-def _echo() -> Iterator[tuple[str, int]]:
+def _echo() -> Generator[tuple[str, int]]:
     process = subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -116,13 +116,13 @@ def _echo() -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def _box() -> Iterator[tuple[Box, tuple[str, int]]]:
+def _box() -> Generator[tuple[Box, tuple[str, int]]]:
     """A box of its own, on ports of its own."""
     data = Path(tempfile.mkdtemp(prefix="bench-control-"))
     config = data / "config.yaml"
     config.write_text("gen: {enabled: false}\nvisuals: {enabled: false}\nmappings: {alsa: false}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "appliance", "run", "--config", str(config), "--data", str(data / "data"), "--audio", "clock",
-               "--display", "none", "--http", "127.0.0.1:0", "--osc", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "appliance", "run", "--config", str(config), "--data", str(data / "data"),
+               "--audio", "clock", "--display", "none", "--http", "127.0.0.1:0", "--osc", "127.0.0.1:0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None

@@ -30,7 +30,8 @@ def check(request: web.Request) -> None:
     """Raises :class:`ApplianceError` with status 403 for what comes from elsewhere."""
     host = request.headers.get("Host", "")
     if not is_loopback(_hostname(host)):
-        raise ApplianceError(f"the box answers to localhost only, not to {host or 'no name'!r}; open http://127.0.0.1", status=403)
+        what = f"the box answers to localhost only, not to {host or 'no name'!r}; open http://127.0.0.1"
+        raise ApplianceError(what, status=403)
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
         raise ApplianceError(f"a page from {origin} may not control the box; use a page that the box serves", status=403)

@@ -24,7 +24,10 @@ def page() -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Performance box</title>
-<style>body{{font:16px/1.6 system-ui,sans-serif;max-width:42em;margin:2em auto;padding:0 1em}}code{{background:#8882;padding:0 .3em}}</style>
+<style>
+body{{font:16px/1.6 system-ui,sans-serif;max-width:42em;margin:2em auto;padding:0 1em}}
+code{{background:#8882;padding:0 .3em}}
+</style>
 <h1>Performance box</h1>
 <p>This box makes music and pictures and is played from controllers, OSC and this interface: {len(NAMESPACE)} addresses.</p>
 <ul>

@@ -20,10 +20,11 @@ from aiohttp import web
 
 from appliance.bus.pattern import is_pattern
 from appliance.config import Endpoint
-from appliance.control.desk import Desk, matching
+from appliance.control.desk import Desk
 from appliance.control.http import guard, openapi, socket
 from appliance.control.http.body import parse_json
 from appliance.control.http.health import health
+from appliance.control.http.listing import describe_all
 from appliance.control.http.page import page
 from appliance.errors import ApplianceError, Unavailable, UnknownAddress
 
@@ -31,8 +32,6 @@ log = logging.getLogger(__name__)
 
 API = "/api/v1"
 BODY_BYTES = 1024 * 1024
-LISTED_AT_ONCE = 50
-"""Descriptions made before the loop gets a turn: a listing of everything must not delay a touch."""
 STOP_S = 0.3
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -56,7 +55,8 @@ class HttpServer:
         except OSError as error:
             await self._runner.cleanup()
             why = "another program uses it" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-            raise Unavailable(f"HTTP cannot listen on {self._endpoint}: {why}; free the port or choose another (http: port)") from None
+            what = f"HTTP cannot listen on {self._endpoint}: {why}; free the port or choose another (http: port)"
+            raise Unavailable(what) from None
         host, port = self._runner.addresses[0][:2]
         return Endpoint(host=host, port=port)
 
@@ -120,15 +120,10 @@ class HttpServer:
         return True
 
     async def _list(self, address: str) -> web.Response:
-        names = matching(address if is_pattern(address) else address.rstrip("/"))
-        if not names:
+        listed = await describe_all(self._desk, address if is_pattern(address) else address.rstrip("/"))
+        if not listed:
             self._desk.find(address.rstrip("/"))  # raises, and says what was meant
             raise UnknownAddress(f"{address!r} matches no address of this box")
-        listed: list[dict[str, Any]] = []
-        for count, name in enumerate(names, 1):
-            listed.append(self._desk.describe(name))
-            if count % LISTED_AT_ONCE == 0:
-                await asyncio.sleep(0)
         return _json({"address": address, "nodes": listed})
 
     async def _put(self, request: web.Request) -> web.Response:
@@ -155,7 +150,7 @@ class HttpServer:
         if request.query.get("format", "png") != "png":
             raise ApplianceError(f"/visuals/snapshot comes as png, not as {request.query['format']}", status=400)
         result = await self._desk.do("/visuals/snapshot", [])
-        encoded = result.get("png") if isinstance(result, dict) else result
+        encoded: Any = result.get("png") if isinstance(result, dict) else result
         try:
             picture = base64.b64decode(encoded, validate=True)
         except (TypeError, ValueError, binascii.Error):

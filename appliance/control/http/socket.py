@@ -18,6 +18,7 @@ from appliance.bus.hub import failure
 from appliance.bus.pattern import compile_pattern
 from appliance.control.desk import Desk
 from appliance.control.http.body import parse_json
+from appliance.control.http.listing import describe_all
 from appliance.errors import ApplianceError, BadValue
 
 HEARTBEAT_S = 20.0
@@ -74,7 +75,8 @@ class Client:
                 self._interest_changed()
             case _:
                 if len(self._requests) >= MAX_REQUESTS:
-                    self._say(failure(message.get("id"), ApplianceError("too many requests are waiting for an answer", status=429)))
+                    refusal = ApplianceError("too many requests are waiting for an answer", status=429)
+                    self._say(failure(message.get("id"), refusal))
                     return
                 task = asyncio.create_task(self._request(message))
                 self._requests.add(task)
@@ -82,7 +84,8 @@ class Client:
 
     def _watch(self, pattern: str) -> None:
         if len(self._patterns) >= MAX_PATTERNS:
-            self._say(failure(None, ApplianceError(f"{MAX_PATTERNS} patterns are watched already; use a wider one", status=429)))
+            refusal = ApplianceError(f"{MAX_PATTERNS} patterns are watched already; use a wider one", status=429)
+            self._say(failure(None, refusal))
             return
         self._patterns[pattern] = compile_pattern(pattern, deep=True)
         self._interest_changed()
@@ -112,7 +115,7 @@ class Client:
     async def _request(self, message: dict[str, Any]) -> None:
         try:
             value = await self._obey(message)
-        except Exception as error:  # the one place where errors become answers
+        except Exception as error:  # noqa: BLE001 - the one place where errors become answers
             self._say(failure(message.get("id"), error))
         else:
             self._say({"re": message.get("id"), "value": value})
@@ -128,7 +131,9 @@ class Client:
                 args = message.get("args") or []
                 return await self._desk.do(address, args if isinstance(args, list) else [args])
             case "ls":
-                return self._desk.ls(str(message.get("pattern") or "/*"))
+                return await describe_all(self._desk, str(message.get("pattern") or "/*"))
+            case _:
+                pass
         raise BadValue(f"{message.get('op')!r} is no request, or it lacks an address; ops are get, set, do, ls, watch, unwatch",
                        status=400)
 

@@ -92,7 +92,8 @@ def read_profile(path: Path) -> tuple[Compiled | None, list[Problem]]:
 
 
 def _judge(path: Path, root: yaml.Node, tree: dict[Any, Any]) -> tuple[Compiled | None, list[Problem]]:
-    problems = [Problem(path, *place, f"{name!r} is given twice; the second would win in silence") for name, place in _twice(root)]
+    problems = [Problem(path, *place, f"{name!r} is given twice; the second would win in silence")
+                for name, place in _twice(root)]
     try:
         profile = Profile.model_validate(tree)
     except ValidationError as error:

@@ -74,13 +74,15 @@ Channels = Annotated[list[int], BeforeValidator(_channels), Field(json_schema_ex
 Bytes = Annotated[bytes, BeforeValidator(_bytes), Field(json_schema_extra={"type": "string"})]
 
 
+NamePart = Annotated[str, Field(min_length=2)]
+
+
 class Device(Section):
     """How the device is recognised: by parts of its ports' names (``*`` stands for anything), in any case."""
 
-    match: list[Annotated[str, Field(min_length=2)]] = Field([], description="part of the name of the port that it sends from")
-    output: list[Annotated[str, Field(min_length=2)]] = Field([], description="part of the name of the port that its lamps hear; "
-                                                              "as match when it is left out")
-    exclude: list[Annotated[str, Field(min_length=2)]] = Field([], description="part of the names of its ports that are not meant")
+    match: list[NamePart] = Field([], description="part of the name of the port that it sends from")
+    output: list[NamePart] = Field([], description="part of the name of the port that its lamps hear; left out: as match")
+    exclude: list[NamePart] = Field([], description="part of the names of its ports that are not meant")
     identity: Bytes | None = Field(None, description="answer to the identity request, for checks by a person")
     fallback: bool = Field(False, description="the profile of every port that no other profile claims")
 
@@ -170,7 +172,7 @@ class Binding(Section):
 
     to: str = Field(description="address; N stands for the control's number, as in /pad/N/trigger")
     mode: Mode = Mode.AUTO
-    range: tuple[float, float] | None = Field(None, description="values at the two ends of the travel; turned round, it inverts")
+    range: tuple[float, float] | None = Field(None, description="values at the two ends; turned round, it inverts")
     curve: Curve | None = Field(None, description="left out: the address's own scaling")
     value: Any = Field(None, description="for set and press: what is sent")
     velocity: bool = Field(True, description="false: every hit is a full one")
@@ -200,7 +202,7 @@ class Lamp(Section):
     not called on and off, because YAML reads those words as true and false.)
     """
 
-    kind: Literal["one-colour", "palette"] = Field(description="one-colour: the value says lit or dark; palette: the value says the colour")
+    kind: Literal["one-colour", "palette"] = Field(description="the value says lit or dark, or it says the colour")
     lit: int = Field(127, ge=0, le=127, description="one-colour: value of a lit lamp")
     dark: int = Field(0, ge=0, le=127, description="value of a dark lamp")
     dim: int | None = Field(None, ge=0, le=127, description="one-colour: value of a dim lamp, where the device has it")

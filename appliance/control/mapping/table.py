@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compiled profiles put in force: the engine's binding table of a port follows them, entry by entry, while it is being played."""
+"""Compiled profiles put in force: the engine's binding table of a port follows them, entry by entry, while it is played."""
 
 from __future__ import annotations
 

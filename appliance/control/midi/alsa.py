@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from appliance.control.desk import Desk
@@ -29,7 +29,7 @@ from appliance.errors import ApplianceError
 
 log = logging.getLogger(__name__)
 
-SEQUENCER = "/dev/snd/seq"
+SEQUENCER = Path("/dev/snd/seq")
 POLL_S = 0.001
 LOOK_S = 0.5
 CLIENT_NAME = "appliance-alsa"
@@ -123,12 +123,12 @@ class AlsaPorts(threading.Thread):
     def _open_watcher(self) -> Any:
         if self._watcher is not None:
             return self._watcher
-        if self._api == self._rtmidi.API_LINUX_ALSA and not os.path.exists(SEQUENCER):
+        if self._api == self._rtmidi.API_LINUX_ALSA and not SEQUENCER.exists():
             self._say_once(f"{SEQUENCER} is not there: MIDI devices are heard through JACK only (modprobe snd-seq brings it)")
             return None
         try:
             self._watcher = self._rtmidi.MidiIn(self._api, CLIENT_NAME)
-        except Exception as error:  # rtmidi raises SystemError where ALSA's sequencer refuses
+        except Exception as error:  # noqa: BLE001 - rtmidi raises SystemError where ALSA's sequencer refuses
             self._say_once(f"ALSA's MIDI sequencer does not open ({error}): MIDI devices are heard through JACK only")
             return None
         return self._watcher
@@ -151,7 +151,7 @@ class AlsaPorts(threading.Thread):
             source = self._rtmidi.MidiIn(self._api, CLIENT_NAME)
             source.ignore_types(sysex=True, timing=True, active_sense=True)
             source.open_port(self._watcher.get_ports().index(name), "in")
-        except Exception as error:  # it went while we opened it, or another program holds it
+        except Exception as error:  # noqa: BLE001 - it went while we opened it, or another program holds it
             log.warning("MIDI: %s cannot be opened (%s); another program may hold it", name, error)
             return
         device = AlsaDevice(name, compiled, source, self._open_sink(name, compiled))
@@ -172,7 +172,7 @@ class AlsaPorts(threading.Thread):
                 return None
             sink.open_port(names.index(fitting[0]), "out")
             return sink
-        except Exception as error:  # without lamps it can still be played
+        except Exception as error:  # noqa: BLE001 - without lamps it can still be played
             log.warning("MIDI: the lamps of %s cannot be reached (%s)", name, error)
             return None
 

@@ -24,7 +24,7 @@ from appliance.control.mapping.library import ProfileLibrary, shipped_folder
 from appliance.control.mapping.match import fits
 from appliance.control.mapping.table import PortTable
 from appliance.control.midi.alsa import AlsaPorts
-from appliance.control.midi.jackports import JackPorts, MidiPort, Pair
+from appliance.control.midi.jackports import ENGINE_INPUT, JackPorts, MidiPort, Pair
 from appliance.control.midi.leds import TICK_S, Lamps
 from appliance.control.midi.router import Router
 from appliance.control.midi.view import View
@@ -137,6 +137,9 @@ class Devices:
 
     def _ports_changed(self, ports: list[MidiPort]) -> None:
         self._ports = ports
+        for port in ports:
+            if port.name not in self._slots and (slot := _slot_of(port)):
+                self._slots[port.name] = slot  # an earlier life of this process has connected it there
         self._assign()
 
     def _is_jacks(self, name: str) -> bool:
@@ -188,8 +191,8 @@ class Devices:
             self._slots = {n: s for n, s in self._slots.items() if s != slot}
             self._slots[name] = slot
         else:
-            self._say_once(f"MIDI: {name} plays as a generic device: all {layout.MIDI_PORTS - 1} places for devices with a profile "
-                           f"are taken; unplug one")
+            self._say_once(f"MIDI: {name} plays as a generic device: all {layout.MIDI_PORTS - 1} places for devices with a "
+                           f"profile are taken; unplug one")
         return slot
 
     def _place(self, before: Device | None, port: MidiPort, compiled: Compiled, slot: int, sink: str | None) -> None:
@@ -263,6 +266,12 @@ class Devices:
                 for one in lamps:
                     one.tick()
             await asyncio.sleep(TICK_S if lamps else IDLE_S)
+
+
+def _slot_of(port: MidiPort) -> int:
+    """The engine's port for devices that a source is connected to, from 1; 0 when there is none."""
+    places = [found[1] for name in port.feeds if (found := ENGINE_INPUT.fullmatch(name)) and found[1]]
+    return int(places[0]) - 1 if places else 0
 
 
 def _pair(port: MidiPort, compiled: Compiled, sinks: list[MidiPort]) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -23,17 +24,21 @@ LOOK_S = 0.5
 RETRY_S = 1.0
 SAY_AFTER_TRIES = 8
 
+ENGINE_INPUT = re.compile(r"appliance-[ab](?:-\d+)?:midi_in(?:_(\d))?")
+
 Pair = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class MidiPort:
-    """A MIDI port of the server. ``source``: it sends. ``births`` counts how often a port of this name has appeared."""
+    """A MIDI port of the server. ``source``: it sends. ``births`` counts how often a port of this name has appeared;
+    ``feeds`` are the engines' ports that a source is connected to."""
 
     name: str
     aliases: tuple[str, ...]
     source: bool
     births: int = 0
+    feeds: tuple[str, ...] = ()
 
     @property
     def client(self) -> str:
@@ -163,15 +168,26 @@ class JackPorts(threading.Thread):
 
     def _look(self) -> None:
         ports: list[MidiPort] = []
-        for port in self._client.get_ports(is_midi=True):
+        found = self._client.get_ports(is_midi=True)
+        feeds = self._feeds([port for port in found if ENGINE_INPUT.fullmatch(port.name)])
+        for port in found:
             try:
                 name = port.name
-                ports.append(MidiPort(name, tuple(port.aliases), port.is_output, self._births.get(name, 0)))
-            except Exception as error:  # it vanished while we looked; the callback has woken us again
+                ports.append(MidiPort(name, tuple(port.aliases), port.is_output, self._births.get(name, 0),
+                                      feeds.get(name, ())))
+            except Exception as error:  # noqa: BLE001 - it vanished while we looked; the callback has woken us again
                 log.debug("JACK: a port vanished: %s", error)
         if ports != self._known:
             self._known = ports
             self._ports_changed(ports)
+
+    def _feeds(self, inputs: list[Any]) -> dict[str, tuple[str, ...]]:
+        """By source: the engines' ports that it is connected to, by us, by an earlier life of this process, or by hand."""
+        feeds: dict[str, tuple[str, ...]] = {}
+        for port in inputs:
+            for source in self._client.get_all_connections(port):
+                feeds[source.name] = (*feeds.get(source.name, ()), port.name)
+        return feeds
 
     def _connect(self, jack: Any) -> None:
         births = {port.name: port.births for port in self._known}
@@ -205,8 +221,8 @@ class JackPorts(threading.Thread):
                 self._wake.set()
                 time.sleep(0.02)  # the port is being made or unmade at this moment
                 return
-            self._made[pair] = appearance
             log.info("MIDI: %s → %s (%.0f ms)", source, target, (time.monotonic() - began) * 1000)
+        self._made[pair] = appearance
         self._connected(pair)
 
     def _part(self, jack: Any, pair: Pair, births: dict[str, int]) -> None:

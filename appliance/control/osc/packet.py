@@ -21,6 +21,7 @@ _CONSTANT = {"T": True, "F": False}
 TYPE_TAGS = "i f d h T F s"
 """Argument types that the box takes."""
 IMMEDIATELY = 1
+FLOAT_MAX = 3.4028234663852886e38
 MAX_DEPTH = 8
 MAX_MESSAGES = 4096
 NTP_TO_UNIX_S = 2_208_988_800
@@ -126,7 +127,7 @@ def encode(address: str, *args: Any) -> bytes:
     for arg in args:
         if isinstance(arg, float):
             tags += "f"
-            parts.append(struct.pack(">f", min(max(arg, -3.4e38), 3.4e38)))
+            parts.append(struct.pack(">f", min(max(arg, -FLOAT_MAX), FLOAT_MAX)))
         elif isinstance(arg, int):
             wide = not -(2**31) <= arg < 2**31
             tags += "h" if wide else "i"

@@ -61,7 +61,8 @@ class OscServer(asyncio.DatagramProtocol):
             transport, _ = await loop.create_datagram_endpoint(lambda: self, (self._endpoint.host, self._endpoint.port))
         except OSError as error:
             why = "another program uses it" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-            raise Unavailable(f"OSC cannot listen on {self._endpoint}: {why}; free the port or choose another (osc: port)") from None
+            what = f"OSC cannot listen on {self._endpoint}: {why}; free the port or choose another (osc: port)"
+            raise Unavailable(what) from None
         self._transport = transport
         for work in (self._feedback.run(), self._sample()):
             self._keep(asyncio.create_task(work))
@@ -262,7 +263,8 @@ def _pattern_and_port(message: Message, peer: Peer) -> tuple[str | None, Peer]:
         try:
             port = int(arg)
         except ValueError:
-            raise BadValue(f"{message.address} takes a pattern such as /pad/* and the port you listen on, not {arg!r}") from None
+            what = f"{message.address} takes a pattern such as /pad/* and the port you listen on, not {arg!r}"
+            raise BadValue(what) from None
         if not 1 <= port <= 65535:
             raise BadValue(f"{message.address}: {port} is no port; 1 … 65535")
     return pattern, (peer[0], port)

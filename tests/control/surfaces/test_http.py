@@ -50,7 +50,7 @@ async def test_get_put_post(web: Web) -> None:
     assert await web.ask("GET", "/api/v1/clock/bpm") == (200, {"address": "/clock/bpm", "value": 120.0})
     assert await web.ask("PUT", "/api/v1/clock/bpm", {"value": 124}) == (200, {"address": "/clock/bpm", "value": 124.0})
     assert await web.ask("PUT", "/api/v1/clock/metre", "7/8") == (200, {"address": "/clock/metre", "value": "7/8"})
-    assert await web.ask("PUT", "/api/v1/gen/prompt", "düster, 124") == (200, {"address": "/gen/prompt", "value": "düster, 124"})
+    assert await web.ask("PUT", "/api/v1/gen/prompt", "düster") == (200, {"address": "/gen/prompt", "value": "düster"})
     assert await web.desk.get("/clock/bpm") == 124.0
     status, answer = await web.ask("POST", "/api/v1/pad/2/trigger", [0.5])
     assert (status, answer["result"]) == (200, None)

@@ -42,7 +42,7 @@ TRIGGER, STOP, TAILS = (NAMESPACE.command(*n) for n in (("pad", "trigger"), ("pa
 @pytest.fixture(scope="module")
 def playing(jack_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """A box with its engine on the tests' JACK server."""
-    config = Config.model_validate({"http": {"port": 0}, "osc": {"port": 0}, "audio": {"server": jack_server}, "mappings": {"alsa": False}})
+    config = Config.model_validate({"audio": {"server": jack_server}, "mappings": {"alsa": False}})
     box = Box.create(tmp_path_factory.mktemp("box"), config)
     engine = subprocess.Popen([sys.executable, "-m", "appliance.engine", "--box", str(box.run / "box.json"), "--engine", "a",
                                "--backend", "jack", "--server", jack_server], stderr=subprocess.PIPE, text=True)
@@ -101,6 +101,11 @@ async def until(condition: Callable[[], Any], seconds: float = 5.0) -> bool:
             return True
         await asyncio.sleep(0.01)
     return bool(condition())
+
+
+def on_loop(loop: asyncio.AbstractEventLoop) -> Any:
+    """Brings work of another thread to the loop, as the box does."""
+    return lambda work: lambda *args: loop.call_soon_threadsafe(work, *args)
 
 
 class Stage:
@@ -228,6 +233,23 @@ async def test_two_of_the_same_device_each_have_their_own(stage: Stage) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_restart_of_control_finds_the_devices_where_they_are(stage: Stage) -> None:
+    """Nothing is connected twice or crosswise, whatever the order in which the devices came."""
+    second, first = stage.plug("b", "APC mini mk2 Control"), stage.plug("c", "APC mini mk2 Control")
+    assert await until(lambda: second.connections() and first.connections())
+    zero = stage.plug("a", "APC mini mk2 Control")
+    assert await until(lambda: zero.shown(119) is not None)
+    before = [device.connections() for device in (zero, second, first)]
+    for device in stage.plugged:
+        device.heard.clear()
+    again = asyncio.create_task(Devices(Desk(stage.box)).run())
+    assert await until(lambda: all(device.shown(119) is not None for device in stage.plugged))
+    assert [device.connections() for device in (zero, second, first)] == before
+    assert all(len(connections) == 1 for connections in before)
+    again.cancel()
+
+
+@pytest.mark.asyncio
 async def test_what_a_hand_has_patched_stays(stage: Stage) -> None:
     keyboard = stage.plug("keys", "out")
     assert await until(lambda: keyboard.connections() == {"appliance-a:midi_in"})
@@ -274,7 +296,8 @@ bindings:
             ((0xB0, 1, 0), "/channel/1/fader", 0.0), ((0xB0, 2, 127), "/channel/1/filter", 1.0),
             ((0xB0, 2, 64), "/channel/1/filter", 0.0), ((0xB0, 3, 127), "/clock/metre", "7/8"),
             ((0x90, 60, 9), "/channel/2/mute", True), ((0x90, 60, 0), "/channel/2/mute", False),
-            ((0x90, 61, 9), "/gen/prompt", "darker"), ((0xE0, 127, 127), "/deck/1/rate", 1.1), ((0xE0, 0, 0), "/deck/1/rate", 0.9),
+            ((0x90, 61, 9), "/gen/prompt", "darker"),
+            ((0xE0, 127, 127), "/deck/1/rate", 1.1), ((0xE0, 0, 0), "/deck/1/rate", 0.9),
         ):
             device.send(*data)
             assert await until(lambda a=address, v=value: get(a) == pytest.approx(v)), (data, get(address))
@@ -354,8 +377,8 @@ async def test_polled_ports_of_rtmidi_play_through_the_same_reading(
     library = ProfileLibrary((shipped_folder(),))
     library.scan()
     view = View(stage.desk)
-    ports = AlsaPorts(stage.desk, library, Router(stage.desk), view, lambda work: lambda *a: loop.call_soon_threadsafe(work, *a),
-                      lambda name: "polled" not in name, api=rtmidi.API_UNIX_JACK)
+    ports = AlsaPorts(stage.desk, library, Router(stage.desk), view, on_loop(loop), lambda name: "polled" not in name,
+                      api=rtmidi.API_UNIX_JACK)
     device = stage.plug("polled", "APC mini mk2 Control")
     ports.start()
     try:
@@ -385,8 +408,7 @@ async def test_without_a_sequencer_it_is_said_once_and_the_rest_goes_on(desk: De
     said: list[str] = []
     desk.subscribe(lambda address, value: said.append(value) if address == "/system/message" else None)
     loop = asyncio.get_running_loop()
-    ports = AlsaPorts(desk, ProfileLibrary(()), Router(desk), View(desk), lambda work: lambda *a: loop.call_soon_threadsafe(work, *a),
-                      lambda name: False)
+    ports = AlsaPorts(desk, ProfileLibrary(()), Router(desk), View(desk), on_loop(loop), lambda name: False)
     ports.start()
     await asyncio.sleep(0.8)
     assert ports.is_alive()
@@ -426,13 +448,16 @@ async def test_a_server_that_dies_is_waited_for(tmp_path: Path) -> None:
 
     listening = asyncio.create_task(listen())
     running: list[subprocess.Popen[bytes]] = []
+
+    def spawn(*command: str) -> None:
+        running.append(subprocess.Popen(command, **quiet, env=environment))
+
     try:
         for attempt in range(2):
-            server = subprocess.Popen(["jackd", "-r", "-n", name, "-d", "dummy", "-r", "48000", "-p", "128"], **quiet, env=environment)
-            running.append(server)
-            assert await until(lambda: subprocess.run(["jack_lsp"], capture_output=True, check=False, env=environment).returncode == 0, 10)
-            running.append(subprocess.Popen(["jack_midi_dump", "watcher-target"], **quiet, env=environment))
-            running.append(subprocess.Popen([sys.executable, "-c", SENDER, name], **quiet, env=environment))
+            spawn("jackd", "-r", "-n", name, "-d", "dummy", "-r", "48000", "-p", "128")
+            assert await until(lambda: subprocess.run(["jack_lsp"], capture_output=True, env=environment).returncode == 0, 10)
+            spawn("jack_midi_dump", "watcher-target")
+            spawn(sys.executable, "-c", SENDER, name)
             wanted = "connected watched:midi_out watcher-target:input"
             assert await until(lambda a=attempt: lines.count(wanted) == a + 1, 8), lines
             for process in reversed(running):

@@ -309,7 +309,8 @@ async def test_bundles_for_the_future_reach_the_engine_with_their_frame(rig: Rig
 def test_the_most_punctual_block_tells_the_time(box: Any) -> None:
     clock = FrameClock(box)
     for block in range(100):
-        clock.take(1000 + block * 128, 5_000_000_000 + round((block * 128) * 1e9 / 48000) + (block * 7919 % 5) * 1_000_000, 48000)
+        late_ns = (block * 7919 % 5) * 1_000_000
+        clock.take(1000 + block * 128, 5_000_000_000 + round((block * 128) * 1e9 / 48000) + late_ns, 48000)
     now_ns, unix_ns = time.monotonic_ns(), time.time_ns()
     frame = clock.frame_at(unix_ns + 1_000_000_000)
     origin_ns = 5_000_000_000 - 1000 * 1e9 / 48000
@@ -391,13 +392,14 @@ def test_a_pattern_made_from_an_address_finds_it(address: str, data: st.DataObje
     parts = address[1:].split("/")
     at = data.draw(st.integers(0, len(parts) - 1))
     word = parts[at]
-    parts[at] = data.draw(st.sampled_from(["*", "?" * len(word), word[0] + "*", "{x," + word + "}", "[" + word[0] + "]" + word[1:],
-                                           "[!~]" + word[1:]]))
+    parts[at] = data.draw(st.sampled_from([
+        "*", "?" * len(word), word[0] + "*", "{x," + word + "}", "[" + word[0] + "]" + word[1:], "[!~]" + word[1:]]))
     assert address in [a.address for a in TREE.match("/" + "/".join(parts))]
 
 
-ARGS = st.lists(st.one_of(st.integers(-(2**63), 2**63 - 1), st.floats(width=32, allow_nan=False, allow_infinity=False),
-                          st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=9)), max_size=6)
+TEXTS = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=9)
+FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+ARGS = st.lists(st.one_of(st.integers(-(2**63), 2**63 - 1), FLOATS, TEXTS), max_size=6)
 
 
 @settings(max_examples=200, deadline=None)

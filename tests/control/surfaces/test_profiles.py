@@ -100,7 +100,8 @@ def test_faults_are_said_with_line_and_column(tmp_path: Path, change: tuple[str,
         load_profile(path)
 
 
-@pytest.mark.parametrize("data", [b"", b"- 1\n- 2\n", b"\xff\xfe\x00", b"a: &x [*x]", b"[" * 3000, b"x" * 600_000, b"profile: 1: 2"])
+@pytest.mark.parametrize("data", [
+    b"", b"- 1\n- 2\n", b"\xff\xfe\x00", b"a: &x [*x]", b"[" * 3000, b"x" * 600_000, b"profile: 1: 2"])
 def test_what_is_no_profile_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(data)
@@ -209,14 +210,17 @@ def test_a_table_in_force_is_changed_entry_by_entry(box: Box, tmp_path: Path) ->
     assert not kinds[1].any()
 
 
-WORDS = st.sampled_from(["profile", "name", "device", "match", "surface", "bindings", "feedback", "lamps", "pad", "note", "to", "N",
-                         "/pad/N/trigger", "/mixer/master", "36..51", "mode", "range", "value", "kind", "palette", "any", "channel"])
-TREES = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(-5, 200), st.floats(allow_nan=True), WORDS, st.text(max_size=5)),
-                     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=5), max_leaves=20)
+WORDS = st.sampled_from([
+    "profile", "name", "device", "match", "surface", "bindings", "feedback", "lamps", "pad", "note", "to", "N",
+    "/pad/N/trigger", "/mixer/master", "36..51", "mode", "range", "value", "kind", "palette", "any", "channel"])
+SECTIONS = st.sampled_from(["device", "surface", "bindings", "lamps", "feedback", "init", "name", "doc"])
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(-5, 200), st.floats(allow_nan=True), WORDS, st.text(max_size=5))
+TREES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=5),
+                     max_leaves=20)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(st.dictionaries(st.sampled_from(["device", "surface", "bindings", "lamps", "feedback", "init", "name", "doc"]), TREES, max_size=4))
+@given(st.dictionaries(SECTIONS, TREES, max_size=4))
 def test_any_tree_is_read_or_refused_with_a_line(tmp_path: Path, tree: dict[str, Any]) -> None:
     path = write(tmp_path, yaml.safe_dump({**yaml.safe_load(GOOD), **tree}, allow_unicode=True))
     compiled, problems = read_profile(path)
