@@ -40,7 +40,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "gen": ("{python}", "-P", "-m", "appliance.gen", "--box", "{box}"),
     "visuals": ("{python}", "-P", "-m", "appliance.visuals", "--box", "{box}"),
 }
-NICE = {"gen": 5, "visuals": 5}
+NICE = {"gen": 3, "visuals": 5}
 LATER_S = {"gen": 0.2, "visuals": 0.4}
 """At the box's start the two cores of a small machine are for what makes the first sound."""
 STOP_ORDER = (("visuals", "gen"), ("control",), (ENGINE,))

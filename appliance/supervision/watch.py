@@ -68,7 +68,7 @@ class Watch:
         return ""
 
     def inside(self, entered_ns: int, left_ns: int, limit_s: float, awake_s: float) -> str:
-        """The engine was called for a block and does not come back. An audio server that calls it no more is no fault of its."""
+        """The engine was called for a block and does not come back. That the audio server calls it no more is not its fault."""
         if entered_ns <= left_ns or entered_ns != self.entered_ns:
             self.entered_ns, self.inside_s = entered_ns, 0.0
             return ""

@@ -18,7 +18,10 @@ def said(tmp_path: Path, text: str, name: str = "file.yaml") -> list[str]:
     return [str(finding).removeprefix(f"{tmp_path}/") for finding in check_file(path)[1]]
 
 
-@pytest.mark.parametrize("path", sorted([*ROOT.glob("configs/*.yaml"), *ROOT.glob("mappings/*.yaml")]), ids=lambda path: path.name)
+SHIPPED = sorted([*ROOT.glob("configs/*.yaml"), *ROOT.glob("mappings/*.yaml")])
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_what_we_ship_is_good(path):
     kind, findings = check_file(path)
     assert not [finding for finding in findings if not finding.warning]
@@ -39,7 +42,8 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path):
 
 
 def test_a_key_that_stands_twice(tmp_path):
-    assert said(tmp_path, "audio: {rate: 44100}\nhttp: {port: 1}\naudio: {rate: 48000}\n")[0].startswith("file.yaml:3:1: audio stands")
+    text = "audio: {rate: 44100}\nhttp: {port: 1}\naudio: {rate: 48000}\n"
+    assert said(tmp_path, text)[0].startswith("file.yaml:3:1: audio stands here twice")
 
 
 def test_text_that_is_no_yaml(tmp_path):
@@ -58,7 +62,9 @@ def test_no_file(tmp_path):
 
 def test_events_with_an_unknown_address_and_a_missing_clip(tmp_path):
     text = "version: 1\nevents:\n- {beat: 0, address: /clock/bmp, value: 120}\n"
-    assert said(tmp_path, text) == ["file.yaml:3:13: events.0.address: '/clock/bmp' is no address of this box; did you mean /clock/bpm?"]
+    found = said(tmp_path, text)
+    assert len(found) == 1 and found[0].startswith("file.yaml:3:13: events.0.address: ")
+    assert "did you mean /clock/bpm?" in found[0]
     missing = said(tmp_path, "clips:\n  drums: {file: drums.flac}\nevents: []\n")
     assert missing[0].startswith("file.yaml:2:3: clips.drums: there is no file")
 

@@ -116,7 +116,8 @@ def test_bench_refuses_what_there_is_not(appliance):
 def test_bench_rows_are_as_other_programs_expect_them():
     from benchmarks.report import Row, as_json, machine, table
 
-    rows = [Row("block_p99_pct", 4.23456789, "% of period", limit=10), Row("offline_x_realtime", 12, "×", limit=30, at_least=True)]
+    rows = [Row("block_p99_pct", 4.23456789, "% of period", limit=10),
+            Row("offline_x_realtime", 12, "×", limit=30, at_least=True)]
     facts = machine()
     told = json.loads(json.dumps(as_json("engine", facts, rows)))
     assert told["bench"] == "engine" and told["machine"]["cores"] > 0

@@ -42,7 +42,8 @@ def running_server(running) -> str:
 @pytest.fixture
 def foreign(server_name):
     server = subprocess.Popen(["jackd", "-r", "-n", server_name, "-d", "dummy", "-r", "48000", "-p", "256"],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "JACK_NO_AUDIO_RESERVATION": "1"})
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              env={**os.environ, "JACK_NO_AUDIO_RESERVATION": "1"})
     until(lambda: jackfiles.socket_of(server_name) and answers(server_name), what="jackd")
     yield server
     server.terminate()
@@ -78,7 +79,8 @@ def test_a_killed_server_of_ours_is_back(start, server_name):
     until(lambda: (now := jackd_of(running)) and now != old and answers(server_name), what=running.said)
     assert "jackd was ended by SIGKILL" in running.said
     mine = jackfiles._segments(jackd_of(running))
-    assert not [name for name in segments if name not in mine and (FOLDER / name).exists()], "100 MB would stay until the next boot"
+    left = [name for name in segments if name not in mine and (FOLDER / name).exists()]
+    assert not left, "100 MB would stay until the next boot"
     assert running.stop() == 0
 
 
@@ -120,7 +122,8 @@ def test_pipewire_is_used_through_its_wrapper(start, server_name, foreign, tmp_p
     tools.mkdir()
     wrapper = tools / "pw-jack"
     wrapper.write_text(f"#!/bin/sh\necho wrapped >> {tmp_path}/wrapped\n"
-                       f'for word; do shift; [ "$word" = pipewire ] && word={server_name}; set -- "$@" "$word"; done\nexec "$@"\n')
+                       f'for word; do shift; [ "$word" = pipewire ] && word={server_name}; set -- "$@" "$word"; done\n'
+                       'exec "$@"\n')
     wrapper.chmod(0o755)
     (tmp_path / "pipewire-0").touch()
     running = start(audio={"server": "pipewire"}, environment={

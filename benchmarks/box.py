@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The box as a whole: how soon it plays, how soon a killed process is back, what it costs when nobody touches it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from appliance.bus.box import Box
+from benchmarks.report import Row
+
+IDLE_S = 10.0
+NAMES = ("engine-a", "control", "gen", "visuals")
+BACK_S = {"engine-a": 1.5, "control": 2.0, "gen": 2.0, "visuals": 2.0}
+PATIENCE_S = 60.0
+
+
+def rows() -> Iterator[Row]:
+    """Starts a box of its own, by the clock, in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="appliance-bench-") as folder:
+        began = time.monotonic()
+        process = _start(Path(folder))
+        try:
+            _line(process)
+            yield Row("start_to_sound_s", time.monotonic() - began, "s", 4.0)
+            box = Box.attach(Path(folder))
+            yield from _pads(box, began)
+            _wait(lambda: all(int(box.process(name)["role"]) in (2, 3) for name in NAMES))
+            for name in NAMES:
+                yield Row(f"{name.removesuffix('-a')}_back_s", _kill(box, name), "s", BACK_S[name])
+            _wait(lambda: all(int(box.process(name)["role"]) in (2, 3) for name in NAMES))
+            time.sleep(5)
+            yield from _idle(box, process.pid)
+            began = time.monotonic()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+        yield Row("stop_s", time.monotonic() - began, "s", 5.0)
+
+
+def _start(data: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "appliance", "run", "--audio", "clock", "--display", "none", "--http", "127.0.0.1:0",
+         "--osc", "127.0.0.1:0", "--data", str(data)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+    )
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    if process.stdout is None or not (line := process.stdout.readline()).startswith("ready "):
+        raise RuntimeError(f"the box did not start (exit status {process.poll()}); `appliance doctor` may know why")
+    return line
+
+
+def _pads(box: Box, began: float) -> Iterator[Row]:
+    """A pad is playable when the engine has its clip."""
+    for count, name, limit in ((1, "first_pad_s", 3.0), (16, "first_pads_s", 10.0)):
+        _wait(lambda count=count: int((box.telemetry.snapshot()["pad"]["clip"][:16] > 0).sum()) >= count)
+        yield Row(name, time.monotonic() - began, "s", limit)
+
+
+def _kill(box: Box, name: str) -> float:
+    """Seconds from SIGKILL until the process that replaces it beats, or renders."""
+    row, engine = box.process(name), box.engine(0)
+    old = int(row["pid"])
+    os.kill(old, signal.SIGKILL)
+    began = time.monotonic()
+    _wait(lambda: int(row["pid"]) not in (0, old))
+    if name == "engine-a":
+        cycles = int(engine["cycles"])
+        _wait(lambda: int(engine["ready"]) and int(engine["cycles"]) > cycles)
+    else:
+        _wait(lambda: int(row["beat_ns"]))
+    return time.monotonic() - began
+
+
+def _idle(box: Box, supervisor: int) -> Iterator[Row]:
+    """CPU time of all processes, and the memory that is the engine's alone or its share (PSS)."""
+    pids = {name: int(box.process(name)["pid"]) for name in NAMES} | {"supervisor": supervisor}
+    before = {name: _cpu_s(pid) for name, pid in pids.items()}
+    time.sleep(IDLE_S)
+    share = {name: (_cpu_s(pid) - before[name]) / IDLE_S * 100 for name, pid in pids.items()}
+    yield Row("idle_without_visuals_pct", sum(share.values()) - share["visuals"], "% of a core", 10.0)
+    yield Row("idle_supervisor_pct", share["supervisor"], "% of a core", 1.0)
+    yield Row("idle_visuals_pct", share["visuals"], "% of a core")
+    yield Row("engine_pss_mb", _pss_mb(pids["engine-a"]), "MB", 250.0)
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _pss_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1e3
+
+
+def _wait(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"nothing within {PATIENCE_S:g} s")
+        time.sleep(0.005)

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The box as `appliance run` starts it: engine, control, gen and visuals, one data folder, commands from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from appliance.bus.memory import FOLDER, box_name
+
+from .conftest import NAMES, ROOT, Running, lives, until
+
+
+@pytest.fixture
+def run(data):
+    running: list[Running] = []
+
+    def begin(*words: str) -> Running:
+        command = [sys.executable, "-m", "appliance", "run", "--data", str(data), "--display", "none", "--http", "127.0.0.1:0",
+                   "--osc", "127.0.0.1:0", *words]
+        running.append(Running(data, command))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.end()
+
+
+@pytest.fixture
+def appliance(data):
+    def command(*words: str) -> str:
+        done = subprocess.run([sys.executable, "-m", "appliance", *words, "--data", str(data)], capture_output=True, text=True,
+                              check=False, timeout=30, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        return (done.stdout if done.returncode == 0 else f"{done.returncode}: {done.stderr}").strip()
+
+    return command
+
+
+def all_run(running: Running) -> bool:
+    return all(running.pid(name) and int(running.box.process(name)["role"]) in (2, 3) for name in NAMES)
+
+
+def test_a_box_without_jack_from_start_to_end(run, appliance, data):
+    running = run("--audio", "clock")
+    words = running.ready(60)
+    assert words["audio"] == "clock" and words["display"] == "offscreen" and words["data"] == str(data)
+    assert words["http"].startswith("http://127.0.0.1:") and words["osc"].startswith("127.0.0.1:")
+    until(lambda: all_run(running), 30, running.said)
+
+    facts = json.loads(appliance("status", "--json"))
+    assert [(row["name"], row["restarts"]) for row in facts["processes"]] == [(name, 0) for name in NAMES]
+    assert facts["clock"]["play"] and facts["clock"]["bpm"] == 120
+    assert "engine-a" in appliance("status")
+
+    assert appliance("send", "/mixer/crossfader", "-0.5") == ""
+    assert appliance("get", "/mixer/crossfader") == "-0.5"
+    refused = appliance("send", "/mixer/crossfader", "7")
+    assert refused.startswith("1: ") and refused.count("\n") == 0 and "-1 … 1" in refused
+    assert "did you mean /mixer/crossfader?" in appliance("send", "/mixer/crosfader", "0")
+    assert appliance("ls", "/mixer/crossfader").startswith("/mixer/crossfader")
+
+    for name in NAMES:  # each is killed, each comes back, and what was set is still set
+        old = running.pid(name)
+        os.kill(old, signal.SIGKILL)
+        running.back(name, old, 30)
+        assert appliance("get", "/mixer/crossfader") == "-0.5"
+    until(lambda: all_run(running), 30, running.said)
+    before = json.loads(appliance("status", "--json"))["clock"]["position"]
+    until(lambda: json.loads(appliance("status", "--json"))["clock"]["position"] > before + 0.5, 20, "the clock goes on")
+
+    pids = [running.pid(name) for name in NAMES]
+    assert running.stop() == 0
+    assert not any(lives(pid) for pid in pids)
+    assert not list(FOLDER.glob(f"{box_name(data)}-*"))
+    again = run("--audio", "clock")
+    again.ready(60)
+    until(lambda: appliance("get", "/mixer/crossfader") == "-0.5", 10, "the session is back after a stop")
+    until(lambda: all_run(again), 30, again.said)
+
+    again.process.kill()
+    again.process.wait()
+    until(lambda: not _of_box(str(data)), 5, f"left behind: {_of_box(str(data))}")
+
+
+def _of_box(data: str) -> list[str]:
+    """Command lines of the processes that name the data folder."""
+    found = subprocess.run(["pgrep", "-af", data], capture_output=True, text=True, check=False).stdout.splitlines()
+    return [line for line in found if "pgrep" not in line]
+
+
+def test_watch_hears_what_others_do(run, appliance, data):
+    running = run("--audio", "clock")
+    running.ready(60)
+    watcher = subprocess.Popen([sys.executable, "-m", "appliance", "watch", "/channel/1/*", "--data", str(data)],
+                               stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert watcher.stdout is not None
+    lines = iter(watcher.stdout.readline, "")
+    next(line for line in lines if line.startswith("/channel/1/fader "))
+    appliance("send", "/channel/1/fader", "0.25")
+    assert next(line for line in lines if line.startswith("/channel/1/fader ")) == "/channel/1/fader 0.25\n"
+    watcher.send_signal(signal.SIGINT)
+    assert watcher.wait(5) == 0
+
+
+def test_status_tells_the_truth_while_control_is_down(run, appliance):
+    running = run("--audio", "clock")
+    running.ready(60)
+    os.kill(running.pid("control"), signal.SIGSTOP)
+    facts = json.loads(appliance("status", "--json"))
+    assert facts["clock"]["play"] and len(facts["processes"]) == 4
+
+
+def test_a_box_on_a_jack_server_of_its_own(run, server_name):
+    running = run("--jack-server", server_name)
+    assert running.ready(60)["audio"] == f"jack:{server_name}"
+    ports = _ports(server_name)
+    assert {"appliance-a:master_1", "appliance-a:master_2", "appliance-a:cue_1", "appliance-a:midi_in"} <= ports
+    old = running.pid("engine-a")
+    os.kill(old, signal.SIGKILL)
+    running.back("engine-a", old, 20)
+    assert "appliance-a:master_1" in until(lambda: _ports(server_name), 5)
+
+    jackd = _jackd(server_name)
+    os.kill(jackd, signal.SIGKILL)
+    until(lambda: "appliance-a:master_1" in _ports(server_name) and _jackd(server_name) != jackd, 20, running.said)
+    cycles = int(running.box.engine(0)["cycles"])
+    until(lambda: int(running.box.engine(0)["cycles"]) > cycles, 5, "the engine plays on the new server")
+    assert running.stop() == 0
+
+
+def _ports(server: str) -> set[str]:
+    done = subprocess.run(["jack_lsp"], capture_output=True, text=True, check=False, timeout=10,
+                          env={**os.environ, "JACK_DEFAULT_SERVER": server, "JACK_NO_START_SERVER": "1"})
+    return set(done.stdout.split()) if done.returncode == 0 else set()
+
+
+def _jackd(server: str) -> int:
+    done = subprocess.run(["pgrep", "-f", f"^jackd .*-n {server} "], capture_output=True, text=True, check=False)
+    return int(done.stdout.split()[0]) if done.stdout else 0
