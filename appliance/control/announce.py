@@ -160,9 +160,10 @@ def telemetry_words(box: Box) -> np.ndarray:
 def word_of(address: Address) -> int:
     """Place of what the node ``reads`` among the telemetry's words."""
     record, name = address.node.reads.split(".")
-    part, start = (layout.TELEMETRY.fields or {})[record][:2]
+    fields: Any = layout.TELEMETRY.fields
+    part, start = fields[record][:2]
     element = part.subdtype[0] if part.subdtype else part
-    return (start + (address.index if part.subdtype else 0) * element.itemsize + (element.fields or {})[name][1]) // 8
+    return (start + (address.index if part.subdtype else 0) * element.itemsize + element.fields[name][1]) // 8
 
 
 class _Watchlist:

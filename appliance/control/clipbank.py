@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The audio of loaded files: decoded on worker threads into shared memory, once for all pads that play the same file.
 
-A file is known by path, size and time of change. Nobody waits for the whole of a long one: what is decoded may be played.
+A file is known by path, size and time of change. Nobody waits for the whole of a long one: what is decoded may play.
 A clip that nobody uses any more stays for a while, in case it comes back, and goes first when memory runs short.
 """
 
@@ -69,7 +69,7 @@ class Facts:
 
 @dataclass(eq=False)
 class Audio:
-    """One file in shared memory. ``done`` is set when decoding has ended; then ``error`` tells whether it went wrong."""
+    """One file in shared memory. ``done`` is set when decoding has ended; then ``error`` tells whether it failed."""
 
     facts: Facts
     clip: Clip
@@ -247,7 +247,7 @@ class ClipBank:
         finally:
             store.close()
         if row is None and is_hash:
-            raise BadFile(f"{where[:12]}…: no clip of the store has this hash; generate it again or load a file", status=404)
+            raise BadFile(f"{where[:12]}…: no stored clip has this hash; generate it again or load a file", status=404)
         return row
 
     def _place_now(self, facts: Facts) -> Clip:

@@ -94,8 +94,8 @@ class Desk:
         facts: dict[str, Any] = {
             "address": address, "kind": node.kind.value, "type": node.type.value, "doc": node.doc, "unit": node.unit,
             "choices": list(node.choices), "default": default, "scaling": node.scaling.value, "owner": node.owner,
-            "readable": node.readable, "writable": node.writable, "momentary": node.momentary, "optional": node.optional,
-            "session": node.session,
+            "readable": node.readable, "writable": node.writable, "momentary": node.momentary,
+            "optional": node.optional, "session": node.session,
         }
         if node.type in (Type.FLOAT, Type.INT):
             facts["range"] = [node.minimum, node.maximum]
@@ -115,12 +115,11 @@ class Desk:
         """Check, take and announce a value; returns it as taken. Actions that are no switch cannot be set."""
         found = self.find(address)
         if not found.node.writable:
-            what = "is read only" if found.node.kind is Kind.STATE else "is an action: do it, do not set it"
-            raise NotAllowed(f"{found.address} {what}")
+            raise _not_settable(found)
         return self.set_now(found, value)
 
     def set_now(self, address: str | Address, value: Any) -> Any:
-        """The same at once and without waiting, for OSC and MIDI; also does a COMMAND with ``value`` as its argument."""
+        """The same without waiting, for OSC and MIDI; also does a COMMAND with ``value`` as its argument."""
         found = self.find(address)
         kind = found.node.kind
         if kind is Kind.VALUE:
@@ -132,10 +131,10 @@ class Desk:
         if kind is Kind.COMMAND:
             self.do_now(found, [value])
             return value
-        raise NotAllowed(f"{found.address} {'is read only' if kind is Kind.STATE else 'is an action: do it, do not set it'}")
+        raise _not_settable(found)
 
     def set_text(self, address: Address, value: str) -> str:
-        """Keep a text that needs no further check (the loader's file names, a session's) and announce it if it is new."""
+        """Keep a text that needs no further check (a file's name, a session's) and announce it if it is new."""
         if self.texts.keep(address, value):
             self.announcer.announce(address, value)
         return value
@@ -187,7 +186,7 @@ class Desk:
             return await self.call(found.address, args)
         handler = self._handler_of(found)
         if handler is None:
-            raise Unavailable(f"{found.address} cannot be done right now: the part of control that does it has not started")
+            raise Unavailable(f"{found.address} cannot be done right now: what does it has not started")
         return await handler(found, args)
 
     async def call(self, address: str, args: list[Any], timeout_s: float = 30.0) -> Any:
@@ -197,7 +196,7 @@ class Desk:
         return await self.hub.call(address, args, timeout_s)
 
     def register(self, where: str, handler: CallHandler) -> None:
-        """``async handler(Address, args)`` for CALL nodes of control: an address, a template with families, or a prefix."""
+        """``async handler(Address, args)`` for CALL nodes of control: by address, template with families, or prefix."""
         self._handlers[where] = handler
 
     def _handler_of(self, found: Address) -> CallHandler | None:
@@ -212,8 +211,8 @@ class Desk:
     def subscribe(self, callback: Listener, wants: Wants | None = None) -> Callable[[], None]:
         """``callback(address, value)`` on every announced change; returns what ends it.
 
-        Pads of the chosen bank come twice, as ``/bank/B/pad/N/…`` and ``/pad/N/…``. Meters and positions come only where
-        ``wants(address)`` is true; call :meth:`interest_changed` when its answers have changed.
+        Pads of the chosen bank come twice, as ``/bank/B/pad/N/…`` and ``/pad/N/…``. Meters and positions come only
+        where ``wants(address)`` is true; call :meth:`interest_changed` when its answers have changed.
         """
         return self.announcer.subscribe(callback, wants)
 
@@ -277,11 +276,16 @@ class Desk:
         return len(events)
 
 
+def _not_settable(address: Address) -> NotAllowed:
+    what = "is read only" if address.node.kind is Kind.STATE else "is an action: do it, do not set it"
+    return NotAllowed(f"{address} {what}")
+
+
 def command_argument(address: Address, args: list[Any]) -> float | None:
     """The number that goes with a command; None when it is the release of a button. Raises BadValue."""
     node = address.node
     if len(args) > 1:
-        raise BadValue(f"{address} takes {'one argument' if node.type is not Type.NONE else 'no argument'}, not {len(args)}")
+        raise BadValue(f"{address} takes {'no' if node.type is Type.NONE else 'one'} argument, not {len(args)}")
     if node.type is Type.NONE:
         released = args and isinstance(args[0], int | float) and args[0] < 0.5
         return None if released else 0.0

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,8 @@ class Loader:
                 self._check_wish(target, wish)
                 await self._put(target, Loaded(str(facts.path), options, audio, audio.clip.handle), facts)
         except _StillWaiting:
-            self._desk.say(f"{target.shown}: no engine is running right now; {facts.path.name} is loaded when one is ready")
+            name = facts.path.name
+            self._desk.say(f"{target.shown}: no engine is running right now; {name} is loaded when one is ready")
             self._background(self._load_later(target, wish, Loaded(str(facts.path), options, audio), facts))
             return describe(facts, audio) | {"pending": True}
         except BaseException:
@@ -154,8 +155,8 @@ class Loader:
         try:
             facts = await self.bank.look(where, options)
         except ApplianceError:
-            facts = Facts(Path(where), (0, 0), 0, 0.0, options.bpm or 0.0, options.beats or 0.0, options.gain or 1.0, "",
-                          "none", "")
+            bpm, beats, gain = options.bpm or 0.0, options.beats or 0.0, options.gain or 1.0
+            facts = Facts(Path(where), (0, 0), 0, 0.0, bpm, beats, gain, "", "none", "")
         audio = self.bank.adopt(handle, facts)
         if audio is None:
             return False
@@ -197,7 +198,7 @@ class Loader:
             await self._until_playable(target, loaded.audio, True)
             async with self._locks.setdefault(target.address, asyncio.Lock()):
                 self._check_wish(target, wish)
-                await self._put(target, Loaded(loaded.where, loaded.options, loaded.audio, loaded.audio.clip.handle), facts)
+                await self._put(target, replace(loaded, handle=loaded.audio.clip.handle), facts)
         except ApplianceError as error:
             self.bank.release(loaded.audio)
             if not isinstance(error, NotAllowed):
@@ -283,7 +284,7 @@ def parse_load(address: Address, args: list[Any]) -> tuple[str, Options]:
     Raises :class:`BadValue` with what is wrong.
     """
     if not args or not isinstance(args[0], str) or not args[0].strip():
-        raise BadValue(f"{address} takes a path (or the hash of a stored clip), then options: {', '.join(OPTION_NAMES)}")
+        raise BadValue(f"{address} takes a path (or a stored clip's hash), then options: {', '.join(OPTION_NAMES)}")
     said: dict[str, Any] = {}
     rest = list(args[1:])
     while rest:

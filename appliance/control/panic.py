@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``/panic/home``: one touch from wherever things went wrong to a plain mix with the safe loop on the beat.
 
-What a hand may have twisted while playing goes back to its default: equaliser, kills, filters, faders, pan, mutes, solos,
-crossfader, effects. What belongs to the room or to the preparation stays: master level, limiter, headphones, trims,
+What a hand may have twisted while playing goes back to its default: equaliser, kills, filters, faders, pan, mutes,
+solos, crossfader, effects. What belongs to the room or to the preparation stays: master level, limiter, headphones, trims,
 crossfader assignment and curve.
 """
 
@@ -63,7 +63,7 @@ class Panic:
         if scene:
             self._desk.set_now("/visuals/scene", scene)
         if loop is None:
-            self._desk.say("panic: no pad is loaded, so nothing plays now; load one, or name the safe one in /panic/loop")
+            self._desk.say("panic: no pad is loaded, so nothing plays now; load the one that /panic/loop names, or any")
         return {"loop": loop, "scene": scene}
 
     def _safe_loop(self) -> str | None:

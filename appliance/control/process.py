@@ -149,8 +149,10 @@ def processes(box: Box) -> list[dict[str, Any]]:
         if not int(row["pid"]) and not int(row["restarts"]):
             continue
         role = int(row["role"])
-        rows.append({"name": name, "pid": int(row["pid"]), "role": Role(role).name.lower() if role in list(Role) else str(role),
-                     "restarts": int(row["restarts"]), "started_s": round(int(row["started_ns"]) / 1e9, 3)})
+        rows.append({
+            "name": name, "pid": int(row["pid"]), "role": Role(role).name.lower() if role in list(Role) else str(role),
+            "restarts": int(row["restarts"]), "started_s": round(int(row["started_ns"]) / 1e9, 3),
+        })
     return rows
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text parameters: control keeps them, and refuses what would mean nothing (a role that is none, a colour that is none)."""
+"""Text parameters: control keeps them, and refuses a role that is none, a colour that is none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def _check_role(address: Address, value: str) -> str:
     if word in ROLES:
         return word
     close = difflib.get_close_matches(word, ROLES, 1)
-    raise BadValue(f"{address}: {value!r} is no role; " + (f"did you mean {close[0]}?" if close else f"it is one of {', '.join(ROLES)}"))
+    hint = f"did you mean {close[0]}?" if close else f"it is one of {', '.join(ROLES)}"
+    raise BadValue(f"{address}: {value!r} is no role; {hint}")
 
 
 def _check_colour(address: Address, value: str) -> str:

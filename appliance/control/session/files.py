@@ -2,8 +2,8 @@
 """Session files on disk: saved atomically, with a history, and a journal of what has changed since the last save.
 
 ``<data>/sessions/NAME.yaml`` is the session, ``history/NAME-TIME.yaml`` the saves before, ``NAME.journal-N`` JSON lines
-of changes, written at once so that a killed process loses none. A save begins a new journal and, once it is on the disk,
-removes the older ones.
+of changes, written at once so that a killed process loses none. A save begins a new journal and, once it is on the
+disk, removes the older ones.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class SessionFiles:
     # -- saving
 
     def save(self, session: SessionFile) -> Path:
-        """Write the session and a copy of it for the history. Raises OSError; then what was there before is still there."""
+        """Write the session and a copy of it for the history. Raises OSError; what was before is still there then."""
         self.history.mkdir(parents=True, exist_ok=True)
         body = dump_session(session)
         path = self.path(session.name)
@@ -71,7 +71,8 @@ class SessionFiles:
     def saves(self, name: str) -> list[Path]:
         """The history of a session, newest first."""
         length = len(name) + 1 + len("20260101-000000-000.yaml")
-        return sorted((p for p in self.history.glob(f"{glob_escape(name)}-*.yaml") if len(p.name) == length), reverse=True)
+        found = self.history.glob(f"{glob_escape(name)}-*.yaml")
+        return sorted((path for path in found if len(path.name) == length), reverse=True)
 
     # -- reading
 

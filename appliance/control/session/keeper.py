@@ -2,8 +2,8 @@
 """Keeps the session: saves it after changes, restores it at the start, loads and saves by name.
 
 Control may be restarted alone while the box plays on: then shared memory tells the values and the engine tells which
-clips it plays, and only what control alone knew (texts, where the clips came from, scenes) is read back. After a start of
-the whole box everything is read back, pads are armed and nothing plays.
+clips it plays, and only what control alone knew (texts, where the clips came from, scenes) is read back. After a start
+of the whole box everything is read back, pads are armed and nothing plays.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from appliance.control.loader import Loader, Target
 from appliance.control.scenes import Scenes
 from appliance.control.session.files import SessionFiles
 from appliance.control.session.model import ClipEntry, SessionFile, check_entry, check_name, read_session
-from appliance.errors import ApplianceError, BadFile, BadValue
+from appliance.errors import ApplianceError, BadFile, BadValue, Unavailable
 from appliance.namespace import Address, Kind
 from appliance.nodes import NAMESPACE
 
 log = logging.getLogger(__name__)
 
-RETRY_S = 5.0
+RETRY_S = 2.0
 SETTLE_S = 0.5
 """How long a clip that was on its way to the engine when control died may take to arrive."""
 PARALLEL_LOADS = 8
@@ -257,11 +257,11 @@ class Keeper:
         """The session as it is now."""
         vector = self._box.values.vector
         changed = self._slots[vector[self._slots] != self._defaults[self._slots]]
-        addresses = [NAMESPACE.by_slot[int(slot)] for slot in changed]
+        addresses = [NAMESPACE.by_slot[int(slot)] for slot in changed if np.isfinite(vector[slot])]
         return SessionFile(
             name=self.name,
             saved=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            values={a.address: a.node.from_slot(float(vector[a.slot])) for a in addresses if np.isfinite(vector[a.slot])},
+            values={a.address: a.node.from_slot(float(vector[a.slot])) for a in addresses},
             texts=self._desk.texts.changed_from_default(),
             clips={place: entry for place in self._loader.loaded if (entry := self._entry(place))},
             scenes=dict(self._scenes.stored),
@@ -321,10 +321,11 @@ class Keeper:
     # -- calls
 
     async def _save_call(self, address: Address, args: list[Any]) -> dict[str, Any]:
-        if args and isinstance(args[0], str):
+        if args and isinstance(args[0], str) and check_name(args[0]) != self.name:
+            await self.save()  # what has changed so far belongs to the session that was open
             self._desk.set_now("/session/name", args[0])
         if not await self.save():
-            raise ApplianceError(f"{self.files.folder}: the session could not be saved; make room on the disk", status=507)
+            raise Unavailable(f"{self.files.folder}: the session could not be saved; make room on the disk", status=507)
         return {"name": self.name, "file": str(self.files.path(self.name))}
 
     async def _list_call(self, address: Address, args: list[Any]) -> list[dict[str, Any]]:
@@ -333,7 +334,7 @@ class Keeper:
 
     async def _load_call(self, address: Address, args: list[Any]) -> dict[str, Any]:
         if not args or not isinstance(args[0], str):
-            raise BadValue(f"{address} takes the name of a session or the path of a session file; /session/list shows them")
+            raise BadValue(f"{address} takes a session's name or the path of a session file; /session/list shows them")
         session, said = await asyncio.to_thread(self._find_session, args[0])
         await self.save()
         for line in said:
@@ -388,10 +389,11 @@ class Keeper:
         await self._load_all(different)
 
     def _is_loaded(self, place: str, entry: ClipEntry) -> bool:
-        now = self._entry(place)
         loaded = self._loader.loaded.get(place)
-        same = now is not None and (now.path, now.bpm, now.beats, now.gain) == (entry.path, entry.bpm, entry.beats, entry.gain)
-        return same and loaded is not None and loaded.audio is not None
+        if loaded is None or loaded.audio is None:
+            return False
+        now = loaded.options
+        return (loaded.where, now.bpm, now.beats, now.gain) == (entry.path, entry.bpm, entry.beats, entry.gain)
 
     def _rename(self, name: str) -> None:
         self.name = name

@@ -53,7 +53,7 @@ class SessionFile(Section):
     texts: dict[str, str] = {}
     clips: dict[str, ClipEntry] = Field(default={}, description="/bank/1/pad/3 or /deck/1 → file")
     scenes: dict[int, dict[str, SceneCell]] = Field(default={}, description="stored scenes: row → pad → what it does")
-    playing: list[str] = Field([], description="pads and decks that play; kept for session.resume: play")
+    playing: list[str] = Field(default=[], description="pads and decks that play; kept for session.resume: play")
 
     @field_validator("clips")
     @classmethod
@@ -74,7 +74,7 @@ def check_name(name: str) -> str:
 def read_session(path: Path) -> tuple[SessionFile, list[str]]:
     """The session, and a line for each entry that this box does not know and leaves out.
 
-    Raises :class:`Newer` for a newer format, :class:`BadFile` for everything else, FileNotFoundError when it is not there.
+    Raises :class:`Newer` for a newer format, FileNotFoundError when it is not there, :class:`BadFile` for all else.
     """
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader
@@ -90,7 +90,8 @@ def read_session(path: Path) -> tuple[SessionFile, list[str]]:
     if not isinstance(version, int) or version < 1:
         raise BadFile(f"{path}: session: {version!r} is no version of the format")
     if version > SCHEMA:
-        raise Newer(f"{path}: is of a newer version of the box (format {version}, this one reads {SCHEMA}); update the box")
+        reads = f"format {version}, this one reads {SCHEMA}"
+        raise Newer(f"{path}: is of a newer version of the box ({reads}); update the box")
     try:
         session = SessionFile.model_validate(tree)
     except ValidationError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real box in a temporary folder: shared memory, the engine paced by the clock, control, and a client on its socket."""
+"""A real box in a temporary folder: shared memory, the engine paced by the clock, control, a client on its socket."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class Rig:
         self.box = Box.create(data, config)
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self.messages: list[str] = []
+        self._log_from = 0
 
     def start(self, name: str, *arguments: str, **more: Any) -> None:
         module = "engine" if name.startswith("engine") else name
@@ -78,7 +79,18 @@ class Rig:
         self.box = Box.create(self.data, self.config)
 
     def log(self, name: str = "control") -> str:
-        return (self.data / f"{name}.log").read_text()
+        return (self.data / f"{name}.log").read_text()[self._log_from if name == "control" else 0 :]
+
+    async def reset(self) -> None:
+        """Back to an empty session with every value at its default, for the next test."""
+        empty = self.data / "empty.yaml"
+        empty.write_text("session: 1\n")
+        async with self.client("reset") as hub:
+            await hub.set("/panic/mute", False)
+            await hub.do("/session/load", str(empty))
+            await self.until(lambda: not self.box.telemetry.snapshot()["pad"]["state"].any(), "all pads to be empty")
+        self.messages.clear()
+        self._log_from = len((self.data / "control.log").read_text())
 
     @property
     def session_file(self) -> Path:
@@ -123,7 +135,9 @@ class Rig:
         return self.box.telemetry.snapshot()["pad"][cell]
 
     @staticmethod
-    def write_loop(path: Path, seconds: float = 2.0, rate: int = RATE, channels: int = 2, hz: float = 220.0, **more: Any) -> Path:
+    def write_loop(
+        path: Path, seconds: float = 2.0, rate: int = RATE, channels: int = 2, hz: float = 220.0, **more: Any
+    ) -> Path:
         """A tone; 2 s are a bar at 120 BPM."""
         tone = (0.3 * np.sin(2 * np.pi * hz / rate * np.arange(round(seconds * rate)))).astype(np.float32)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,11 +170,27 @@ def rig(tmp_path: Path, config: Config) -> Iterator[Rig]:
 
 
 @pytest.fixture
-def playing(rig: Rig) -> Rig:
-    """A box with engine and control."""
+def own(rig: Rig) -> Rig:
+    """A box with engine and control, for a test that kills or restarts them."""
     rig.start_control()
     rig.start_engine()
     return rig
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    made = Rig(tmp_path_factory.mktemp("stage") / "data", quick_config())
+    made.start_control()
+    made.start_engine()
+    yield made
+    made.forget()
+
+
+@pytest.fixture
+def playing(stage: Rig) -> Rig:
+    """A box with engine and control that all tests share, emptied for this one."""
+    asyncio.run(stage.reset())
+    return stage
 
 
 @pytest.fixture

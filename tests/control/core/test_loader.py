@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files on pads and decks, as a person loads them: good ones, odd ones, broken ones, too many, and with no engine there."""
+"""Files on pads and decks, as a person loads them: good, odd, broken, too many, and with no engine there."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ def in_use(rig) -> list[int]:
     return [int(p) for p in np.nonzero(rig.box.clips.table["state"] != ClipState.FREE)[0]]
 
 
+def row_of(rig, cell: int = 0, deck: int | None = None) -> np.void:
+    """The row of the clip table that a pad or a deck plays."""
+    handle = rig.pad(cell)["clip"] if deck is None else rig.box.telemetry.snapshot()["deck"]["clip"][deck]
+    return rig.box.clips.table[int(handle) & 0xFFFF]
+
+
 async def test_formats_become_clips(playing, tmp_path):
     write = playing.write_loop
     files = {
@@ -43,8 +49,7 @@ async def test_formats_become_clips(playing, tmp_path):
         assert await hub.get("/deck/4/loaded") is True
         assert await hub.get("/deck/4/duration") == pytest.approx(2, abs=0.001)
         assert await hub.get("/deck/4/title") == "deck"
-        table = playing.box.clips.table
-        assert all(int(table[place]["frames"]) == 96000 for place in in_use(playing) if place != 3)
+        assert [int(row_of(playing, cell)["frames"]) for cell in (0, 1, 3)] == [96000] * 3
         await hub.do("/deck/4/unload")
         assert await hub.get("/deck/4/loaded") is False and await hub.get("/deck/4/title") == ""
 
@@ -56,12 +61,12 @@ async def test_options_and_their_faults(playing, loop):
         assert await hub.get("/pad/1/name") == "Boom" and await hub.get("/pad/1/role") == "bass"
         facts = await hub.do("/pad/2/load", str(loop), "beats=8", "role", "drums")
         assert (facts["bpm"], facts["beats"], facts["role"]) == (240, 8, "drums")
-        row = playing.box.clips.table[int(playing.pad(0)["clip"]) & 0xFFFF]
+        row = row_of(playing, 0)
         assert (float(row["bpm"]), float(row["beats"]), float(row["gain"])) == (60, 2, 0.5)
         for args, words in [
             ([], "takes a path"), ([3], "takes a path"), ([str(loop), {"rolle": "bass"}], "no option 'rolle'"),
-            ([str(loop), "role=bas"], "no role"), ([str(loop), "bpm=fast"], "is a number"), ([str(loop), "bpm=-1"], "0 … 1000"),
-            ([str(loop), "loud"], "is no option"),
+            ([str(loop), "role=bas"], "no role"), ([str(loop), "bpm=fast"], "is a number"),
+            ([str(loop), "bpm=-1"], "0 … 1000"), ([str(loop), "loud"], "is no option"),
         ]:
             with pytest.raises(ApplianceError) as caught:
                 await hub.do("/pad/3/load", *args)
@@ -81,6 +86,7 @@ async def test_bad_files_are_refused_in_one_line_and_nothing_changes(playing, lo
     names += ["secret.wav"] if os.geteuid() else []
     async with playing.client() as hub:
         await hub.do("/pad/1/load", str(loop))
+        before = len(in_use(playing))
         for name in names:
             with pytest.raises(ApplianceError) as caught:
                 await hub.do("/pad/1/load", str(tmp_path / name))
@@ -91,18 +97,17 @@ async def test_bad_files_are_refused_in_one_line_and_nothing_changes(playing, lo
         with pytest.raises(ApplianceError) as caught:
             await hub.do("/pad/1/load", "0" * 64)
         assert caught.value.status == 404 and "hash" in caught.value.message
-        await playing.until(lambda: len(in_use(playing)) == 1, "what was placed for broken files to be freed")
+        await playing.until(lambda: len(in_use(playing)) <= before, "what was placed for broken files to be freed")
         assert "Traceback" not in playing.log()
 
 
 async def test_pads_share_the_audio_of_a_file(playing, loop):
     async with playing.client() as hub:
         await asyncio.gather(*(hub.do(f"/pad/{pad}/load", str(loop)) for pad in range(1, 9)))
-        assert len(in_use(playing)) == 1
         assert len({float(playing.pad(cell)["clip"]) for cell in range(8)}) == 1
         playing.write_loop(loop, hz=330)  # the file changes: the next load is of the new one
         await hub.do("/pad/1/load", str(loop))
-        assert len(in_use(playing)) == 2
+        assert float(playing.pad(0)["clip"]) != float(playing.pad(1)["clip"]) == float(playing.pad(7)["clip"])
         for pad in range(1, 9):
             await hub.do(f"/pad/{pad}/clear")
         assert await hub.get("/pad/1/state") == "empty" and await hub.get("/pad/1/file") == ""
@@ -124,8 +129,10 @@ class TestMemory:
         config.engine.clip_memory_mb = 64
         return config
 
-    async def test_the_oldest_unused_goes_first_then_it_is_full(self, playing, tmp_path):
-        files = [playing.write_loop(tmp_path / f"{n}.wav", seconds=55, rate=8000, channels=1, hz=50 + n) for n in range(5)]
+    async def test_the_oldest_unused_goes_first_then_it_is_full(self, own, tmp_path):
+        playing = own
+        more = {"seconds": 55, "rate": 8000, "channels": 1}
+        files = [playing.write_loop(tmp_path / f"{n}.wav", hz=50 + n, **more) for n in range(5)]
         async with playing.client() as hub:
             for file in files:  # 21 MB each, one pad: those before are unused
                 await hub.do("/pad/1/load", str(file))
@@ -139,7 +146,7 @@ class TestMemory:
             await hub.do("/pad/1/clear")
             await hub.do("/pad/4/load", str(files[2]))
 
-    async def test_three_hours_are_too_much(self, playing, tmp_path):
+    async def test_three_hours_are_too_much(self, own, tmp_path):
         path = tmp_path / "night.wav"
         with wave.open(str(path), "wb") as file:
             file.setnchannels(1), file.setsampwidth(1), file.setframerate(8000), file.setnframes(8000 * 3 * 3600)
@@ -148,7 +155,7 @@ class TestMemory:
             file.truncate(44 + 8000 * 3 * 3600)
             file.seek(4), file.write((36 + 8000 * 3 * 3600).to_bytes(4, "little"))
             file.seek(40), file.write((8000 * 3 * 3600).to_bytes(4, "little"))
-        async with playing.client() as hub:
+        async with own.client() as hub:
             with pytest.raises(ApplianceError) as caught:
                 await hub.do("/deck/1/load", str(path))
             assert caught.value.status == 503 and "4147 MB" in caught.value.message
@@ -161,7 +168,7 @@ async def test_a_long_file_plays_and_is_there_in_the_end(playing, tmp_path):
         assert (facts["bpm"], facts["beats"]) == (0, 0)
         await hub.do("/deck/1/play", True)
         await playing.until(lambda: hub.get("/deck/1/play"), "the deck")
-        row = playing.box.clips.table[in_use(playing)[0]]
+        row = row_of(playing, deck=0)
         await playing.until(lambda: int(row["state"]) == ClipState.READY, "the end of the file")
         assert int(row["readable"]) == int(row["frames"]) == 200 * 48000
 
@@ -172,7 +179,7 @@ async def test_a_long_file_that_breaks_off_plays_to_there_and_says_so(playing, t
     async with playing.client() as hub:
         await hub.do("/deck/1/load", str(tmp_path / "cut.flac"))
         await playing.said("/deck/1: " + str(tmp_path / "cut.flac"))
-        row = playing.box.clips.table[in_use(playing)[0]]
+        row = row_of(playing, deck=0)
         assert int(row["state"]) == ClipState.READY and 50 < int(row["frames"]) / 48000 < 150
 
 
@@ -194,8 +201,7 @@ async def test_the_last_of_several_loads_holds(playing, tmp_path):
         assert isinstance(results[-1], dict)
         assert all(isinstance(r, dict) or r.status == 409 for r in results)
         assert await hub.get("/pad/1/file") == str(files[-1])
-        handle = int(playing.pad(0)["clip"])
-        assert int(playing.box.clips.table[handle & 0xFFFF]["frames"]) == 48000 * 7 // 4
+        assert int(row_of(playing, 0)["frames"]) == 48000 * 7 // 4
 
 
 async def test_clips_of_the_store_come_with_what_is_known_of_them(playing):
@@ -223,7 +229,8 @@ def test_tempo_of_real_loops(name, bpm, beats):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "bpm", "beats"), [(2, 120, 4), (8, 120, 16), (3.2, 150, 8), (3, 160, 8), (1.4, 171.43, 4), (0.3, 0, 0), (61, 0, 0), (0, 0, 0)]
+    ("seconds", "bpm", "beats"),
+    [(2, 120, 4), (8, 120, 16), (3.2, 150, 8), (3, 160, 8), (1.4, 171.43, 4), (0.3, 0, 0), (61, 0, 0), (0, 0, 0)],
 )
 def test_tempo_from_a_length(seconds, bpm, beats):
     assert loop_tempo(round(seconds * 48000), 48000) == (pytest.approx(bpm, abs=0.01), beats)

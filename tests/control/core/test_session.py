@@ -49,19 +49,19 @@ async def check_some(rig, hub, loop, state="loaded") -> None:
     assert float(row["beats"]) == 8
 
 
-async def test_a_restarted_box_is_armed_not_playing(playing, loop):
-    async with playing.client() as hub:
+async def test_a_restarted_box_is_armed_not_playing(own, loop):
+    async with own.client() as hub:
         await set_some(hub, loop)
-        await playing.until(lambda: is_now(hub, "/pad/3/state", "playing"), "the pad")
-        await playing.until(lambda: playing.session_file.exists(), "the save")
-    playing.reboot()
-    playing.start_control()
-    playing.start_engine()
-    async with playing.client() as hub:
-        await check_some(playing, hub, loop)
+        await own.until(lambda: is_now(hub, "/pad/3/state", "playing"), "the pad")
+        await own.until(lambda: own.session_file.exists(), "the save")
+    own.reboot()
+    own.start_control()
+    own.start_engine()
+    async with own.client() as hub:
+        await check_some(own, hub, loop)
         await asyncio.sleep(0.1)
         assert await hub.get("/pad/3/state") == "loaded" and await hub.get("/deck/2/play") is False
-        assert "handle" not in playing.session_file.read_text()
+        assert "handle" not in own.session_file.read_text()
 
 
 class TestJournal:
@@ -70,44 +70,44 @@ class TestJournal:
         config.session.autosave_s = 60
         return config
 
-    async def test_a_killed_box_loses_nothing(self, playing, loop):
-        async with playing.client() as hub:
+    async def test_a_killed_box_loses_nothing(self, own, loop):
+        async with own.client() as hub:
             await set_some(hub, loop)
-            await playing.until(lambda: is_now(hub, "/pad/3/state", "playing"), "the pad")
+            await own.until(lambda: is_now(hub, "/pad/3/state", "playing"), "the pad")
             await hub.do("/scene/2/store")
-        playing.kill("control")
-        assert not playing.session_file.exists()
-        playing.reboot()
-        playing.start_control()
-        playing.start_engine()
-        async with playing.client() as hub:
-            await check_some(playing, hub, loop)
-            assert playing.box.record["scene"][0][1, 2]["launch"] == 1
-            assert playing.box.record["scene"][0][1, 4]["launch"] == -1
+        own.kill("control")
+        assert not own.session_file.exists()
+        own.reboot()
+        own.start_control()
+        own.start_engine()
+        async with own.client() as hub:
+            await check_some(own, hub, loop)
+            assert own.box.record["scene"][0][1, 2]["launch"] == 1
+            assert own.box.record["scene"][0][1, 4]["launch"] == -1
 
-    async def test_control_killed_alone_takes_over_what_plays(self, playing, loop):
-        async with playing.client() as hub:
+    async def test_control_killed_alone_takes_over_what_plays(self, own, loop):
+        async with own.client() as hub:
             await set_some(hub, loop)
-            await playing.until(lambda: is_now(hub, "/pad/3/state", "playing"), "the pad")
-            handle = float(playing.pad(2)["clip"])
-            playing.kill("control")
-            playing.box.values.set("/mixer/crossfader", 0.7)  # a MIDI fader moved meanwhile
+            await own.until(lambda: is_now(hub, "/pad/3/state", "playing"), "the pad")
+            handle = float(own.pad(2)["clip"])
+            own.kill("control")
+            own.box.values.set("/mixer/crossfader", 0.7)  # a MIDI fader moved meanwhile
             states = []
             for _ in range(20):
-                states.append(int(playing.pad(2)["state"]))
+                states.append(int(own.pad(2)["state"]))
                 await asyncio.sleep(0.01)
-            await playing.back(hub)
-            await check_some(playing, hub, loop, "playing")
+            await own.back(hub)
+            await check_some(own, hub, loop, "playing")
             assert await hub.get("/mixer/crossfader") == 0.7
-            assert float(playing.pad(2)["clip"]) == handle and set(states) == {3}
+            assert float(own.pad(2)["clip"]) == handle and set(states) == {3}
             await hub.do("/session/save")
-            assert read_session(playing.session_file)[0].values["/mixer/crossfader"] == 0.7
+            assert read_session(own.session_file)[0].values["/mixer/crossfader"] == 0.7
             await hub.do("/pad/4/load", str(loop), {"beats": 8})
-            assert float(playing.pad(3)["clip"]) == handle, "the adopted clip is shared"
-            playing.kill("control")  # now with nothing in the journal but handles
-            await playing.back(hub)
+            assert float(own.pad(3)["clip"]) == handle, "the adopted clip is shared"
+            own.kill("control")  # now with nothing in the journal but handles
+            await own.back(hub)
             await hub.do("/pad/4/clear")
-            assert float(playing.pad(2)["clip"]) == handle and int(playing.pad(2)["state"]) == 3
+            assert float(own.pad(2)["clip"]) == handle and int(own.pad(2)["state"]) == 3
             assert await hub.get("/pad/4/state") == "empty"
 
     async def test_a_torn_last_line_is_passed_over(self, rig):
@@ -191,7 +191,8 @@ async def test_entries_this_box_does_not_know_are_left_out(rig):
 async def test_a_missing_file_is_said_and_not_forgotten(rig, loop):
     gone = str(loop.with_name("gone.wav"))
     clips = {"/bank/1/pad/1": {"path": gone}, "/bank/1/pad/2": {"path": str(loop)}}
-    SessionFiles(rig.data, 5).save(SessionFile.model_validate({"clips": clips, "texts": {"/bank/1/pad/1/name": "Lost"}}))
+    session = SessionFile.model_validate({"clips": clips, "texts": {"/bank/1/pad/1/name": "Lost"}})
+    SessionFiles(rig.data, 5).save(session)
     rig.start_control()
     rig.start_engine()
     async with rig.client() as hub:
@@ -228,8 +229,8 @@ class Full:
 def full(rig):
     folder = rig.data / "sessions"
     folder.mkdir(parents=True)
-    mounted = os.geteuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder]).returncode == 0
-    if not mounted:
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
         pytest.skip("needs the right to mount a small file system")
     yield Full(folder)
     rig.stop()
@@ -269,21 +270,21 @@ async def test_a_limit_on_file_sizes_does_not_stop_the_box(rig):
         assert await hub.get("/pad/16/name") == "n" * 200
 
 
-async def test_sessions_by_name(playing, loop, tmp_path):
-    async with playing.client() as hub:
+async def test_sessions_by_name(own, loop, tmp_path):
+    async with own.client() as hub:
         await set_some(hub, loop)
         assert (await hub.do("/session/save", "friday"))["name"] == "friday"
+        await hub.do("/session/save", "saturday")
         await hub.set("/clock/bpm", 150)
         await hub.do("/pad/3/clear")
-        await hub.do("/session/save", "saturday")
         listed = {s["name"]: s["current"] for s in await hub.do("/session/list")}
         assert listed.items() >= {"friday": False, "saturday": True}.items()
         tempos = []
         hub.watch("/clock/bpm", lambda _address, value: tempos.append(value))
         await hub.do("/session/load", "friday")
-        await check_some(playing, hub, loop)
+        await check_some(own, hub, loop)
         assert await hub.get("/session/name") == "friday" and tempos[-1] == 133
-        for wrong, status in (("sunday", 404), ("../x", 422), (str(tmp_path / "no.yaml"), 404), (str(loop) + ".yaml", 404)):
+        for wrong, status in (("sunday", 404), ("../x", 422), (str(tmp_path / "no.yaml"), 404), (str(loop), 422)):
             with pytest.raises(ApplianceError) as caught:
                 await hub.do("/session/load", wrong)
             assert caught.value.status == status, caught.value.message
@@ -291,14 +292,14 @@ async def test_sessions_by_name(playing, loop, tmp_path):
         other.write_text("session: 1\nvalues: {/clock/bpm: 99}\n")
         assert (await hub.do("/session/load", str(other)))["name"] == "friday-2"
         assert await hub.get("/clock/bpm") == 99 and await hub.get("/pad/3/state") == "empty"
-        assert read_session(playing.data / "sessions" / "friday.yaml")[0].values["/clock/bpm"] == 133
+        assert read_session(own.data / "sessions" / "friday.yaml")[0].values["/clock/bpm"] == 133
         other.write_text("session: 1\nvalues: [")
         with pytest.raises(ApplianceError, match="is not YAML"):
             await hub.do("/session/load", str(other))
         assert other.exists() and await hub.get("/clock/bpm") == 99
-    playing.kill("control", signal.SIGTERM)
-    playing.start_control()
-    async with playing.client() as hub:
+    own.kill("control", signal.SIGTERM)
+    own.start_control()
+    async with own.client() as hub:
         assert await hub.get("/session/name") == "friday-2"
 
 
@@ -321,7 +322,8 @@ def test_a_name_with_a_common_beginning_is_another_session(tmp_path):
 def test_what_is_no_session_says_what_is_wrong(tmp_path):
     path = tmp_path / "x.yaml"
     for body, words in [
-        ("a: 1", "is no session"), ("session: one", "no version"), ("session: 1\nclips: {/pad/99: {path: x}}", "/pad/99 is no pad"),
+        ("a: 1", "is no session"), ("session: one", "no version"),
+        ("session: 1\nclips: {/pad/99: {path: x}}", "/pad/99 is no pad"),
         ("session: 1\nvaleus: {}", "valeus"), ("session: 2", "newer version"),
     ]:
         path.write_text(body)
@@ -361,19 +363,19 @@ class TestResume:
         config.session.resume = "play"
         return config
 
-    async def test_play_starts_what_played(self, playing, loop):
-        async with playing.client() as hub:
+    async def test_play_starts_what_played(self, own, loop):
+        async with own.client() as hub:
             await set_some(hub, loop)
-            await playing.until(lambda: is_now(hub, "/pad/3/state", "playing"), "the pad")
-            await playing.until(
-                lambda: playing.session_file.exists() and "- /deck/2" in playing.session_file.read_text().split("playing:")[1], "it"
-            )
-        playing.reboot()
-        playing.start_control()
-        playing.start_engine()
-        async with playing.client() as hub:
-            await playing.until(lambda: is_now(hub, "/pad/3/state", "playing"), "the pad to play again")
-            await playing.until(lambda: is_now(hub, "/deck/2/play", True), "the deck to play again")
+            await own.until(lambda: is_now(hub, "/pad/3/state", "playing"), "the pad")
+            file = own.session_file
+            await own.until(file.exists, "the save")
+            await own.until(lambda: "/deck/2" in read_session(file)[0].playing, "the deck in the save")
+        own.reboot()
+        own.start_control()
+        own.start_engine()
+        async with own.client() as hub:
+            await own.until(lambda: is_now(hub, "/pad/3/state", "playing"), "the pad to play again")
+            await own.until(lambda: is_now(hub, "/deck/2/play", True), "the deck to play again")
 
 
 async def test_a_term_signal_ends_control_with_everything_saved(rig):
