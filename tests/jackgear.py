@@ -1,23 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands round the box in tests: a JACK server of our own, a recorder and a MIDI player with compiled callbacks.
+"""What stands round the box in tests: a recorder and a MIDI player with compiled callbacks.
 
 The recorder notes the server's frame time of every cycle, so that a place in the recording is a place in time.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import subprocess
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import jack
 import llvmlite.binding as llvm
 import numpy as np
-import pytest
 
 llvm.load_library_permanently("libjack.so.0")
 
@@ -32,41 +25,6 @@ _reserve = types.ExternalFunction("jack_midi_event_reserve", types.intp(types.in
 
 # words of both contexts: 0 client, 1… ports, then what is said at each callback
 _CHANNELS = 4
-
-
-@contextlib.contextmanager
-def jack_server(name: str, period: int = 128, loopback: int = 0) -> Iterator[str]:
-    """A server with the dummy device, real time where this machine allows it; ended with the test."""
-    if shutil.which("jackd") is None:
-        pytest.skip("jackd is not installed")
-    environment = {**os.environ, "JACK_NO_AUDIO_RESERVATION": "1"}
-    extra = ["-L", str(loopback)] if loopback else []
-    for real_time in (["-R", "-P", "80"], ["-r"]):
-        server = subprocess.Popen(
-            ["jackd", *real_time, *extra, "-n", name, "-d", "dummy", "-r", "48000", "-p", str(period)],
-            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
-        if _answers(name, server):
-            break
-    else:
-        pytest.skip("jackd does not start here")
-    try:
-        yield name
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def _answers(name: str, server: subprocess.Popen[bytes]) -> bool:
-    for _ in range(50):
-        if server.poll() is not None:
-            return False
-        if subprocess.run(["jack_lsp", "-s", name], capture_output=True, check=False).returncode == 0:
-            return True
-        time.sleep(0.1)
-    server.kill()
-    server.wait()
-    return False
 
 
 @cfunc(types.int32(types.uint32, types.intp), nopython=True, cache=True, error_model="numpy")

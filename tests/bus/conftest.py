@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.boxes import EngineBox
+from benchmarks.boxes import EngineBox
 
 
 @pytest.fixture

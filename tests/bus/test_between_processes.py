@@ -16,7 +16,7 @@ from appliance.bus.commit import committed
 from appliance.bus.events import Kind
 from appliance.errors import Unavailable
 from appliance.nodes import NAMESPACE
-from tests.boxes import EngineBox, wait_for
+from benchmarks.boxes import EngineBox, wait_for
 from tests.signals import RATE, sine
 
 SLOT = NAMESPACE.find("/mixer/balance").slot

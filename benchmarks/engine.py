@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``appliance bench engine``: what a block costs, alone and under load; rendering off line; starts, deaths and memory of the box.
+
+The cost of a block is the CPU time of the audio thread itself (CLOCK_THREAD_CPUTIME_ID), because a virtual machine takes the
+processor away for milliseconds at any time; its share is of the period.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from appliance.bus.clips import Clip
+from appliance.config import Config
+from appliance.engine.backends.offline import OfflineEngine
+from appliance.errors import Unavailable
+from benchmarks.boxes import EngineBox, WholeBox, jack_server, wait_for, whole_box
+from benchmarks.report import Row
+
+RATE = 48000
+PERIOD = 128
+MEASURE_S = 10.0
+OFFLINE_S = 60.0
+STRIPS = {"low": -6.0, "mid": 2.0, "high": -3.0, "filter": -0.3, "fader": 0.9}
+HOG = "import numpy as np\na = np.random.rand(300, 300)\nwhile True:\n    a = a @ a\n    a /= abs(a).max()\n"
+
+
+def rows() -> list[Row]:
+    made: list[Row] = []
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(jack_server(f"bench-{os.getpid()}", PERIOD))
+            backend = "jack"
+        except Unavailable:
+            server, backend = "default", "clock"
+        made += _block_cost(backend, server)
+        made += _box_rows(backend, server)
+    made.append(_offline())
+    return made
+
+
+def audio(seed: int, seconds: float = 8.0) -> np.ndarray:
+    """Music enough for a benchmark: tones and noise, frames × 2."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(seconds * RATE)) / RATE
+    wave = 0.2 * np.sin(2 * np.pi * 55 * (seed + 1) * t) + 0.05 * rng.standard_normal(len(t))
+    return np.stack([wave, np.roll(wave, 37)], 1).astype(np.float32)
+
+
+def _perform(engine: EngineBox, clips: list[Clip]) -> None:
+    """4 decks at odd speeds, 16 loops, every strip's EQ and filter at work, the limiter too."""
+    values = engine.box.values
+    values.set("/clock/quantize", "off")
+    values.set("/mixer/master", 6.0)
+    for deck in range(1, 5):
+        engine.load_deck(deck, clips[deck % len(clips)])
+        values.set(f"/deck/{deck}/rate", 0.94 + deck * 0.03)
+        engine.do(f"/deck/{deck}/loop/auto")
+        engine.do(f"/deck/{deck}/play")
+    for pad in range(1, 17):
+        engine.load_pad(pad, clips[pad % len(clips)])
+        values.set(f"/pad/{pad}/group", 1 + pad % 4)
+        values.set(f"/pad/{pad}/gain", -6.0)
+        values.set(f"/pad/{pad}/filter", 0.2)
+        engine.do(f"/pad/{pad}/trigger")
+    for channel in range(1, 9):
+        for name, value in STRIPS.items():
+            values.set(f"/channel/{channel}/{name}", value)
+
+
+def _block_cost(backend: str, server: str) -> list[Row]:
+    with tempfile.TemporaryDirectory() as folder, _engine(Path(folder) / "idle", backend, server, busy=False) as engine:
+        start_s = engine.start(backend, server)
+        _perform(engine, [engine.clip(audio(n), bpm=120, beats=16) for n in range(4)])
+        cost = _measure(engine)
+        _sounding(engine)
+        pss_mb = _pss_mb(engine.process.pid, without=("clip", "jack")) if engine.process else 0.0
+    with tempfile.TemporaryDirectory() as folder, _engine(Path(folder) / "busy", backend, server, busy=True) as engine:
+        engine.start(backend, server)
+        _perform(engine, [engine.clip(audio(n), bpm=120, beats=16) for n in range(4)])
+        with _hogs(2):
+            loaded = _measure(engine)
+    return [
+        Row("block_median_pct", float(np.median(cost)), "% of period", 3.0),
+        Row("block_p99_pct", float(np.percentile(cost, 99)), "% of period", 10.0),
+        Row("block_loaded_p99_pct", float(np.percentile(loaded, 99)), "% of period", 15.0, float(np.percentile(cost, 99))),
+        Row("engine_start_s", start_s, "s", 1.5),
+        Row("engine_memory_mb", pss_mb, "MB PSS without clips and JACK's segment", 250.0),
+    ]
+
+
+@contextlib.contextmanager
+def _engine(data: Path, backend: str, server: str, *, busy: bool) -> Iterator[EngineBox]:
+    audio_settings = {"period": PERIOD, "connect": False}
+    engine = EngineBox(data, Config.model_validate({"audio": audio_settings, "engine": {"busy_thread": busy}}))
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def _measure(engine: EngineBox) -> np.ndarray:
+    """Share of the period (%) of every block of the last MEASURE_S."""
+    time.sleep(1.0 + MEASURE_S)
+    assert engine.process
+    path = engine.box.run / "costs-a.npz"
+    engine.process.send_signal(signal.SIGUSR1)
+    wait_for(path.exists, 10, "the engine writes its costs")
+    costs = np.load(path)
+    share = 100 * costs["cost_ns"] * 1e-9 * RATE / costs["frames"]
+    return share[-round(MEASURE_S * RATE / PERIOD) :]
+
+
+def _sounding(engine: EngineBox) -> None:
+    """The figures are of a mix that really plays."""
+    told = engine.box.telemetry.snapshot()
+    assert told["deck"]["playing"].sum() == 4, "not all decks play"
+    assert told["pad"]["sounding"].sum() == 16, "not all pads play"
+    assert float(told["master"]["rms"]) > 0.05, "nothing is heard"
+    assert float(told["master"]["reduction_db"]) > 0.1, "the limiter is not at work"
+
+
+def _pss_mb(pid: int, without: tuple[str, ...] = ()) -> float:
+    """Proportional set size of a process, without the mappings whose path contains one of the words."""
+    total_kb, counted = 0, True
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        first, _, rest = line.partition(" ")
+        if "-" in first and not first.endswith(":"):
+            path = rest.split(None, 4)[-1] if len(rest.split(None, 4)) == 5 else ""
+            counted = not any(f"-{word}" in path for word in without)
+        elif first == "Pss:" and counted:
+            total_kb += int(rest.split()[0])
+    return total_kb / 1000
+
+
+@contextlib.contextmanager
+def _hogs(count: int) -> Iterator[None]:
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    hogs = [subprocess.Popen([sys.executable, "-c", HOG], env=environment) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
+
+
+def _offline() -> Row:
+    engine = OfflineEngine(RATE)
+    clips = [engine.load(audio(n), bpm=120, beats=16) for n in range(4)]
+    engine.set("/clock/quantize", "off")
+    engine.set("/mixer/master", 6.0)
+    for deck in range(1, 5):
+        engine.load_deck(deck, clips[deck % 4])
+        engine.set(f"/deck/{deck}/rate", 0.94 + deck * 0.03)
+        engine.do(f"/deck/{deck}/loop/auto")
+        engine.do(f"/deck/{deck}/play")
+    for pad in range(1, 17):
+        engine.load_pad(pad, clips[pad % 4])
+        engine.set(f"/pad/{pad}/group", 1 + pad % 4)
+        engine.set(f"/pad/{pad}/filter", 0.2)
+        engine.do(f"/pad/{pad}/trigger")
+    for channel in range(1, 9):
+        for name, value in STRIPS.items():
+            engine.set(f"/channel/{channel}/{name}", value)
+    engine.run(RATE, PERIOD)
+    began = time.perf_counter()
+    engine.run(round(OFFLINE_S * RATE), PERIOD)
+    return Row("offline_x_realtime", OFFLINE_S / (time.perf_counter() - began), "×", 30.0, at_least=True)
+
+
+def _box_rows(backend: str, server: str) -> list[Row]:
+    """Starts and deaths of a whole box."""
+    with whole_box({"visuals": {"enabled": True}}, audio=backend, server=server) as box:
+        first_s, all_s = _first_pads(box)
+        made = [Row("first_start_s", box.ready_s, "s"), Row("first_pad_s", box.ready_s + first_s, "s", 3.0),
+                Row("first_pads_s", box.ready_s + all_s, "s", 10.0)]
+        time.sleep(1.0)
+        engine = box.box.engine(0)
+        pid, cycles = box.pid("engine-a"), int(engine["cycles"])
+        os.kill(pid, signal.SIGKILL)
+        back_s = wait_for(lambda: box.pid("engine-a") not in (0, pid) and int(engine["cycles"]) > cycles + 4, 10, "engine back")
+        made.append(Row("engine_back_s", back_s, "s", 1.5))
+        for name in ("control", "gen", "visuals"):
+            made.append(Row(f"{name}_back_s", _back(box, name), "s", 2.0))
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        quiet = {"gen": {"fill": False}, "visuals": {"enabled": False}}
+        WholeBox(data, quiet, audio=backend, server=server).close()
+        warm = WholeBox(data, quiet, audio=backend, server=server)
+        try:
+            made.append(Row("warm_start_s", warm.ready_s, "s", 4.0))
+            time.sleep(5.0)
+            made.append(Row("idle_core_pct", _cpu_pct(warm), "% of a core", 10.0))
+        finally:
+            warm.close()
+    return made
+
+
+def _first_pads(box: WholeBox) -> tuple[float, float]:
+    """Seconds after ``ready`` until the first pad, and all sixteen, can be played."""
+    states = lambda: box.box.telemetry.snapshot()["pad"]["state"][:16]  # noqa: E731
+    first_s = wait_for(lambda: (states() > 0).any(), 60, "a pad is filled")
+    return first_s, first_s + wait_for(lambda: (states() > 0).all(), 120, "all pads are filled")
+
+
+def _back(box: WholeBox, name: str) -> float:
+    """Seconds from SIGKILL until the process has been started anew and beats."""
+    pid = box.pid(name)
+    beat = int(box.box.process(name)["beat_ns"])
+    os.kill(pid, signal.SIGKILL)
+    return wait_for(lambda: box.pid(name) not in (0, pid) and int(box.box.process(name)["beat_ns"]) > beat
+                    and int(box.box.process(name)["role"]) == 2, 20, f"{name} is back")
+
+
+def _cpu_pct(box: WholeBox, seconds: float = 10.0) -> float:
+    """CPU time of all processes of an idle box."""
+    pids = [box.process.pid, *(box.pid(name) for name in ("engine-a", "control", "gen"))]
+
+    def spent() -> float:
+        ticks = 0
+        for pid in pids:
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    before = spent()
+    time.sleep(seconds)
+    return 100 * (spent() - before) / seconds
