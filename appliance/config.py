@@ -40,15 +40,15 @@ class Audio(Section):
     """``backend`` jack: use or start a JACK server, else pace by the clock; clock: never use JACK."""
 
     backend: Literal["jack", "clock"] = "jack"
-    server: str = Field("default", description="name of the JACK server", min_length=1)
-    start_server: bool = Field(True, description="start jackd when no server runs")
-    device: str = Field("auto", description="ALSA device for jackd (hw:0), dummy, or auto: the first card, else dummy")
-    rate: int = Field(48000, ge=8000, le=192000, description="frames a second of a server that we start")
-    period: int = Field(128, ge=16, le=8192, description="frames a period of a server that we start")
-    connect: bool = Field(True, description="connect master (and cue, if there are four) to the physical outputs")
-    outputs: list[str] = Field([], description="ports to connect master_1 master_2 cue_1 cue_2 to, instead of the physical ones")
-    inputs: list[str] = Field([], description="ports to connect in_1 in_2 from, instead of the physical ones")
-    lock_memory: bool = Field(True, description="lock the engine's memory where the system allows it")
+    server: str = Field(default="default", description="name of the JACK server", min_length=1)
+    start_server: bool = Field(default=True, description="start jackd when no server runs")
+    device: str = Field(default="auto", description="ALSA device for jackd (hw:0), dummy, or auto: first card, else dummy")
+    rate: int = Field(default=48000, ge=8000, le=192000, description="frames a second of a server that we start")
+    period: int = Field(default=128, ge=16, le=8192, description="frames a period of a server that we start")
+    connect: bool = Field(default=True, description="connect master (and cue, if there are four) to the physical outputs")
+    outputs: list[str] = Field(default=[], description="ports for master_1 master_2 cue_1 cue_2 instead of the physical ones")
+    inputs: list[str] = Field(default=[], description="ports for in_1 in_2 instead of the physical ones")
+    lock_memory: bool = Field(default=True, description="lock the engine's memory where the system allows it")
 
 
 class Http(Endpoint):
@@ -60,35 +60,35 @@ class Osc(Endpoint):
 
 
 class Visuals(Section):
-    display: str = Field("second", description="a monitor's name, second, or none (offscreen)")
-    width: int = Field(0, ge=0, le=7680, description="of the rendered picture; 0: what the renderer can carry")
-    height: int = Field(0, ge=0, le=4320)
-    fps: int = Field(0, ge=0, le=240, description="0: what the renderer can carry")
+    display: str = Field(default="second", description="a monitor's name, second, or none (offscreen)")
+    width: int = Field(default=0, ge=0, le=7680, description="of the rendered picture; 0: what the renderer can carry")
+    height: int = Field(default=0, ge=0, le=4320)
+    fps: int = Field(default=0, ge=0, le=240, description="0: what the renderer can carry")
     enabled: bool = True
 
 
 class Gen(Section):
     enabled: bool = True
-    fill: bool = Field(True, description="fill the pads of bank 1 when the box starts with an empty session")
-    python: str = Field("", description="interpreter of the workers; empty: ours")
-    keep_jobs: int = Field(1000, ge=10, description="finished jobs kept in the log")
-    keep_audio_mb: int = Field(4096, ge=64, description="size of the store of generated audio")
+    fill: bool = Field(default=True, description="fill the pads of bank 1 when the box starts with an empty session")
+    python: str = Field(default="", description="interpreter of the workers; empty: ours")
+    keep_jobs: int = Field(default=1000, ge=10, description="finished jobs kept in the log")
+    keep_audio_mb: int = Field(default=4096, ge=64, description="size of the store of generated audio")
 
 
 class Mappings(Section):
-    folders: list[Path] = Field([], description="more folders with profiles; they win over the shipped ones")
-    alsa: bool = Field(True, description="also open ALSA MIDI ports that JACK does not own")
+    folders: list[Path] = Field(default=[], description="more folders with profiles; they win over the shipped ones")
+    alsa: bool = Field(default=True, description="also open ALSA MIDI ports that JACK does not own")
 
 
 class Session(Section):
-    autosave_s: float = Field(2.0, ge=0.2, le=60, description="seconds between a change and its saving")
-    keep: int = Field(20, ge=1, le=1000, description="saved versions kept")
+    autosave_s: float = Field(default=2.0, ge=0.2, le=60, description="seconds between a change and its saving")
+    keep: int = Field(default=20, ge=1, le=1000, description="saved versions kept")
     resume: Literal["armed", "play"] = "armed"
 
 
 class Engine(Section):
-    busy_thread: bool = Field(False, description="for benchmarks: a busy Python thread in the engine's process")
-    clip_memory_mb: int = Field(4096, ge=64, description="memory for loaded clips")
+    busy_thread: bool = Field(default=False, description="for benchmarks: a busy Python thread in the engine's process")
+    clip_memory_mb: int = Field(default=4096, ge=64, description="memory for loaded clips")
 
 
 class Config(Section):
