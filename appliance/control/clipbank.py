@@ -150,12 +150,15 @@ class ClipBank:
             if clip.handle not in mine:
                 self._box.clips.retire(clip.handle)
 
+    def enough(self, audio: Audio) -> bool:
+        """Enough is decoded to begin to play."""
+        readable = int(self._box.clips.table[audio.clip.place]["readable"])
+        return audio.done or (audio.facts.duration_s > WHOLE_FIRST_S and readable >= audio.rate)
+
     def playable(self, audio: Audio) -> bool:
-        """Enough is decoded to play, and every engine that runs has it (true too when none runs)."""
-        row = self._box.clips.table[audio.clip.place]
-        whole = audio.facts.duration_s <= WHOLE_FIRST_S
-        enough = audio.done or (not whole and int(row["readable"]) >= audio.rate)
-        return enough and self._box.clips.mapped(audio.clip, self._box.engines)
+        """Enough is decoded, there is an engine, and every engine that runs has it locked."""
+        engines = self._box.engines
+        return self.enough(audio) and bool(engines) and self._box.clips.mapped(audio.clip, engines)
 
     def collect(self) -> None:
         """Free what the engines have let go of; call it now and then."""

@@ -59,6 +59,7 @@ class Desk:
         self._served: set[str] = set()
         self._served_changed = asyncio.Event()
         self._event_listeners: list[Callable[[Event], None]] = []
+        self._events_lost = 0
 
     # -- reading
 
@@ -267,6 +268,10 @@ class Desk:
     def pump_events(self) -> int:
         """Hand on the engine's new events; returns how many."""
         events = self.box.events.read()
+        if (lost := self.box.events.lost) != self._events_lost:
+            self.say(f"{lost - self._events_lost} events of the engine were missed because control was held up; "
+                     "lamps may lag, and a recording of events that runs now is not exact")
+            self._events_lost = lost
         for event in events:
             for listener in self._event_listeners:
                 try:

@@ -132,7 +132,7 @@ class Loader:
                 await self._put(target, Loaded(str(facts.path), options, audio, audio.clip.handle), facts)
         except _StillWaiting:
             name = facts.path.name
-            self._desk.say(f"{target.shown}: no engine is running right now; {name} is loaded when one is ready")
+            self._desk.say(f"{target.shown}: no engine takes it right now; {name} is loaded when one is ready")
             self._background(self._load_later(target, wish, Loaded(str(facts.path), options, audio), facts))
             return describe(facts, audio) | {"pending": True}
         except BaseException:
@@ -168,10 +168,12 @@ class Loader:
     async def _until_playable(self, target: Target, audio: Audio, patient: bool) -> None:
         """Raises BadFile for a file that broke before it could be played, _StillWaiting when no engine is there."""
         end = time.monotonic() + ENGINE_WAIT_S
-        while not (self._box.engines and self.bank.playable(audio)):
+        while not self.bank.playable(audio):
             if audio.error and audio.done and not self._is_long(audio):
                 raise BadFile(audio.error)
-            if not self._box.engines and not patient and time.monotonic() > end:
+            if not self.bank.enough(audio):
+                end = time.monotonic() + ENGINE_WAIT_S
+            elif not patient and time.monotonic() > end:
                 raise _StillWaiting
             await asyncio.sleep(POLL_S)
         if audio.error and not self._is_long(audio):

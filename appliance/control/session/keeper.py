@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 
 from appliance.bus.commit import committed
-from appliance.bus.eventfile import SceneCell
 from appliance.control.clipbank import Options
 from appliance.control.desk import Desk
 from appliance.control.loader import Loader, Target
 from appliance.control.scenes import Scenes
 from appliance.control.session.files import SessionFiles
-from appliance.control.session.model import ClipEntry, SessionFile, check_entry, check_name, read_session
+from appliance.control.session.journal import replay
+from appliance.control.session.model import ClipEntry, SessionFile, check_name, read_session
 from appliance.errors import ApplianceError, BadFile, BadValue, Unavailable
 from appliance.namespace import Address, Kind
 from appliance.nodes import NAMESPACE
@@ -50,6 +50,7 @@ class Keeper:
         self._loader = loader
         self._scenes = scenes
         self._session = SessionFile()
+        self._waiting: dict[str, ClipEntry] = {}
         self._alone = False
         self._dirty = asyncio.Event()
         self._lock = asyncio.Lock()
@@ -73,9 +74,10 @@ class Keeper:
             self.name = "default"
         session, said = self.files.load(self.name)
         changes = list(self.files.replay(self.name))
-        self.is_new = session is None and not changes and not said
+        self.is_new = session is None and not said and all("h" in change for change in changes)
         self._session = session or SessionFile(name=self.name)
         replay(self._session, changes)
+        self._waiting = dict(self._session.clips)
         self._alone = self._same_box()
         if not self._alone:
             self._put_values(self._session)
@@ -116,6 +118,7 @@ class Keeper:
             here = entry.handle and self._handle_at(target) == entry.handle
             if here and await self._loader.adopt(target, entry.handle, entry.path, options_of(entry)):
                 adopted.append(place)
+                self._waiting.pop(place, None)
         for target in self._all_targets():
             if target.address not in entries and self._handle_at(target):
                 await self._loader.clear(target)
@@ -128,6 +131,7 @@ class Keeper:
         return [Target.of(a) for a in NAMESPACE if a.node.name == "load" and a.group.record in ("pad", "deck")]
 
     async def _load_all(self, entries: dict[str, ClipEntry]) -> None:
+        """Load side by side. Until it is there (an engine may be long in coming) an entry stays in the session as it is."""
         slots = asyncio.Semaphore(PARALLEL_LOADS)
         missing: list[str] = []
 
@@ -136,6 +140,7 @@ class Keeper:
             options = self._told(target, options_of(entry))
             async with slots:
                 problem = await self._load_one(target, entry, options)
+            self._waiting.pop(place, None)
             if problem:
                 missing.append(f"{target.shown}: {problem}")
 
@@ -221,6 +226,7 @@ class Keeper:
             self._dirty.set()
 
     def _clip_changed(self, place: str) -> None:
+        self._waiting.pop(place, None)
         entry = self._entry(place)
         self._note({"c": [place, entry.model_dump(exclude_none=True) if entry else None]})
 
@@ -263,7 +269,7 @@ class Keeper:
             saved=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             values={a.address: a.node.from_slot(float(vector[a.slot])) for a in addresses},
             texts=self._desk.texts.changed_from_default(),
-            clips={place: entry for place in self._loader.loaded if (entry := self._entry(place))},
+            clips=self._waiting | {place: entry for place in self._loader.loaded if (entry := self._entry(place))},
             scenes=dict(self._scenes.stored),
             playing=self._playing() if self._box.config.session.resume == "play" else [],
         )
@@ -349,7 +355,6 @@ class Keeper:
             self._desk.announcer.tick()
         finally:
             self._applying = False
-        self._session = session
         await self._change_clips(session)
         await self.save()
         return {"name": self.name, "remarks": said}
@@ -382,10 +387,11 @@ class Keeper:
 
     async def _change_clips(self, session: SessionFile) -> None:
         """From the clips that are loaded to the session's; what is the same in both plays on."""
+        different = {place: entry for place, entry in session.clips.items() if not self._is_loaded(place, entry)}
+        self._waiting = dict(different)
         for place in list(self._loader.loaded):
             if place not in session.clips:
                 await self._loader.clear(Target.at(place))
-        different = {place: entry for place, entry in session.clips.items() if not self._is_loaded(place, entry)}
         await self._load_all(different)
 
     def _is_loaded(self, place: str, entry: ClipEntry) -> bool:
@@ -404,35 +410,3 @@ class Keeper:
 
 def options_of(entry: ClipEntry) -> Options:
     return Options(entry.bpm, entry.beats, entry.gain, entry.name, entry.role)
-
-
-def replay(session: SessionFile, changes: Iterable[dict[str, Any]]) -> None:
-    """Lay journalled changes over a session; one that this box does not know is passed over with a line in the log."""
-    for change in changes:
-        try:
-            _replay_one(session, change)
-        except (ApplianceError, ValueError, TypeError, KeyError) as error:
-            log.warning("journal: %s was passed over (%s)", str(change)[:200], error)
-
-
-def _replay_one(session: SessionFile, change: dict[str, Any]) -> None:
-    match change:
-        case {"v": [str(address), value]}:
-            session.values[address] = check_entry(address, value, Kind.VALUE)
-        case {"t": [str(address), value]}:
-            session.texts[address] = check_entry(address, value, Kind.TEXT)
-        case {"c": [str(place), None]}:
-            session.clips.pop(place, None)
-        case {"c": [str(place), dict(entry)]}:
-            NAMESPACE.find(f"{place}/load")
-            session.clips[place] = ClipEntry.model_validate(entry)
-        case {"s": [int(row), None]}:
-            session.scenes.pop(row, None)
-        case {"s": [int(row), dict(cells)]}:
-            session.scenes[row] = {pad: SceneCell.model_validate(cell) for pad, cell in cells.items()}
-        case {"h": dict(handles)}:
-            for place, handle in handles.items():
-                if place in session.clips:
-                    session.clips[place].handle = int(handle)
-        case _:
-            raise ValueError("unknown kind of change")

@@ -188,7 +188,7 @@ async def test_without_an_engine_the_load_waits_for_one(rig, loop):
     async with rig.client() as hub:
         facts = await hub.do("/pad/1/load", str(loop))
         assert facts["pending"] is True
-        await rig.said("no engine is running right now")
+        await rig.said("no engine takes it right now")
         rig.start_engine()
         await rig.until(lambda: int(rig.pad(0)["state"]) == 1, "the pad")
         await rig.until(lambda: hub.get("/pad/1/file"), "the file's name")

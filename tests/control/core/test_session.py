@@ -188,6 +188,20 @@ async def test_entries_this_box_does_not_know_are_left_out(rig):
         assert "left out" in rig.log()
 
 
+async def test_clips_that_wait_for_an_engine_stay_in_the_session(rig, loop):
+    SessionFiles(rig.data, 5).save(SessionFile.model_validate({"clips": {"/bank/1/pad/2": {"path": str(loop), "beats": 8}}}))
+    rig.start_control()
+    async with rig.client() as hub:
+        await hub.set("/clock/bpm", 99)
+        await hub.do("/session/save")
+        saved = read_session(rig.session_file)[0]
+        assert saved.values == {"/clock/bpm": 99} and saved.clips["/bank/1/pad/2"].beats == 8
+        await asyncio.sleep(0.1)
+        rig.start_engine()
+        await rig.until(lambda: is_now(hub, "/pad/2/state", "loaded"), "the clip")
+        assert not rig.messages or all("engine" not in message for message in rig.messages)
+
+
 async def test_a_missing_file_is_said_and_not_forgotten(rig, loop):
     gone = str(loop.with_name("gone.wav"))
     clips = {"/bank/1/pad/1": {"path": gone}, "/bank/1/pad/2": {"path": str(loop)}}
