@@ -8,6 +8,8 @@ virtual machine wakes its processes late by milliseconds whoever asks.
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import shutil
 import socket
 import statistics
@@ -36,7 +38,7 @@ MESSAGES = 500
 PAUSE_S = 0.013
 """Longer than four periods, and no multiple of one: every phase of the period is met."""
 POLL_S = 0.00005
-START_S = 90.0
+APC_LAMPS = 72
 ECHO = """
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True)
@@ -48,10 +50,12 @@ while True:
 def rows() -> list[Row]:
     tree = AddressTree(NAMESPACE)
     names = [address.address for address in NAMESPACE]
-    with _box() as (box, osc):
+    with _box("--audio", "clock") as (box, osc):
         echo_ms, engine_ms = _osc_to_engine(box, osc)
         period_ms = 1000 * int(box.record["period"][0]) / box.rate
+    lamps_ms = _lamps_ms()
     return [
+        *([Row("lamps_after_plugging_ms", lamps_ms, "ms", 300.0)] if lamps_ms is not None else []),
         Row("osc_to_engine_p99_ms", max(_p99(engine_ms) - _p99(echo_ms), 0.0), "ms", 3.0 + period_ms, _p99(echo_ms)),
         Row("osc_to_engine_median_ms", max(statistics.median(engine_ms) - statistics.median(echo_ms), 0.0), "ms", None,
             statistics.median(echo_ms)),
@@ -116,13 +120,13 @@ def _echo() -> Generator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def _box() -> Generator[tuple[Box, tuple[str, int]]]:
+def _box(*audio: str) -> Generator[tuple[Box, tuple[str, int]]]:
     """A box of its own, on ports of its own."""
     data = Path(tempfile.mkdtemp(prefix="bench-control-"))
     config = data / "config.yaml"
     config.write_text("gen: {enabled: false}\nvisuals: {enabled: false}\nmappings: {alsa: false}\n", encoding="utf-8")
     command = [sys.executable, "-m", "appliance", "run", "--config", str(config), "--data", str(data / "data"),
-               "--audio", "clock", "--display", "none", "--http", "127.0.0.1:0", "--osc", "127.0.0.1:0"]
+               *audio, "--display", "none", "--http", "127.0.0.1:0", "--osc", "127.0.0.1:0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None
@@ -137,6 +141,46 @@ def _box() -> Generator[tuple[Box, tuple[str, int]]]:
         process.terminate()
         process.wait(10)
         shutil.rmtree(data, ignore_errors=True)
+
+
+def _lamps_ms() -> float | None:
+    """The slowest of five pluggings of an APC mini mk2, from its port to the last of its 72 lamps; None without JACK."""
+    if shutil.which("jackd") is None:
+        return None
+    import jack
+
+    name = f"bench-{os.getpid()}"
+    environment = {**os.environ, "JACK_NO_AUDIO_RESERVATION": "1"}
+    server = subprocess.Popen(["jackd", "-r", "-n", name, "-d", "dummy", "-r", "48000", "-p", "128"], env=environment,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(1.5)
+        with _box("--audio", "jack", "--jack-server", name):
+            return max(_plug_ms(jack, name) for _ in range(5))
+    finally:
+        server.terminate()
+        server.wait(5)
+
+
+def _plug_ms(jack: Any, server: str) -> float:
+    client = jack.Client("bench-apc", servername=server, no_start_server=True)
+    client.midi_outports.register("APC mini mk2 Control")
+    lamps = client.midi_inports.register("APC mini mk2 Control lamps")
+    heard: dict[int, float] = {}
+
+    @client.set_process_callback
+    def process(_: int) -> None:
+        for _, data in lamps.incoming_midi_events():
+            heard.setdefault(bytes(data)[1], time.perf_counter())
+
+    began = time.perf_counter()
+    client.activate()
+    while len(heard) < APC_LAMPS and time.perf_counter() < began + 5:
+        time.sleep(0.01)
+    client.deactivate()
+    client.close()
+    time.sleep(0.5)
+    return (max(heard.values()) - began) * 1000 if len(heard) == APC_LAMPS else math.inf
 
 
 def _each_us(work: Any, items: list[Any]) -> float:

@@ -2,13 +2,13 @@
 """All surfaces of the box at the desk: OSC, HTTP, MIDI devices and their lamps. One that cannot start says so and is tried
 again; the others go on.
 
-Where HTTP and OSC can be reached stands in ``<data>/run/endpoints.json`` as soon as they listen.
+Where HTTP and OSC can be reached stands in ``<data>/run/endpoints.json`` as soon as they listen. A box that chose its ports
+itself (port 0) keeps them when control is started again: tablets must find it where it was.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
@@ -51,12 +51,17 @@ class _Surfaces:
 
     async def start(self) -> None:
         config = self._desk.box.config
+        earlier = self._earlier()
         self._path.unlink(missing_ok=True)
         for name, make, endpoint in (("http", HttpServer, config.http), ("osc", OscServer, config.osc)):
             if not is_loopback(endpoint.host):
                 self._desk.say(f"{name}: {endpoint} is open to other machines, and the box has no lock on that door yet; "
                                f"it is closed: use 127.0.0.1 as host")
                 continue
+            if endpoint.port == 0 and name in earlier:
+                again = endpoint.model_copy(update={"port": earlier[name]})
+                if await self._listen(name, lambda make=make, again=again: make(self._desk, again), silent=True):
+                    continue
             if not await self._listen(name, lambda make=make, endpoint=endpoint: make(self._desk, endpoint)):
                 self._keep(self._listen_later(name, lambda make=make, endpoint=endpoint: make(self._desk, endpoint)))
         self._keep(self._devices.run())
@@ -66,8 +71,20 @@ class _Surfaces:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(server.stop() for server in self._servers), return_exceptions=True)
-        with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
+
+    def _earlier(self) -> dict[str, int]:
+        """The ports of an earlier life of this process in the same run of the box."""
+        try:
+            told = json.loads(self._path.read_text(encoding="utf-8"))
+            if told["supervisor"] != self._supervisor:
+                return {}
+            return {name: int(told[name].rpartition(":")[2]) for name in ("http", "osc") if name in told}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}  # the first start, or a file that somebody has touched
+
+    @property
+    def _supervisor(self) -> int:
+        return int(self._desk.box.process("supervisor")["pid"])
 
     @property
     def _path(self) -> Any:
@@ -98,7 +115,7 @@ class _Surfaces:
     def _tell(self) -> None:
         temporary = self._path.with_suffix(".new")
         try:
-            temporary.write_text(json.dumps(self._endpoints), encoding="utf-8")
+            temporary.write_text(json.dumps({**self._endpoints, "supervisor": self._supervisor}), encoding="utf-8")
             temporary.replace(self._path)
         except OSError as error:
             self._desk.say(f"{self._path} cannot be written ({error.strerror}): who asks it will not find the box")

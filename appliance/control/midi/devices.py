@@ -8,6 +8,7 @@ others share port 1 with the generic profile. A device that comes back gets the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import logging
 import re
@@ -33,7 +34,7 @@ from appliance.namespace import Address
 log = logging.getLogger(__name__)
 
 SCAN_S = 0.5
-IDLE_S = 0.2
+IDLE_S = 0.5
 ENGINE = re.compile(r"appliance-[ab](-\d+)?$")
 OURS = "appliance-"
 LOOPBACK = re.compile(r"midi[ _-]?through|loopback", re.IGNORECASE)
@@ -68,6 +69,7 @@ class Devices:
         self._said: set[str] = set()
         self._jack: JackPorts | None = None
         self._alsa: AlsaPorts | None = None
+        self._lit = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self) -> None:
@@ -204,6 +206,7 @@ class Devices:
         if compiled.lights or compiled.profile.init:
             device.lamps = Lamps(compiled, self._view, lambda data: self._out.send(slot, data))
             device.lamps.resync()
+            self._lit.set()
         log.info("MIDI: %s is %s on midi_in_%d", port.name, compiled.profile.name, slot + 1)
 
     def _connected(self, pair: Pair) -> None:
@@ -258,14 +261,18 @@ class Devices:
         return lamps + (self._alsa.lamps if self._alsa is not None else [])
 
     async def _light(self) -> None:
-        """Fifty times a second while there are lamps."""
+        """Fifty times a second while there are lamps; a device that comes need not wait for the next look."""
         while True:
+            self._lit.clear()
             lamps = self._all_lamps()
             if lamps:
                 self._view.refresh()
                 for one in lamps:
                     one.tick()
-            await asyncio.sleep(TICK_S if lamps else IDLE_S)
+                await asyncio.sleep(TICK_S)
+            else:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._lit.wait(), IDLE_S)
 
 
 def _slot_of(port: MidiPort) -> int:

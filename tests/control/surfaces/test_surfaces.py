@@ -35,11 +35,13 @@ async def start(desk: Desk) -> AsyncIterator[Start]:
 
 def endpoints(desk: Desk) -> dict[str, str]:
     path = desk.box.run / "endpoints.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    told.pop("supervisor", None)
+    return told
 
 
 @pytest.mark.asyncio
-async def test_endpoints_are_told_and_taken_back(desk: Desk, start: Start) -> None:
+async def test_endpoints_are_told(desk: Desk, start: Start) -> None:
     await start({})
     where = endpoints(desk)
     assert set(where) == {"http", "osc"}
@@ -68,6 +70,24 @@ async def test_a_port_in_use_is_said_and_taken_when_it_is_free(
         if "http" in endpoints(desk):
             break
     assert endpoints(desk)["http"] == f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.asyncio
+async def test_ports_that_the_box_chose_are_kept_over_a_restart_of_control(desk: Desk, start: Start) -> None:
+    await start({})
+    before = endpoints(desk)
+    stop = await surfaces.start(Desk(desk.box))  # while the ports are taken: others are chosen
+    assert set(endpoints(desk)) == {"http", "osc"}
+    assert endpoints(desk) != before
+    second = endpoints(desk)
+    await stop()
+    stop = await surfaces.start(Desk(desk.box))
+    assert endpoints(desk) == second
+    await stop()
+    desk.box.process("supervisor")["pid"] = 4711  # another run of the box: these ports mean nothing to it
+    stop = await surfaces.start(Desk(desk.box))
+    assert endpoints(desk) != second
+    await stop()
 
 
 @pytest.mark.asyncio
