@@ -8,10 +8,12 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -93,8 +95,8 @@ class Control:
             log.warning("no surfaces are installed: the box is reached by its hub alone")
             return
         try:
-            from appliance.control import surfaces
-
+            # HTTP alone takes half a second to import; the hub answers meanwhile
+            surfaces = await asyncio.to_thread(import_module, "appliance.control.surfaces")
             self._stop_surfaces = await surfaces.start(self.desk)
         except ApplianceError as error:
             self.desk.say(error.message)
@@ -156,8 +158,8 @@ def processes(box: Box) -> list[dict[str, Any]]:
     return rows
 
 
-async def run(path: Path) -> int:
-    """Until SIGTERM or SIGINT; returns the exit status."""
+async def run(path: Path) -> None:
+    """Until SIGTERM or SIGINT; ends the process."""
     begun = time.monotonic()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -169,7 +171,8 @@ async def run(path: Path) -> int:
     await stopping.wait()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(control.stop(), STOP_S)
-    return int(control.failed)
+    logging.shutdown()
+    os._exit(int(control.failed))  # all is saved; threads that decode or import have nothing that is worth waiting for
 
 
 def main() -> None:
@@ -178,7 +181,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
-        sys.exit(asyncio.run(run(options.box)))
+        asyncio.run(run(options.box))
     except ApplianceError as error:
         log.error("%s", error.message)
         sys.exit(1)
