@@ -47,7 +47,6 @@ class _Surfaces:
         self._servers: list[Server] = []
         self._endpoints: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._devices = Devices(desk)
 
     async def start(self) -> None:
         config = self._desk.box.config
@@ -64,13 +63,23 @@ class _Surfaces:
                     continue
             if not await self._listen(name, lambda make=make, endpoint=endpoint: make(self._desk, endpoint)):
                 self._keep(self._listen_later(name, lambda make=make, endpoint=endpoint: make(self._desk, endpoint)))
-        self._keep(self._devices.run())
+        self._keep(self._play_devices())
 
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(server.stop() for server in self._servers), return_exceptions=True)
+
+    async def _play_devices(self) -> None:
+        """MIDI. A fault in it is told and does not end it."""
+        while True:
+            try:
+                await Devices(self._desk).run()
+            except Exception:
+                log.exception("MIDI devices: internal error")
+                self._desk.say("MIDI devices stopped for a fault in the box (it is in the log); they start again")
+            await asyncio.sleep(RETRY_S)
 
     def _earlier(self) -> dict[str, int]:
         """The ports of an earlier life of this process in the same run of the box."""

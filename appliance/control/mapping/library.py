@@ -35,7 +35,7 @@ class Held:
 
 
 class ProfileLibrary:
-    """``scan`` reads what has changed; the rest answers from memory. One thread at a time."""
+    """``scan`` reads what has changed, one thread at a time; the rest answers from memory, to any thread."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = tuple(folders)
@@ -71,13 +71,13 @@ class ProfileLibrary:
 
     def forget(self) -> None:
         """Read everything again at the next scan."""
-        for held in self._held.values():
+        for held in tuple(self._held.values()):
             held.stamp = (0, 0, 0)
 
     def profiles(self) -> list[tuple[Path, Compiled]]:
         """Those in force, the weightiest first."""
         by_name: dict[str, tuple[int, Path, Compiled]] = {}
-        for path, held in self._held.items():
+        for path, held in tuple(self._held.items()):
             if held.compiled is not None and (path.name not in by_name or held.weight > by_name[path.name][0]):
                 by_name[path.name] = (held.weight, path, held.compiled)
         ordered = sorted(by_name.values(), key=lambda item: (-item[0], item[1].name))

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 SEQUENCER = Path("/dev/snd/seq")
 POLL_S = 0.001
 LOOK_S = 0.5
+STOP_S = 0.5
 CLIENT_NAME = "appliance-alsa"
 
 Later = Callable[[Callable[..., Any]], Callable[..., None]]
@@ -84,7 +85,7 @@ class AlsaPorts(threading.Thread):
 
     def stop(self) -> None:
         self._ending.set()
-        self.join(2.0)
+        self.join(STOP_S)
 
     def run(self) -> None:
         try:

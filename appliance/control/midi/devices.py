@@ -70,18 +70,20 @@ class Devices:
         self._jack: JackPorts | None = None
         self._alsa: AlsaPorts | None = None
         self._lit = asyncio.Event()
+        self._scanning = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._desk.register("/system/profiles/reload", self._reload)
-        await self._scan()
-        self._desk.on_event(self._on_event)
-        self._start_threads()
         try:
+            await self._scan()
+            self._desk.on_event(self._on_event)
+            self._start_threads()
             await asyncio.gather(self._watch_files(), self._light())
         finally:
-            self._stop()
+            self._loop = None
+            await self._stop()
 
     def _start_threads(self) -> None:
         config = self._desk.box.config
@@ -93,13 +95,12 @@ class Devices:
             self._alsa = AlsaPorts(self._desk, self._library, self._router, self._view, self._later, self._is_jacks)
             self._alsa.start()
 
-    def _stop(self) -> None:
+    async def _stop(self) -> None:
         for device in self._devices.values():
             if device.lamps:
                 device.lamps.leave()
-        for thread in (self._jack, self._alsa):
-            if thread is not None:
-                thread.stop()
+        threads = [thread for thread in (self._jack, self._alsa) if thread is not None]
+        await asyncio.gather(*(asyncio.to_thread(thread.stop) for thread in threads))
         self._router.stop()
         self._view.close()
 
@@ -107,8 +108,9 @@ class Devices:
         """``work`` called from another thread, done on the loop."""
 
         def call(*args: Any) -> None:
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(work, *args)
+            loop = self._loop
+            if loop is not None and not loop.is_closed():
+                loop.call_soon_threadsafe(work, *args)
 
         return call
 
@@ -121,7 +123,8 @@ class Devices:
 
     async def _scan(self) -> int:
         """Read what has changed on a thread; put it in force. How many profiles there are."""
-        changed, said = await asyncio.to_thread(self._library.scan)
+        async with self._scanning:
+            changed, said = await asyncio.to_thread(self._library.scan)
         for line in said:
             self._desk.say(line)
         if changed:
@@ -233,6 +236,8 @@ class Devices:
     # -- messages and lamps
 
     def _on_event(self, event: Event) -> None:
+        if self._loop is None:
+            return  # we have ended; the desk's listeners stay
         if event.kind == Kind.MIDI:
             self._take(event.index, int(event.a), int(event.b), int(event.c))
         elif event.kind == Kind.REFUSED:

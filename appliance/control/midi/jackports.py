@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 CLIENT_NAME = "appliance-ports"
 LOOK_S = 0.5
+STOP_S = 0.5
 RETRY_S = 1.0
 SAY_AFTER_TRIES = 8
 
@@ -86,7 +87,7 @@ class JackPorts(threading.Thread):
     def stop(self) -> None:
         self._ending = True
         self._wake.set()
-        self.join(2.0)
+        self.join(STOP_S)
 
     def run(self) -> None:
         try:

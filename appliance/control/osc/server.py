@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +35,8 @@ FARTHEST_S = 3600.0
 MAX_WAITING = 4096
 ERRORS_A_SECOND = 10
 DATAGRAM_BYTES = 60_000
+RECEIVE_BYTES = 4 * 1024 * 1024
+"""Wished for: a burst waits there while the loop is busy. The system gives what it allows (net.core.rmem_max)."""
 
 
 class OscServer(asyncio.DatagramProtocol):
@@ -64,6 +67,7 @@ class OscServer(asyncio.DatagramProtocol):
             what = f"OSC cannot listen on {self._endpoint}: {why}; free the port or choose another (osc: port)"
             raise Unavailable(what) from None
         self._transport = transport
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         for work in (self._feedback.run(), self._sample()):
             self._keep(asyncio.create_task(work))
         host, port = transport.get_extra_info("sockname")[:2]
@@ -104,10 +108,20 @@ class OscServer(asyncio.DatagramProtocol):
                 raise UnknownAddress(f"{message.address!r} matches no address of this box")
             if is_pattern(message.address):
                 targets = [t for t in targets if self._accepts(t, message)] or targets
-            for target in targets:
-                self._obey(target, message, peer)
+            self._obey_all(targets, message, peer)
         except ApplianceError as error:
             self._refuse(error, peer)
+
+    def _obey_all(self, targets: list[Address], message: Message, peer: Peer) -> None:
+        """One that refuses does not keep a pattern from the others; the first refusal is raised at the end."""
+        first: ApplianceError | None = None
+        for target in targets:
+            try:
+                self._obey(target, message, peer)
+            except ApplianceError as error:
+                first = first or error
+        if first is not None:
+            raise first
 
     @staticmethod
     def _accepts(target: Address, message: Message) -> bool:

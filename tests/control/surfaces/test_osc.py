@@ -134,6 +134,29 @@ async def test_patterns_and_the_chosen_bank(rig: Rig) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_pattern_goes_on_past_one_that_refuses(rig: Rig) -> None:
+    client = await rig.client()
+    client.send("/channel/1/{trim,low,fader}", 1.0)
+    client.send("/channel/2/{pan,fader,trim}", 6.0)  # a fader goes to 1, pan too; trim takes it
+    assert len(await client.wait("/error")) == 1
+    assert [await rig.desk.get(f"/channel/{n}/trim") for n in (1, 2)] == [1.0, 6.0]
+
+
+@pytest.mark.asyncio
+async def test_thousands_of_messages_in_a_burst_all_count(rig: Rig) -> None:
+    client = await rig.client()
+    for number in range(3000):
+        client.send("/pad/1/trigger", 1.0)
+        client.send(f"/channel/{number % 8 + 1}/fader", number / 3000)
+    for _ in range(100):
+        await asyncio.sleep(0.02)
+        if len(rig.commands()) == 3000:
+            break
+    assert len(rig.commands()) == 3000
+    assert await rig.desk.get("/channel/8/fader") == pytest.approx(2999 / 3000)
+
+
+@pytest.mark.asyncio
 async def test_a_readable_address_without_arguments_answers(rig: Rig) -> None:
     client = await rig.client()
     client.send("/clock/bpm")
