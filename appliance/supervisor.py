@@ -26,7 +26,7 @@ from appliance.bus.memory import unlink
 from appliance.config import Config, Endpoint
 from appliance.errors import Unavailable
 from appliance.supervision.audioserver import AudioServer
-from appliance.supervision.child import Child
+from appliance.supervision.child import Backoff, Child
 from appliance.supervision.journal import Journal, stderr_descriptor
 from appliance.supervision.leftovers import Lock, Records, sweep_leftovers, sweep_memory
 from appliance.supervision.notify import Notifier
@@ -40,6 +40,8 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "gen": ("{python}", "-P", "-m", "appliance.gen", "--box", "{box}"),
     "visuals": ("{python}", "-P", "-m", "appliance.visuals", "--box", "{box}"),
 }
+LONGEST_WAIT_S = {ENGINE: 0.5}
+"""Between two starts of a process that dies again and again: without the engine it is silent."""
 NICE = {"gen": 3, "visuals": 5}
 LATER_S = {"gen": 0.2, "visuals": 0.4}
 """At the box's start the two cores of a small machine are for what makes the first sound."""
@@ -49,6 +51,8 @@ STOP_S = (1.0, 2.0, 1.0)
 """Longest time that each of them has; with the audio server all is over within 5 s."""
 SERVER_STOP_S = 0.7
 
+CONTROL_START_S = 20.0
+"""When control is not there by then, systemd hears that the box plays all the same."""
 POLL_S = 0.02
 TOUR_S = 0.1
 ALERT_S = 0.1
@@ -71,10 +75,14 @@ class Supervisor:
         self._records = Records(data)
         self._notifier = Notifier()
         self._selector = selectors.DefaultSelector()
-        self._children = {name: Child(name, self._selector, NICE.get(name, 0)) for name in self._programs}
+        self._children = {
+            name: Child(name, self._selector, NICE.get(name, 0), backoff=Backoff(LONGEST_WAIT_S.get(name, 5.0)))
+            for name in self._programs
+        }
         self._watches = {name: Watch() for name in self._programs}
         self._stop_asked = 0
-        self._announced = False
+        self._announced = self._notified = False
+        self._began = time.monotonic()
         self._cycles = -1
         self._polled = time.monotonic()
         self._toured = self._alert_until = 0.0
@@ -90,7 +98,7 @@ class Supervisor:
             for leftover in sweep_leftovers(self._data, self._records):
                 self._journal.say(f"removed what a killed box had left: {leftover}")
             require_free(self._config)
-            self._box = Box.create(self._data, self._config)
+            self._box = self._make_box()
             self._words = self._box.segment.view(np.int64, layout.ENGINE.itemsize // 8, layout.offset("engine"))
             self._listen_to_signals()
             self._audio = AudioServer(self._config.audio, self._journal, self._records, self._environment,
@@ -106,6 +114,13 @@ class Supervisor:
             self._journal.close()
             self._lock.release()
         return 0
+
+    def _make_box(self) -> Box:
+        try:
+            return Box.create(self._data, self._config)
+        except OSError as error:
+            raise Unavailable(f"the data folder {self._data} cannot be written: {error.strerror}; make room or choose one with "
+                              "--data") from None
 
     # -- starting
 
@@ -226,6 +241,9 @@ class Supervisor:
             ends = json.loads((self._box.run / "endpoints.json").read_text(encoding="utf-8"))
             http, osc = (str(ends[name]).rpartition("://")[2] for name in ("http", "osc"))
         except (OSError, ValueError, KeyError, TypeError):
+            if time.monotonic() - self._began > CONTROL_START_S and not self._notified:
+                self._notified = True
+                self._notifier.tell(READY=1, STATUS="plays, but cannot be reached: control does not start; see the journal")
             return
         self._announced = True
         line = f"ready http=http://{http} osc={osc} audio={self._audio.label} display={self._display()} data={self._data}\n"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from appliance.bus.box import Box
+from appliance.bus.box import Box, Role
 from benchmarks.report import Row
 
 IDLE_S = 10.0
@@ -34,6 +34,7 @@ def rows() -> Iterator[Row]:
             _wait(lambda: all(int(box.process(name)["role"]) in (2, 3) for name in NAMES))
             for name in NAMES:
                 yield Row(f"{name.removesuffix('-a')}_back_s", _kill(box, name), "s", BACK_S[name])
+            yield Row("engine_hung_to_killed_ms", max(_hang(box) for _ in range(5)) * 1e3, "ms", 100.0)
             _wait(lambda: all(int(box.process(name)["role"]) in (2, 3) for name in NAMES))
             time.sleep(5)
             yield from _idle(box, process.pid)
@@ -81,6 +82,18 @@ def _kill(box: Box, name: str) -> float:
     return time.monotonic() - began
 
 
+def _hang(box: Box) -> float:
+    """Seconds from SIGSTOP of the engine until it is gone; waits until the next one plays."""
+    row, engine = box.process("engine-a"), box.engine(0)
+    old = int(row["pid"])
+    os.kill(old, signal.SIGSTOP)
+    began = time.monotonic()
+    _wait(lambda: int(row["pid"]) != old, 0.001)
+    gone_s = time.monotonic() - began
+    _wait(lambda: int(row["pid"]) not in (0, old) and int(engine["ready"]) and int(row["role"]) == Role.PLAYING)
+    return gone_s
+
+
 def _idle(box: Box, supervisor: int) -> Iterator[Row]:
     """CPU time of all processes, and the memory that is the engine's alone or its share (PSS)."""
     pids = {name: int(box.process(name)["pid"]) for name in NAMES} | {"supervisor": supervisor}
@@ -103,9 +116,9 @@ def _pss_mb(pid: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1e3
 
 
-def _wait(true: Callable[[], object]) -> None:
+def _wait(true: Callable[[], object], pause_s: float = 0.005) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not true():
         if time.monotonic() > deadline:
             raise RuntimeError(f"nothing within {PATIENCE_S:g} s")
-        time.sleep(0.005)
+        time.sleep(pause_s)
