@@ -46,8 +46,8 @@ def _record(*fields: tuple[Any, ...]) -> np.dtype[Any]:
     return np.dtype(list(fields), align=True)
 
 
-GLIDE = _record(("stage", f8), ("now", f8), ("step", f8), ("end", f8))
-"""A smoothed control: two one-pole stages stepped once a cell, a straight line within it (engine/dsp/glide.py)."""
+GLIDE = _record(("stage", f8), ("now", f8), ("step", f8), ("end", f8), ("source", f8), ("goal", f8))
+"""A smoothed control: two one-pole stages stepped once a cell, a straight line within it (engine/dsp/glide.py): in frame i of the cell, from 0, it is ``now + step * (i + 1)``. ``goal`` is ``source``, the value that a person set, was last translated to."""
 
 FADE = _record(("level", f8), ("step", f8), ("left", i8))
 """A straight ramp of ``left`` more frames."""
@@ -70,11 +70,11 @@ PAD_STATE = _record(("clip", i8), ("playing", i8), ("held", i8), ("pending", i8)
                     ("origin_beat", f8), ("settings", f8, (4,)), ("ringing", i8), ("main", VOICE), ("tail", VOICE), ("left", GLIDE), ("right", GLIDE), ("filter", SVF))
 
 CHANNEL_STATE = _record(("idle_frames", i8), ("trim", GLIDE), ("low", GLIDE), ("mid", GLIDE), ("high", GLIDE),
-                        ("eq_mix", GLIDE), ("z", f8, (32,)), ("filter", SVF), ("left", GLIDE), ("right", GLIDE),
+                        ("eq_mix", GLIDE), ("z", f8, (24,)), ("filter", SVF), ("left", GLIDE), ("right", GLIDE),
                         ("cue", GLIDE), ("peak", f8))
 
 MIXER_STATE = _record(("left", GLIDE), ("right", GLIDE), ("cue_mix", GLIDE), ("cue_level", GLIDE), ("mute", FADE),
-                      ("muted", i8), ("ceiling", GLIDE), ("ceiling_before", f8), ("quiet_frames", i8),
+                      ("muted", i8), ("ceiling", GLIDE), ("ceiling_before", f8), ("quiet_frames", i8), ("hold_sum", f8), ("window_low", f8),
                       ("peak_left", f8), ("peak_right", f8), ("mean_square", f8), ("reduction", f8),
                       ("click_phase", f8), ("click_hz", f8), ("click_level", f8))
 

@@ -31,7 +31,7 @@ CONTEXT = np.dtype([
     ("client", i8), ("out_port", i8, (OUTPUTS,)), ("in_port", i8, (INPUTS,)), ("midi_in_port", i8, (MIDI_PORTS,)),
     ("midi_out_port", i8, (MIDI_PORTS,)),
     ("clip_address", i8, (CLIPS,)), ("clip_generation", i8, (CLIPS,)),
-    ("isolator", f8, (4, 5)),
+    ("isolator", f8, (2, 5)),
     ("midi_count", i8), ("midi", MIDI_EVENT, (MIDI_EVENTS,)),
     ("jack_event", i8, (4,)), ("timespec", i8, (2,)), ("floating_env", np.uint32, (16,)),
     ("cost_count", i8), ("cost_ns", np.int32, (COST_BLOCKS,)), ("block_frames", np.int32, (COST_BLOCKS,)),
@@ -42,15 +42,14 @@ CONTEXT = np.dtype([
 
 
 def isolator_coefficients(rate: float) -> np.ndarray:
-    """Butterworth sections b0 b1 b2 a1 a2 (low, high at 250 Hz; low, high at 2500 Hz); two in a row are one Linkwitz-Riley
-    side of 24 dB an octave. Formulae: R. Bristow-Johnson, Audio EQ Cookbook, Q = 1/√2."""
+    """Butterworth low-pass sections b0 b1 b2 a1 a2 at 250 and 2500 Hz; two in a row are one Linkwitz-Riley side of 24 dB an
+    octave. Formulae: R. Bristow-Johnson, Audio EQ Cookbook, Q = 1/√2."""
     rows: list[list[float]] = []
     for hz in ISOLATOR_HZ:
         omega = 2 * math.pi * hz / rate
         alpha, cosine = math.sin(omega) / math.sqrt(2), math.cos(omega)
-        a0 = 1 + alpha
-        for b0, b1 in (((1 - cosine) / 2, 1 - cosine), ((1 + cosine) / 2, -(1 + cosine))):
-            rows.append([b0 / a0, b1 / a0, b0 / a0, -2 * cosine / a0, (1 - alpha) / a0])
+        a0, b1 = 1 + alpha, 1 - cosine
+        rows.append([b1 / 2 / a0, b1 / a0, b1 / 2 / a0, -2 * cosine / a0, (1 - alpha) / a0])
     return np.array(rows)
 
 

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from appliance.bus.layout import CELL_FRAMES
+from appliance.engine.context import OUTPUTS
 from appliance.engine.dsp.filters import control_filter, run_filter, run_isolator
-from appliance.engine.dsp.glide import begin_fade, decibels, eased, glide, is_off
+from appliance.engine.dsp.gain import add_scaled, clear, peak_scaled, scale
+from appliance.engine.dsp.glide import begin_fade, decibels, eased, glide, glide_decibels, is_off
 from appliance.engine.dsp.limiter import control_limiter, run_limiter
 from appliance.engine.jit import kernel
 from appliance.nodes.mixer import ASSIGNS, CHANNELS, CURVES
@@ -20,6 +22,7 @@ _POWER, _CUT = CURVES.index("power"), CURVES.index("cut")
 _CUT_TRAVEL = 0.05
 _TAIL_SECONDS = 0.5
 _MUTE_SECONDS = 0.01
+_SILENT_DB = -60.0
 _PEAK_FALL = 0.985
 _MEAN_SECONDS = 0.3
 
@@ -50,7 +53,7 @@ def update(ctx: Any, state: Any) -> None:
     glide(mixer.left, gain * min(1.0, 1.0 - values.balance))
     glide(mixer.right, gain * min(1.0, 1.0 + values.balance))
     glide(mixer.cue_mix, values.cue_mix)
-    glide(mixer.cue_level, decibels(values.cue_level))
+    glide_decibels(mixer.cue_level, values.cue_level)
     control_limiter(mixer, values.limiter_ceiling)
     muted = 1 if state.values.panic.mute >= 0.5 else 0
     if muted != mixer.muted:
@@ -64,17 +67,17 @@ def update(ctx: Any, state: Any) -> None:
 @kernel
 def _update_strip(ctx: Any, state: Any, number: int, solo: bool) -> None:
     strip, values = state.channel[number], state.values.channel[number]
-    low = 0.0 if values.kill_low >= 0.5 else decibels(values.low)
-    mid = 0.0 if values.kill_mid >= 0.5 else decibels(values.mid)
-    high = 0.0 if values.kill_high >= 0.5 else decibels(values.high)
-    flat = low == 1.0 and mid == 1.0 and high == 1.0
+    low = _SILENT_DB if values.kill_low >= 0.5 else values.low
+    mid = _SILENT_DB if values.kill_mid >= 0.5 else values.mid
+    high = _SILENT_DB if values.kill_high >= 0.5 else values.high
+    flat = low == 0.0 and mid == 0.0 and high == 0.0
     if not flat and is_off(strip.eq_mix):
         strip.z[:] = 0.0
-    glide(strip.low, low)
-    glide(strip.mid, mid)
-    glide(strip.high, high)
+    glide_decibels(strip.low, low)
+    glide_decibels(strip.mid, mid)
+    glide_decibels(strip.high, high)
     glide(strip.eq_mix, 0.0 if flat else 1.0)
-    glide(strip.trim, decibels(values.trim))
+    glide_decibels(strip.trim, values.trim)
     control_filter(strip.filter, values.filter, ctx.rate)
     silent = values.mute >= 0.5 or (solo and values.solo < 0.5)
     gain = 0.0 if silent else values.fader * values.fader
@@ -96,22 +99,15 @@ def clear_buses(ctx: Any, start: int, count: int) -> None:
     """Silence the channels before sources add to them."""
     for number in range(CHANNELS):
         ctx.channel_used[number] = 0
-        for i in range(start, start + count):
-            ctx.channel[number, 0, i] = np.float32(0.0)
-            ctx.channel[number, 1, i] = np.float32(0.0)
+        clear(ctx.channel[number, 0], start, count)
+        clear(ctx.channel[number, 1], start, count)
 
 
 @kernel
 def render(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
     """Mix the channels at ``start`` into the outputs at ``out``: master (limited) 0 1, cue 2 3."""
-    master_left, master_right = ctx.out[0, out : out + count], ctx.out[1, out : out + count]
-    cue_left, cue_right = ctx.out[2, out : out + count], ctx.out[3, out : out + count]
-    for i in range(count):
-        zero = np.float32(0.0)
-        master_left[i] = zero
-        master_right[i] = zero
-        cue_left[i] = zero
-        cue_right[i] = zero
+    for number in range(OUTPUTS):
+        clear(ctx.out[number], out, count)
     for number in range(CHANNELS):
         strip = state.channel[number]
         if ctx.channel_used[number] == 1:
@@ -119,77 +115,45 @@ def render(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
         elif strip.idle_frames > _TAIL_SECONDS * ctx.rate:
             continue
         left, right = ctx.channel[number, 0], ctx.channel[number, 1]
-        _trim(strip, left, right, start, count)
+        scale(left, start, count, strip.trim)
+        scale(right, start, count, strip.trim)
         run_isolator(strip, ctx.isolator, left, right, start, count)
         run_filter(strip.filter, left, right, start, count)
-        _sum(strip, left, right, start, count, master_left, master_right, cue_left, cue_right)
-    _master(ctx, state, count, master_left, master_right, cue_left, cue_right)
+        shift = out - start
+        add_scaled(left, ctx.out[0], start, shift, count, strip.left)
+        add_scaled(right, ctx.out[1], start, shift, count, strip.right)
+        if not is_off(strip.cue):
+            add_scaled(left, ctx.out[2], start, shift, count, strip.cue)
+            add_scaled(right, ctx.out[3], start, shift, count, strip.cue)
+        strip.peak = peak_scaled(left, start, count, strip.left, strip.peak)
+        strip.peak = peak_scaled(right, start, count, strip.right, strip.peak)
+    _master(ctx, state, start, count, out)
 
 
 @kernel
-def _trim(strip: Any, left: np.ndarray, right: np.ndarray, start: int, count: int) -> None:
-    gain, step = strip.trim.now, strip.trim.step
-    if gain == 1.0 and step == 0.0:
-        return
-    for i in range(start, start + count):
-        gain += step
-        left[i] = np.float32(left[i] * gain)
-        right[i] = np.float32(right[i] * gain)
-    strip.trim.now = gain
-
-
-@kernel
-def _sum(
-    strip: Any, left: np.ndarray, right: np.ndarray, start: int, count: int, master_left: np.ndarray, master_right: np.ndarray,
-    cue_left: np.ndarray, cue_right: np.ndarray,
-) -> None:
-    gain_left, step_left, gain_right, step_right = strip.left.now, strip.left.step, strip.right.now, strip.right.step
-    cue, cue_step = strip.cue.now, strip.cue.step
-    listened = not is_off(strip.cue)
-    peak = np.float32(strip.peak)
-    for i in range(count):
-        gain_left += step_left
-        gain_right += step_right
-        x, y = left[start + i], right[start + i]
-        if listened:
-            cue += cue_step
-            cue_left[i] += np.float32(x * cue)
-            cue_right[i] += np.float32(y * cue)
-        x, y = np.float32(x * gain_left), np.float32(y * gain_right)
-        master_left[i] += x
-        master_right[i] += y
-        peak = max(peak, abs(x), abs(y))
-    strip.left.now, strip.right.now, strip.cue.now = gain_left, gain_right, cue
-    strip.peak = np.float64(peak)
-
-
-@kernel
-def _master(
-    ctx: Any, state: Any, count: int, left: np.ndarray, right: np.ndarray, cue_left: np.ndarray, cue_right: np.ndarray
-) -> None:
+def _master(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
+    """Level, mute, cue mix and limiter of what lies in the outputs at ``out``."""
     mixer = state.mixer
-    gain_left, gain_right, mix, level = mixer.left.now, mixer.right.now, mixer.cue_mix.now, mixer.cue_level.now
+    left, right, cue_left, cue_right = ctx.out[0], ctx.out[1], ctx.out[2], ctx.out[3]
     mute, mute_step, mute_left = mixer.mute.level, mixer.mute.step, mixer.mute.left
     for i in range(count):
-        gain_left += mixer.left.step
-        gain_right += mixer.right.step
-        mix += mixer.cue_mix.step
-        level += mixer.cue_level.step
+        at = start + i + 1
         if mute_left > 0:
             mute += mute_step
             mute_left -= 1
             if mute_left == 0:
                 mute = 0.0 if mixer.muted == 1 else 1.0
-        x, y = left[i] * gain_left, right[i] * gain_right
+        x = left[out + i] * (mixer.left.now + mixer.left.step * at)
+        y = right[out + i] * (mixer.right.now + mixer.right.step * at)
+        mix, level = mixer.cue_mix.now + mixer.cue_mix.step * at, mixer.cue_level.now + mixer.cue_level.step * at
         click = _click(ctx, mixer)
-        cue_left[i] = np.float32(min(max(level * (cue_left[i] * (1.0 - mix) + x * mix + click), -1.0), 1.0))
-        cue_right[i] = np.float32(min(max(level * (cue_right[i] * (1.0 - mix) + y * mix + click), -1.0), 1.0))
-        left[i] = np.float32(x * eased(mute))
-        right[i] = np.float32(y * eased(mute))
-    mixer.left.now, mixer.right.now, mixer.cue_mix.now, mixer.cue_level.now = gain_left, gain_right, mix, level
+        cue_left[out + i] = np.float32(min(max(level * (cue_left[out + i] * (1.0 - mix) + x * mix + click), -1.0), 1.0))
+        cue_right[out + i] = np.float32(min(max(level * (cue_right[out + i] * (1.0 - mix) + y * mix + click), -1.0), 1.0))
+        left[out + i] = np.float32(x * eased(mute))
+        right[out + i] = np.float32(y * eased(mute))
     mixer.mute.level, mixer.mute.left = mute, mute_left
-    run_limiter(ctx, mixer, state.frame, state.values.mixer.limiter_release, left, right, 0, count)
-    _meter(ctx, mixer, left, right, count)
+    run_limiter(ctx, mixer, state.frame, state.values.mixer.limiter_release, left, right, out, count)
+    _meter(ctx, mixer, left[out : out + count], right[out : out + count], count)
 
 
 @kernel

@@ -324,7 +324,7 @@ def skip(ctx: Any, state: Any, frames: int) -> None:
     pads.skip(ctx, state, frames)
     state.frame += frames
     state.skipped_frames += frames
-    clear_limiter(ctx, state.frame)
+    clear_limiter(ctx, state.mixer, state.frame)
 
 
 @kernel
@@ -347,4 +347,4 @@ def begin(ctx: Any, state: Any) -> None:
     clock.bar_length = 0.0
     transport.update_clock(clock, state.values, state.frame, ctx.rate)
     mixers.settle_mixer(ctx, state)
-    clear_limiter(ctx, state.frame)
+    clear_limiter(ctx, state.mixer, state.frame)

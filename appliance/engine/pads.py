@@ -12,6 +12,7 @@ from appliance.bus.events import Kind
 from appliance.bus.layout import PAD_CELLS
 from appliance.engine.dsp import voice
 from appliance.engine.dsp.filters import control_filter, run_filter, settle_filter
+from appliance.engine.dsp.gain import add_scaled, clear
 from appliance.engine.dsp.glide import begin_fade, decibels, glide, settle
 from appliance.engine.journal import log
 from appliance.engine.jit import kernel
@@ -147,7 +148,7 @@ def _begin_voice(ctx: Any, state: Any, cell: int, frame: int) -> None:
         _place_on_beat(ctx, state, cell, row, frame)
         if pad.main.position < begin + 2.0 and begin < 2.0 and not backwards:
             pad.main.fade.level, pad.main.fade.left = 1.0, 0
-    left, right = _sides(values, state.clock.running, _follows(values, row))
+    left, right = _sides(pad, values, state.clock.running, _follows(values, row))
     settle(pad.left, left)
     settle(pad.right, right)
     settle_filter(pad.filter, values.filter, ctx.rate)
@@ -199,9 +200,12 @@ def _place_on_beat(ctx: Any, state: Any, cell: int, row: Any, frame: int) -> Non
 
 
 @kernel
-def _sides(values: Any, running: int, follows: bool) -> tuple[float, float]:
+def _sides(pad: Any, values: Any, running: int, follows: bool) -> tuple[float, float]:
     """Gains left and right: level and balance; silent while the clock stands that the pad follows."""
-    gain = decibels(values.gain)
+    if pad.left.source != values.gain + 1e6:  # never zero; the power is computed only when the level changes
+        pad.left.source = values.gain + 1e6
+        pad.left.goal = decibels(values.gain)
+    gain = pad.left.goal
     if follows and running == 0:
         gain = 0.0
     return gain * min(1.0, 1.0 - values.pan), gain * min(1.0, 1.0 + values.pan)
@@ -267,7 +271,7 @@ def update(ctx: Any, state: Any) -> None:
                 pad.main.step = step
             if pad.main.loop == 1 and (pad.main.begin > 0.0 or pad.main.end < float(row.frames)):
                 voice.cross_seam(pad.main, pad.tail)
-        left, right = _sides(values, state.clock.running, follows)
+        left, right = _sides(pad, values, state.clock.running, follows)
         glide(pad.left, left)
         glide(pad.right, right)
         control_filter(pad.filter, values.filter, ctx.rate)
@@ -283,9 +287,8 @@ def render(ctx: Any, state: Any, start: int, count: int) -> None:
         if pad.ringing == 0:
             continue
         left, right = ctx.left, ctx.right
-        for i in range(start, start + count):
-            left[i] = np.float32(0.0)
-            right[i] = np.float32(0.0)
+        clear(left, start, count)
+        clear(right, start, count)
         if pad.tail.clip != 0:
             voice.run(ctx, pad.tail, left, right, start, count)
         if pad.playing == 1 and not voice.run(ctx, pad.main, left, right, start, count):
@@ -294,20 +297,8 @@ def render(ctx: Any, state: Any, start: int, count: int) -> None:
         run_filter(pad.filter, left, right, start, count)
         channel = _DECK_CHANNELS + min(max(int(state.values.pad[cell].group), 1), 4) - 1
         ctx.channel_used[channel] = 1
-        _add(pad, left, right, ctx.channel[channel, 0], ctx.channel[channel, 1], start, count)
-
-
-@kernel
-def _add(
-    pad: Any, left: np.ndarray, right: np.ndarray, out_left: np.ndarray, out_right: np.ndarray, start: int, count: int
-) -> None:
-    gain_left, step_left, gain_right, step_right = pad.left.now, pad.left.step, pad.right.now, pad.right.step
-    for i in range(start, start + count):
-        gain_left += step_left
-        gain_right += step_right
-        out_left[i] += np.float32(left[i] * gain_left)
-        out_right[i] += np.float32(right[i] * gain_right)
-    pad.left.now, pad.right.now = gain_left, gain_right
+        add_scaled(left, ctx.channel[channel, 0], start, 0, count, pad.left)
+        add_scaled(right, ctx.channel[channel, 1], start, 0, count, pad.right)
 
 
 @kernel

@@ -34,6 +34,18 @@ def glide(control: Any, target: float) -> None:
     control.step = (end - now) / CELL_FRAMES
 
 
+_NEVER_ZERO = 1e6
+
+
+@kernel
+def glide_decibels(control: Any, db: float) -> None:
+    """:func:`glide` towards a level in dB; the power is computed only when the level changes."""
+    if control.source != db + _NEVER_ZERO:
+        control.source = db + _NEVER_ZERO
+        control.goal = decibels(db)
+    glide(control, control.goal)
+
+
 @kernel
 def settle(control: Any, value: float) -> None:
     """Put ``control`` on ``value`` at once: for something that starts and has no past to click against."""

@@ -34,8 +34,11 @@ def control_limiter(mixer: Any, ceiling_db: float) -> None:
 
 
 @kernel
-def clear_limiter(ctx: Any, frame: int) -> None:
+def clear_limiter(ctx: Any, mixer: Any, frame: int) -> None:
     """Forget what is in the line before ``frame``: after a jump of the frame count."""
+    mixer.quiet_frames = 0
+    mixer.window_low = 1.0
+    mixer.hold_sum = float(_WINDOW)
     audio = carray(pointer(ctx.base + _AUDIO), (LINE_FRAMES, 2), np.float32)
     wanted = carray(pointer(ctx.base + _WANTED), (LINE_FRAMES,), np.float32)
     hold = carray(pointer(ctx.base + _HOLD), (LINE_FRAMES,), np.float32)
@@ -44,6 +47,22 @@ def clear_limiter(ctx: Any, frame: int) -> None:
         audio[k & _MASK, 1] = np.float32(0.0)
         wanted[k & _MASK] = np.float32(1.0)
         hold[k & _MASK] = np.float32(1.0)
+
+
+@kernel
+def _window_minimum(wanted: np.ndarray, k: int) -> float:
+    lowest = np.float32(1.0)
+    for j in range(_WINDOW):
+        lowest = min(lowest, wanted[(k - j) & _MASK])
+    return np.float64(lowest)
+
+
+@kernel
+def _window_sum(hold: np.ndarray, k: int) -> float:
+    total = 0.0
+    for j in range(_WINDOW):
+        total += np.float64(hold[(k - j) & _MASK])
+    return total
 
 
 @kernel
@@ -56,13 +75,14 @@ def run_limiter(
     hold = carray(pointer(ctx.base + _HOLD), (LINE_FRAMES,), np.float32)
     one = np.float32(1.0)
     release = 1.0 - math.exp(-1000.0 / (release_ms * ctx.rate))
-    ceiling = mixer.ceiling.now
+    in_cell = frame % CELL_FRAMES
     earlier = mixer.ceiling_before
     quiet = mixer.quiet_frames
+    low, total = mixer.window_low, mixer.hold_sum
     lowest = 1.0
     for i in range(count):
         k = frame + i
-        ceiling += mixer.ceiling.step
+        ceiling = mixer.ceiling.now + mixer.ceiling.step * (in_cell + i + 1)
         x, y = left[start + i], right[start + i]
         audio[k & _MASK, 0] = x
         audio[k & _MASK, 1] = y
@@ -73,16 +93,17 @@ def run_limiter(
         gain = 1.0
         if quiet > 2 * _WINDOW:
             hold[k & _MASK] = one
+            low, total = 1.0, float(_WINDOW)
         else:
-            minimum = one
-            for j in range(_WINDOW):
-                minimum = min(minimum, wanted[(k - j) & _MASK])
+            entering, leaving = np.float64(wanted[k & _MASK]), np.float64(wanted[(k - _WINDOW) & _MASK])
+            low = _window_minimum(wanted, k) if leaving <= low < entering else min(low, entering)
             before = np.float64(hold[(k - 1) & _MASK])
-            held = min(np.float64(minimum), before + (1.0 - before) * release)
+            held = min(low, before + (1.0 - before) * release)
             hold[k & _MASK] = one if held > 0.99999 else np.float32(held)
-            total = 0.0
-            for j in range(_WINDOW):
-                total += hold[(k - j) & _MASK]
+            if k % CELL_FRAMES == 0:
+                total = _window_sum(hold, k)  # from anew once a cell: rounding does not add up
+            else:
+                total += np.float64(hold[k & _MASK]) - np.float64(hold[(k - _WINDOW) & _MASK])
             gain = min(total / _WINDOW, 1.0)
         lowest = min(lowest, gain)
         x = np.float32(audio[(k - LOOK_AHEAD_FRAMES) & _MASK, 0] * gain)
@@ -90,6 +111,6 @@ def run_limiter(
         edge = np.float32(max(ceiling, earlier))  # a falling ceiling has not arrived at what is in the line
         left[start + i] = max(-edge, min(edge, x))
         right[start + i] = max(-edge, min(edge, y))
-    mixer.ceiling.now = ceiling
     mixer.quiet_frames = quiet
+    mixer.window_low, mixer.hold_sum = low, total
     mixer.reduction = min(mixer.reduction, lowest)

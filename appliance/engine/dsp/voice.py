@@ -118,9 +118,12 @@ def cross_seam(main: Any, tail: Any) -> None:
 
 
 @leaf
-def _cubic(a: float, b: float, c: float, d: float, t: float) -> float:
-    """Catmull-Rom through b (t = 0) and c (t = 1)."""
-    return b + t * (0.5 * (c - a) + t * (a - 2.5 * b + 2.0 * c - 0.5 * d + t * (0.5 * (d - a) + 1.5 * (b - c))))
+def _taps(t: float) -> tuple[float, float, float, float]:
+    """Weights of the frames before, at, after and two after a position with fraction ``t`` (Catmull-Rom)."""
+    square = t * t
+    cube = square * t
+    return (np.float32(square - 0.5 * (cube + t)), np.float32(1.0 + 1.5 * cube - 2.5 * square),
+            np.float32(0.5 * t + 2.0 * square - 1.5 * cube), np.float32(0.5 * (cube - square)))
 
 
 @leaf
@@ -153,6 +156,19 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
     gain = voice.gain
     level, climb, left_over = voice.fade.level, voice.fade.step, voice.fade.left
     alive = True
+    last = position + (step + 0.5 * slope * count) * count
+    lowest, highest = min(position, last) - 2.0 - abs(step), max(position, last) + 3.0 + abs(step)
+    if left_over == 0 and lowest >= max(float(low), 0.0) and highest < min(float(high), float(frames)) - 2.0:
+        weight = np.float32(gain * eased(level))
+        for i in range(first, first + count):  # the common case: nothing comes to an end in this span
+            k = int(position)
+            w0, w1, w2, w3 = _taps(position - k)
+            left[i] += weight * (w0 * audio[k - 1, 0] + w1 * audio[k, 0] + w2 * audio[k + 1, 0] + w3 * audio[k + 2, 0])
+            right[i] += weight * (w0 * audio[k - 1, 1] + w1 * audio[k, 1] + w2 * audio[k + 1, 1] + w3 * audio[k + 2, 1])
+            position += step
+            step += slope
+        voice.position, voice.step = position, step
+        return True
     for i in range(first, first + count):
         if loop:
             if position >= end:
@@ -171,7 +187,6 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
                     break
                 level = 1.0
         index = int(math.floor(position))
-        t = position - index
         if 1 <= index < frames - 2 and (not loop or low + 1 <= index < high - 2):
             x0, x1, x2, x3 = audio[index - 1, 0], audio[index, 0], audio[index + 1, 0], audio[index + 2, 0]
             y0, y1, y2, y3 = audio[index - 1, 1], audio[index, 1], audio[index + 1, 1], audio[index + 2, 1]
@@ -187,9 +202,10 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
             y1 = audio[q, 1] if q >= 0 else zero
             y2 = audio[r, 1] if r >= 0 else zero
             y3 = audio[s, 1] if s >= 0 else zero
-        weight = gain * eased(level)
-        left[i] += np.float32(weight * _cubic(x0, x1, x2, x3, t))
-        right[i] += np.float32(weight * _cubic(y0, y1, y2, y3, t))
+        weight = np.float32(gain * eased(level))
+        w0, w1, w2, w3 = _taps(position - index)
+        left[i] += weight * (w0 * x0 + w1 * x1 + w2 * x2 + w3 * x3)
+        right[i] += weight * (w0 * y0 + w1 * y1 + w2 * y2 + w3 * y3)
         position += step
         step += slope
     if not alive:
