@@ -76,12 +76,16 @@ class Loaded:
 
 
 class Loader:
-    """Loads and clears. ``changed(target address)`` is called when what stands there is another thing."""
+    """Loads and clears. ``changed(target address)`` is called when what stands there is another thing.
+
+    ``adopted`` is set when it is known what the engine plays already; calls wait for that.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self.bank = ClipBank(desk.box, desk.say)
         self.loaded: dict[str, Loaded] = {}
         self.changed: Callable[[str], None] = lambda _address: None
+        self.adopted = asyncio.Event()
         self._desk = desk
         self._box = desk.box
         self._locks: dict[str, asyncio.Lock] = {}
@@ -109,11 +113,13 @@ class Loader:
 
     async def _load_call(self, address: Address, args: list[Any]) -> dict[str, Any]:
         where, options = parse_load(address, args)
+        await self.adopted.wait()
         return await self.load(Target.of(address), where, options)
 
     async def _clear_call(self, address: Address, args: list[Any]) -> None:
         if args and isinstance(args[0], int | float) and args[0] < 0.5:
             return  # a button let go
+        await self.adopted.wait()
         await self.clear(Target.of(address))
 
     async def load(self, target: Target, where: str, options: Options, *, patient: bool = False) -> dict[str, Any]:
@@ -145,6 +151,10 @@ class Loader:
         self._wishes[target.address] = self._wishes.get(target.address, 0) + 1
         async with self._locks.setdefault(target.address, asyncio.Lock()):
             await self._put(target, None, None)
+
+    def touched(self, target: Target) -> bool:
+        """Somebody has loaded or cleared it since control started."""
+        return target.address in self._wishes
 
     def keep_missing(self, target: Target, where: str, options: Options, hash_: str) -> None:
         """Remember a file of the session that cannot be loaded now, so that saving does not forget it."""

@@ -84,8 +84,7 @@ class Control:
         self.box.say_role(Role.STOPPED)
 
     async def _finish(self) -> None:
-        await self._start_surfaces()
-        await self.keeper.restore_clips()
+        await asyncio.gather(self.keeper.restore_clips(), self._start_surfaces())
         gc.freeze()  # what is there now stays: the collector need not walk it again while people play
         if self.keeper.is_new and self.box.config.gen.enabled and self.box.config.gen.fill:
             await self._first_music()

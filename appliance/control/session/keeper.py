@@ -12,7 +12,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,8 @@ class Keeper:
             for place in await self._adopt(entries):
                 del entries[place]
             self._loader.bank.retire_strangers()
-        await self._load_all(entries)
+        self._loader.adopted.set()
+        await self._load_all(entries, lambda target: not self._loader.touched(target))
         if not self._alone and self._box.config.session.resume == "play":
             for place in self._session.playing:
                 await self._start(place)
@@ -130,7 +131,7 @@ class Keeper:
     def _all_targets(self) -> Iterable[Target]:
         return [Target.of(a) for a in NAMESPACE if a.node.name == "load" and a.group.record in ("pad", "deck")]
 
-    async def _load_all(self, entries: dict[str, ClipEntry]) -> None:
+    async def _load_all(self, entries: dict[str, ClipEntry], wanted: Callable[[Target], bool] = lambda _: True) -> None:
         """Load side by side. Until it is there (an engine may be long in coming) an entry stays in the session as it is."""
         slots = asyncio.Semaphore(PARALLEL_LOADS)
         missing: list[str] = []
@@ -139,7 +140,7 @@ class Keeper:
             target = Target.at(place)
             options = self._told(target, options_of(entry))
             async with slots:
-                problem = await self._load_one(target, entry, options)
+                problem = await self._load_one(target, entry, options) if wanted(target) else ""
             self._waiting.pop(place, None)
             if problem:
                 missing.append(f"{target.shown}: {problem}")
