@@ -105,6 +105,8 @@ class AlsaPorts(threading.Thread):
             self._poll()
             self._ending.wait(POLL_S if self._devices else LOOK_S / 2)
         self._close_all()
+        if self._watcher is not None:
+            self._watcher.delete()
 
     def _look(self) -> None:
         """Open what has come, close what has gone."""

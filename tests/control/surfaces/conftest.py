@@ -78,6 +78,6 @@ def _comes_up(name: str, server: subprocess.Popen[bytes]) -> bool:
         if probe.returncode == 0:
             return True
         time.sleep(0.1)
-    server.kill()
+    server.terminate()  # in order: JACK keeps the names of servers that were killed, and has room for eight
     server.wait()
     return False
