@@ -249,6 +249,7 @@ class AudioServer:
         self._way = way
         self.stage = Stage.STARTING
         self._deadline = time.monotonic() + START_S
+        jackfiles.reclaim()
         kind = "no sound card" if way.device == "dummy" else way.device
         self._journal.say(f"starts jackd ({kind}, {self._audio.rate} Hz, {self._audio.period} frames, "
                           f"{'real time' if way.realtime else 'not real time'})")

@@ -16,6 +16,8 @@ from appliance.bus.memory import FOLDER
 from appliance.supervision.child import process_state
 
 _HEADER = struct.Struct("<IIiIII")
+_SERVER = struct.Struct("<i260s")
+_SERVERS = 8
 _ENTRY = struct.Struct("<hxxiI256s")
 _MAGIC = 0x4A41434B
 
@@ -32,6 +34,7 @@ def sweep(server: str, pid: int) -> list[str]:
     user = os.getuid()
     gone = [*FOLDER.glob(f"jack_{_quoted(server)}_{user}_*"), *FOLDER.glob(f"jack_sem.{user}_{_quoted(server)}_*")]
     gone += [path for name in _segments(pid) if (path := FOLDER / name).exists()]
+    reclaim()
     if not _any_server():
         gone += [path for name in ("jack-shm-registry", f"jack_db-{user}") if (path := FOLDER / name).exists()]
     for path in gone:
@@ -42,21 +45,47 @@ def sweep(server: str, pid: int) -> list[str]:
     return [path.name for path in gone]
 
 
+def reclaim() -> list[str]:
+    """Free the places of killed servers in JACK's registry; returns their names.
+
+    There are eight, and JACK frees the place of a killed server only for one of the same name: then none can start any more.
+    """
+    registry = _registry()
+    if registry is None:
+        return []
+    freed: list[str] = []
+    with (FOLDER / "jack-shm-registry").open("r+b", buffering=0) as file:
+        for at in range(_HEADER.size, _HEADER.size + _SERVERS * _SERVER.size, _SERVER.size):
+            pid, name = _SERVER.unpack_from(registry, at)
+            if pid > 0 and process_state(pid)[0] in ("", "Z", "X"):
+                file.seek(at)
+                file.write(bytes(_SERVER.size))
+                freed.append(name.split(b"\0")[0].decode(errors="replace"))
+    return freed
+
+
 def _quoted(server: str) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in server)
 
 
-def _segments(pid: int) -> list[str]:
-    """Names of the segments that process ``pid`` allocated, from JACK's registry; none when it is of a kind unknown to us."""
+def _registry() -> bytes | None:
+    """JACK's registry, or None when there is none or it is of a kind unknown to us."""
     try:
         registry = (FOLDER / "jack-shm-registry").read_bytes()
         magic, _, _, size, header, entry = _HEADER.unpack_from(registry)
     except (OSError, struct.error):
-        return []
-    if magic != _MAGIC or entry != _ENTRY.size or size != len(registry):
+        return None
+    known = header == _HEADER.size + _SERVERS * _SERVER.size and entry == _ENTRY.size and size == len(registry)
+    return registry if known and magic == _MAGIC else None
+
+
+def _segments(pid: int) -> list[str]:
+    """Names of the segments that process ``pid`` allocated."""
+    registry = _registry()
+    if registry is None:
         return []
     names: list[str] = []
-    for at in range(header, size - entry + 1, entry):
+    for at in range(_HEADER.size + _SERVERS * _SERVER.size, len(registry) - _ENTRY.size + 1, _ENTRY.size):
         _, allocator, length, name = _ENTRY.unpack_from(registry, at)
         text = name.split(b"\0")[0].decode(errors="replace").lstrip("/")
         if allocator == pid and length and text.startswith("jack-") and "/" not in text:

@@ -132,3 +132,21 @@ def test_pipewire_is_used_through_its_wrapper(start, server_name, foreign, tmp_p
     assert (tmp_path / "wrapped").read_text().count("wrapped") >= 2, "the question and the engine"
     assert running.stop() == 0
     assert shutil.which("jackd")
+
+
+def test_killed_servers_of_others_do_not_keep_ours_from_starting(start, server_name):
+    """JACK has eight places for servers and does not free those of killed ones by itself."""
+    for number in range(8):
+        name = f"{server_name}k{number}"
+        server = subprocess.Popen(["jackd", "-r", "-n", name, "-d", "dummy", "-p", "1024"], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, env={**os.environ, "JACK_NO_AUDIO_RESERVATION": "1"})
+        came_up = until(lambda name=name, server=server: jackfiles.socket_of(name) or server.poll() is not None, what="jackd")
+        server.kill()
+        server.wait()
+        for path in (*FOLDER.glob(f"jack_{name}_*"), *FOLDER.glob(f"jack_sem.*_{name}_*")):
+            path.unlink()
+        if came_up is True:  # all places are taken
+            break
+    running = start(audio={"server": server_name, "device": "dummy"})
+    assert running.ready()["audio"] == f"jack:{server_name}"
+    assert running.stop() == 0
