@@ -191,7 +191,7 @@ class Loader:
         if self._is_long(audio) and not audio.done:
             self._background(self._report_damage(target, audio))
         elif audio.error:
-            self._desk.say(audio.error)
+            self._desk.say(f"{target.shown}: {audio.error}")
 
     @staticmethod
     def _is_long(audio: Audio) -> bool:
