@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from appliance.bus.box import Box
+from appliance.bus.lifeline import tied
 from appliance.bus.memory import FOLDER, box_name
 from appliance.config import Config
 from appliance.supervision.child import process_state
@@ -60,7 +61,7 @@ class Running:
         self.data = data
         self.out, self.err = data.with_suffix(".out"), data.with_suffix(".err")
         with self.out.open("w") as out, self.err.open("a") as err:
-            self.process = subprocess.Popen(command, stdout=out, stderr=err, start_new_session=True,
+            self.process = subprocess.Popen(tied(command), stdout=out, stderr=err, start_new_session=True,
                                             env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})})
 
     @property
