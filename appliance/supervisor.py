@@ -43,7 +43,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
 LONGEST_WAIT_S = {ENGINE: 0.5}
 """Between two starts of a process that dies again and again: without the engine it is silent."""
 NICE = {"gen": 3, "visuals": 5}
-LATER_S = {"gen": 0.2, "visuals": 0.4}
+LATER_S = {"gen": 0.1, "visuals": 1.8}
 """At the box's start the two cores of a small machine are for what makes the first sound."""
 STOP_ORDER = (("visuals", "gen"), ("control",), (ENGINE,))
 """Control saves the session before the engine fades out; who is named together stops together."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ PATIENCE_S = 60.0
 
 
 def rows() -> Iterator[Row]:
-    """Starts a box of its own, by the clock, in a temporary folder."""
+    """Starts a box of its own in a temporary folder, with a JACK server of its own where there is one to be had."""
     with tempfile.TemporaryDirectory(prefix="appliance-bench-") as folder:
         began = time.monotonic()
         process = _start(Path(folder))
@@ -46,8 +47,9 @@ def rows() -> Iterator[Row]:
 
 
 def _start(data: Path) -> subprocess.Popen[str]:
+    audio = ["--audio", "jack", "--jack-server", f"bench-{os.getpid()}"] if shutil.which("jackd") else ["--audio", "clock"]
     return subprocess.Popen(
-        [sys.executable, "-m", "appliance", "run", "--audio", "clock", "--display", "none", "--http", "127.0.0.1:0",
+        [sys.executable, "-m", "appliance", "run", *audio, "--display", "none", "--http", "127.0.0.1:0",
          "--osc", "127.0.0.1:0", "--data", str(data)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},

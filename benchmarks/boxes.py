@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What benchmarks and tests run: a real engine on a box's shared memory, a JACK server of their own, a whole box."""
+"""What benchmarks and tests run: a real engine on a box's shared memory, and a JACK server of their own."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 
 from appliance.bus.box import Box
 from appliance.bus.clips import Clip
@@ -123,48 +120,3 @@ class EngineBox:
 
     def load_deck(self, deck: int, clip: Clip | None) -> None:
         self.box.commands.send(Code.LOAD_DECK, deck - 1, float(clip.handle if clip else 0))
-
-
-class WholeBox:
-    """A box as a person starts it, on ports of its own. ``said`` holds the words of its ready line."""
-
-    def __init__(self, data: Path, settings: dict[str, Any], *, audio: str = "clock", server: str = "default") -> None:
-        config = data.with_suffix(".yaml")
-        config.write_text(yaml.safe_dump(settings), encoding="utf-8")
-        began = time.monotonic()
-        self.data = data
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "appliance", "run", "--config", str(config), "--data", str(data), "--audio", audio,
-             "--jack-server", server, "--display", "none", "--http", "127.0.0.1:0", "--osc", "127.0.0.1:0"],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        self.ready_s = time.monotonic() - began
-        if not line.startswith("ready "):
-            raise RuntimeError(f"the box did not start: {line!r}")
-        self.said = dict(word.split("=", 1) for word in line.split()[1:])
-        self.box = Box.attach(data, "bench")
-
-    def pid(self, name: str) -> int:
-        return int(self.box.process(name)["pid"])
-
-    def close(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            sweep(box_name(self.data))
-
-
-@contextlib.contextmanager
-def whole_box(settings: dict[str, Any] | None = None, *, audio: str = "clock", server: str = "default") -> Iterator[WholeBox]:
-    """A whole box in a data folder of its own, gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="box-") as folder:
-        box = WholeBox(Path(folder) / "data", settings or {}, audio=audio, server=server)
-        try:
-            yield box
-        finally:
-            box.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``appliance bench engine``: what a block costs, alone and under load; rendering off line; starts, deaths and memory of the box.
+"""``appliance bench engine``: what a block costs, alone and under load; the engine's start and memory; rendering off line.
 
 The cost of a block is the CPU time of the audio thread itself (CLOCK_THREAD_CPUTIME_ID), because a virtual machine takes the
 processor away for milliseconds at any time; its share is of the period.
@@ -23,7 +23,7 @@ from appliance.bus.clips import Clip
 from appliance.config import Config
 from appliance.engine.backends.offline import OfflineEngine
 from appliance.errors import Unavailable
-from benchmarks.boxes import EngineBox, WholeBox, jack_server, wait_for, whole_box
+from benchmarks.boxes import EngineBox, jack_server, wait_for
 from benchmarks.report import Row
 
 RATE = 48000
@@ -43,7 +43,6 @@ def rows() -> list[Row]:
         except Unavailable:
             server, backend = "default", "clock"
         made += _block_cost(backend, server)
-        made += _box_rows(backend, server)
     made.append(_offline())
     return made
 
@@ -176,63 +175,3 @@ def _offline() -> Row:
     began = time.perf_counter()
     engine.run(round(OFFLINE_S * RATE), PERIOD)
     return Row("offline_x_realtime", OFFLINE_S / (time.perf_counter() - began), "×", 30.0, at_least=True)
-
-
-def _box_rows(backend: str, server: str) -> list[Row]:
-    """Starts and deaths of a whole box."""
-    with whole_box({"visuals": {"enabled": True}}, audio=backend, server=server) as box:
-        first_s, all_s = _first_pads(box)
-        made = [Row("first_start_s", box.ready_s, "s"), Row("first_pad_s", box.ready_s + first_s, "s", 3.0),
-                Row("first_pads_s", box.ready_s + all_s, "s", 10.0)]
-        time.sleep(1.0)
-        engine = box.box.engine(0)
-        pid, cycles = box.pid("engine-a"), int(engine["cycles"])
-        os.kill(pid, signal.SIGKILL)
-        back_s = wait_for(lambda: box.pid("engine-a") not in (0, pid) and int(engine["cycles"]) > cycles + 4, 10, "engine back")
-        made.append(Row("engine_back_s", back_s, "s", 1.5))
-        for name in ("control", "gen", "visuals"):
-            made.append(Row(f"{name}_back_s", _back(box, name), "s", 2.0))
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "data"
-        quiet = {"gen": {"fill": False}, "visuals": {"enabled": False}}
-        WholeBox(data, quiet, audio=backend, server=server).close()
-        warm = WholeBox(data, quiet, audio=backend, server=server)
-        try:
-            made.append(Row("warm_start_s", warm.ready_s, "s", 4.0))
-            time.sleep(5.0)
-            made.append(Row("idle_core_pct", _cpu_pct(warm), "% of a core", 10.0))
-        finally:
-            warm.close()
-    return made
-
-
-def _first_pads(box: WholeBox) -> tuple[float, float]:
-    """Seconds after ``ready`` until the first pad, and all sixteen, can be played."""
-    states = lambda: box.box.telemetry.snapshot()["pad"]["state"][:16]  # noqa: E731
-    first_s = wait_for(lambda: (states() > 0).any(), 60, "a pad is filled")
-    return first_s, first_s + wait_for(lambda: (states() > 0).all(), 120, "all pads are filled")
-
-
-def _back(box: WholeBox, name: str) -> float:
-    """Seconds from SIGKILL until the process has been started anew and beats."""
-    pid = box.pid(name)
-    beat = int(box.box.process(name)["beat_ns"])
-    os.kill(pid, signal.SIGKILL)
-    return wait_for(lambda: box.pid(name) not in (0, pid) and int(box.box.process(name)["beat_ns"]) > beat
-                    and int(box.box.process(name)["role"]) == 2, 20, f"{name} is back")
-
-
-def _cpu_pct(box: WholeBox, seconds: float = 10.0) -> float:
-    """CPU time of all processes of an idle box."""
-    pids = [box.process.pid, *(box.pid(name) for name in ("engine-a", "control", "gen"))]
-
-    def spent() -> float:
-        ticks = 0
-        for pid in pids:
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
-
-    before = spent()
-    time.sleep(seconds)
-    return 100 * (spent() - before) / seconds

@@ -7,8 +7,6 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-import numpy as np
-
 from appliance.bus import atomic, layout
 from appliance.bus.memory import PrivateSegment, Segment
 

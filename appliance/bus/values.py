@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from appliance.namespace import Address, Kind, Namespace
 from appliance.errors import NotAllowed
+from appliance.namespace import Address, Kind, Namespace
 
 
 class Values:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.bus.box import Box
 from appliance.bus.commands import Code
-from appliance.bus.events import Event
+from appliance.bus.events import Event, Refusal
+from appliance.bus.events import Kind as EventKind
 from appliance.bus.pattern import compile_pattern, is_pattern
 from appliance.control.announce import Announcer, Listener, Wants, is_continuous, pad_aliases
 from appliance.control.texts import Texts, template_of
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CallHandler = Callable[[Address, list[Any]], Awaitable[Any]]
+
+OUTCOME_WAIT_S = 0.3
+_REASONS = {
+    int(Refusal.EMPTY): "nothing is loaded there; load a file first",
+    int(Refusal.NO_CLIP): "the clip is not in the engine's memory; load it again",
+    int(Refusal.FULL): "the engine has too much waiting; try again",
+}
 
 _ALIASES = tuple(pad_aliases())
 _ALL = tuple(a.address for a in NAMESPACE) + _ALIASES
@@ -60,6 +68,7 @@ class Desk:
         self._served_changed = asyncio.Event()
         self._event_listeners: list[Callable[[Event], None]] = []
         self._events_lost = 0
+        self._outcomes: dict[int, asyncio.Future[Event]] = {}
 
     # -- reading
 
@@ -147,6 +156,8 @@ class Desk:
         found = self.find(address)
         if found.node.kind is Kind.CALL:
             return await self._call(found, args)
+        if found.node.kind is Kind.COMMAND:
+            return await self._outcome(found, self._command(found, args, 0))
         return self.do_now(found, args)
 
     async def do_at(self, address: str | Address, args: list[Any], frame: int) -> None:
@@ -174,11 +185,29 @@ class Desk:
         if node.kind is not Kind.COMMAND:
             what = "is read only" if node.kind is Kind.STATE else "cannot be timed; do it without a frame"
             raise NotAllowed(f"{found.address} {what}")
-        argument = command_argument(found, args)
-        if argument is not None:
-            code = NAMESPACE.command(found.group.record, node.name)
-            self.box.commands.send(code, found.index, argument, frame=max(frame, 0))
+        self._command(found, args, frame)
         return None
+
+    def _command(self, found: Address, args: list[Any], frame: int) -> int | None:
+        """Send a COMMAND; its number, or None when it was the release of a button."""
+        argument = command_argument(found, args)
+        if argument is None:
+            return None
+        code = NAMESPACE.command(found.group.record, found.node.name)
+        return self.box.commands.send(code, found.index, argument, frame=max(frame, 0))
+
+    async def _outcome(self, found: Address, number: int | None) -> None:
+        """Wait until the engine has obeyed; raises NotAllowed when it refused. An engine that is away obeys later."""
+        if number is None:
+            return
+        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        self._outcomes[number] = future
+        try:
+            await asyncio.wait({future}, timeout=OUTCOME_WAIT_S)
+        finally:
+            self._outcomes.pop(number, None)
+        if future.done() and future.result().kind == EventKind.REFUSED:
+            raise NotAllowed(f"{found.address}: {_REASONS.get(int(future.result().a), 'the engine refused it')}", status=409)
 
     async def _call(self, found: Address, args: list[Any]) -> Any:
         if not args and not found.node.optional:
@@ -273,6 +302,8 @@ class Desk:
                      "lamps may lag, and a recording of events that runs now is not exact")
             self._events_lost = lost
         for event in events:
+            if (future := self._outcomes.get(event.id)) and event.kind in (EventKind.COMMAND, EventKind.REFUSED):
+                future.set_result(event)
             for listener in self._event_listeners:
                 try:
                     listener(event)

@@ -39,7 +39,6 @@ TICK_S = 0.02
 """Values and telemetry are compared fifty times a second."""
 PROCESSES_S = 1.0
 STOP_S = 0.8
-FILL_TIMEOUT_S = 120.0
 
 Stop = Callable[[], Awaitable[None]]
 
@@ -86,8 +85,6 @@ class Control:
     async def _finish(self) -> None:
         await asyncio.gather(self.keeper.restore_clips(), self._start_surfaces())
         gc.freeze()  # what is there now stays: the collector need not walk it again while people play
-        if self.keeper.is_new and self.box.config.gen.enabled and self.box.config.gen.fill:
-            await self._first_music()
 
     async def _start_surfaces(self) -> None:
         if find_spec("appliance.control.surfaces") is None:
@@ -102,16 +99,6 @@ class Control:
         except Exception as error:  # whatever it is: the box can still be played by its hub
             log.exception("the surfaces have not started")
             self.desk.say(f"OSC, HTTP and MIDI could not be started ({type(error).__name__}: {error}); see the log")
-
-    async def _first_music(self) -> None:
-        """A new session with empty pads: generation fills the first bank as soon as it is there."""
-        if any(place.startswith("/bank/1/pad/") for place in self.loader.loaded):
-            return
-        await self.desk.wait_served("/gen")
-        try:
-            await self.desk.call("/gen/fill", [1], FILL_TIMEOUT_S)
-        except ApplianceError as error:
-            self.desk.say(f"the pads could not be filled: {error.message}")
 
     async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
         """A part that fails takes the process down: the supervisor starts it again, whole."""

@@ -6,6 +6,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+from appliance.bus.kernelcache import choose
 
 _TYPES = (
     "from numba import types as t, typeof; from appliance.bus import layout; from appliance.engine.context import CONTEXT; "
@@ -35,6 +38,11 @@ STAGES: tuple[dict[str, str], ...] = (
 """What is compiled, in the order of use; the parts of a stage side by side, each in a process of its own."""
 
 
+def stamp() -> Path:
+    """The file that says that the kernels of these sources are compiled."""
+    return choose() / "complete"
+
+
 def compile_all() -> int:
     """Compile everything; the JACK part is told and left out where its library lacks. Returns the exit status."""
     began = time.monotonic()
@@ -49,6 +57,8 @@ def compile_all() -> int:
             elif child.returncode:
                 print(errors, file=sys.stderr)
                 status = 1
+    if status == 0:
+        stamp().touch()
     print(f"kernels compiled in {time.monotonic() - began:.0f} s")
     return status
 

@@ -14,8 +14,8 @@ from appliance.bus.commands import Source
 from appliance.bus.events import Kind
 from appliance.bus.layout import BINDING, MIDI_PORTS
 from appliance.engine import obey
-from appliance.engine.journal import log, set_value, value_vector
 from appliance.engine.jit import kernel
+from appliance.engine.journal import log, set_value, value_vector
 from appliance.engine.pads import bank_cell
 from appliance.nodes import NAMESPACE
 

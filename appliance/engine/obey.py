@@ -19,11 +19,11 @@ from appliance.engine import mixer as mixers
 from appliance.engine import pads, transport
 from appliance.engine.dsp import voice
 from appliance.engine.dsp.limiter import clear_limiter
-from appliance.engine.journal import log, set_value, shared_vector, value_vector
 from appliance.engine.jit import kernel
+from appliance.engine.journal import log, set_value, shared_vector, value_vector
 from appliance.nodes import NAMESPACE
 from appliance.nodes.clock import QUANTIZES
-from appliance.nodes.pad import PADS, SCENES
+from appliance.nodes.pad import SCENES
 
 _HEAD = layout.offset("command_head")
 _RING = layout.offset("commands")

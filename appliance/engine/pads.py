@@ -14,8 +14,8 @@ from appliance.engine.dsp import voice
 from appliance.engine.dsp.filters import control_filter, run_filter, settle_filter
 from appliance.engine.dsp.gain import add_scaled, clear
 from appliance.engine.dsp.glide import begin_fade, decibels, glide, settle
-from appliance.engine.journal import log
 from appliance.engine.jit import kernel
+from appliance.engine.journal import log
 from appliance.engine.transport import beat_at, next_line
 from appliance.nodes.clock import QUANTIZE_BEATS
 from appliance.nodes.pad import MODES, PADS

@@ -22,6 +22,7 @@ from appliance.bus import atomic, layout
 from appliance.bus.box import Box, Role
 from appliance.bus.commit import EPOCH_SHIFT, commit_word
 from appliance.engine.clipmap import ClipMap
+from appliance.engine.compile import stamp
 from appliance.engine.context import make_context
 from appliance.errors import ApplianceError
 
@@ -153,6 +154,8 @@ def main(box_path: str, letter: str, backend: str, server: str) -> int:
     box = Box.attach(box_path, f"engine-{letter}")
     box.say_role(Role.STARTING)
     box.beat()
+    if not stamp().exists():
+        log.warning("the kernels of this version are not compiled: the start takes a minute; run `make kernels` after an upgrade")
     try:
         engine = Engine(box, letter, backend, server)
     except ApplianceError as error:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from appliance.bus.layout import CELL_FRAMES, DECKS, PAD_CELLS
 from appliance.bus.events import Kind
+from appliance.bus.layout import CELL_FRAMES, DECKS, PAD_CELLS
 from appliance.engine import deck as decks
 from appliance.engine import mixer, obey, pads, transport
-from appliance.engine.journal import log, notice_values
 from appliance.engine.jit import kernel
+from appliance.engine.journal import log, notice_values
 from appliance.engine.midi import obey_midi
 
 _ENDED = int(Kind.ENDED)

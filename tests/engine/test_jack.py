@@ -14,8 +14,8 @@ import pytest
 from appliance.bus.binding import BindingFlag, BindingKind, Bindings
 from appliance.bus.events import Kind
 from appliance.engine.dsp.limiter import LOOK_AHEAD_FRAMES as DELAY
-from appliance.nodes import NAMESPACE
 from appliance.errors import Unavailable
+from appliance.nodes import NAMESPACE
 from benchmarks.boxes import EngineBox, jack_server, wait_for
 from tests.signals import RATE, onset, ramp, sine
 

@@ -74,6 +74,7 @@ class ClockBackend:
         self.rate = rate
         self.period = period
         self._context = context
+        run_clock.compile((types.int64, types.int64))
         self._thread = threading.Thread(target=run_clock, args=(context.ctypes.data, period), name="clock", daemon=True)
 
     def start(self) -> None:

@@ -7,7 +7,9 @@ AArch64 FPCR at byte 0. Every thread that renders sets it, the offline one too, 
 
 from __future__ import annotations
 
+import contextlib
 import platform
+from collections.abc import Iterator
 
 import numpy as np
 from numba import carray, types
@@ -32,7 +34,24 @@ def flush_denormals_at(environment: int) -> None:
     _set(environment)
 
 
-def flush_denormals() -> None:
-    """The same from Python, for the calling thread."""
-    spare = np.zeros(16, np.uint32)
-    flush_denormals_at(spare.ctypes.data)
+@kernel
+def read_environment(environment: int) -> None:
+    _get(environment)
+
+
+@kernel
+def write_environment(environment: int) -> None:
+    _set(environment)
+
+
+@contextlib.contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """The same from Python, for the calling thread and the length of a block: other arithmetic wants its denormals."""
+    before = np.zeros(64, np.uint32)
+    working = np.zeros(16, np.uint32)
+    read_environment(before.ctypes.data)
+    flush_denormals_at(working.ctypes.data)
+    try:
+        yield
+    finally:
+        write_environment(before.ctypes.data)

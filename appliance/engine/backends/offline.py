@@ -16,7 +16,7 @@ from appliance.bus.events import Event, Events
 from appliance.bus.memory import PrivateSegment
 from appliance.bus.telemetry import Telemetry
 from appliance.bus.values import Values
-from appliance.engine.backends.floating import flush_denormals
+from appliance.engine.backends.floating import flushed_denormals
 from appliance.engine.block import leave, run_block
 from appliance.engine.context import make_context
 from appliance.engine.jit import kernel
@@ -51,7 +51,6 @@ class OfflineEngine:
         self.record["commit"] = 1 << 48
         self.frame = 0
         self._time = 0
-        flush_denormals()
 
     def load(self, audio: np.ndarray, *, bpm: float = 0.0, beats: float = 0.0, gain: float = 1.0, handle: int = 0) -> Clip:
         """Make a clip of float32 audio, frames × 2."""
@@ -94,7 +93,8 @@ class OfflineEngine:
         at = 0
         while at < frames:
             count = min(period, frames - at)
-            _advance(self.context, count, self._time)
+            with flushed_denormals():
+                _advance(self.context, count, self._time)
             self._time += count
             out[at : at + count] = self.context["out"][0, :, :count].T
             at += count
