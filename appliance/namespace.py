@@ -267,7 +267,7 @@ class Namespace:
                     self.commands[f"{group.record}.{node.field}"] = len(self.commands) + 16
 
     def _expand(self, group: Group) -> Iterator[Address]:
-        values = self.values.fields or {}
+        values: Any = self.values.fields
         for index, prefix in group.addresses():
             for node in group.nodes:
                 slot = -1
@@ -293,7 +293,7 @@ class Namespace:
     def find(self, address: str, bank: int = 1) -> Address:
         """The address's meaning, with ``bank`` (from 1) for ``/pad/N/…``. Raises :class:`UnknownAddress`."""
         found = self._by_address.get(address)
-        if found is None and isinstance(address, str):
+        if found is None:
             found = self._by_address.get(self.canonical(address.rstrip("/"), bank))
         if found is None:
             raise UnknownAddress(f"{address!r} is no address of this box{self.hint(address)}")

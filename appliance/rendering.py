@@ -122,7 +122,8 @@ class Performance:
 def render_file(events: Path, out: Path, frames: int | None = None) -> str:
     """Render ``events`` into ``out`` (float32 WAV); returns a line that tells what was made.
 
-    Raises :class:`appliance.errors.BadFile` for a file that cannot be read, :class:`Unavailable` when ``out`` cannot be written.
+    Raises :class:`appliance.errors.BadFile` for a file that cannot be read, :class:`Unavailable` when ``out`` cannot be
+    written.
     """
     file = EventFile.load(events)
     if frames is None:

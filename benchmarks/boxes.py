@@ -86,7 +86,8 @@ class EngineBox:
         )
         self.process = process
         self.box.process("engine-a")["pid"] = process.pid
-        took = wait_for(lambda: int(self.box.engine(0)["cycles"]) > cycles + 2 or process.poll() is not None, 90, "engine plays")
+        words = self.box.engine(0)
+        took = wait_for(lambda: int(words["cycles"]) > cycles + 2 or process.poll() is not None, 90, "engine plays")
         assert process.poll() is None, "the engine did not start"
         return took
 

@@ -29,7 +29,8 @@ _CHANNELS = 4
 
 @cfunc(types.int32(types.uint32, types.intp), nopython=True, cache=True, error_model="numpy")
 def _record(frames, context):
-    x = carray(pointer(context), (32,), np.int64)  # 8 audio, 9 capacity in frames, 10 times, 11 cycles capacity, 12 cycles, 13 frames
+    # words 8 audio, 9 its capacity in frames, 10 times, 11 their capacity in cycles, 12 cycles, 13 frames
+    x = carray(pointer(context), (32,), np.int64)
     n = int(frames)
     cycle, at = x[12], x[13]
     if cycle >= x[11] or at + n > x[9]:
@@ -49,7 +50,8 @@ def _record(frames, context):
 
 @cfunc(types.int32(types.uint32, types.intp), nopython=True, cache=True, error_model="numpy")
 def _play(frames, context):
-    x = carray(pointer(context), (32,), np.int64)  # 8 notes, 9 count to send, 10 sent, 11 gap in cycles, 12 cycles to go, 13 random
+    # words 8 notes, 9 how many to send, 10 sent, 11 gap in cycles, 12 cycles to go, 13 random, 14 go
+    x = carray(pointer(context), (32,), np.int64)
     out = _port_buffer(x[1], frames)
     _clear(out)
     if load_acquire(context + 8 * 14) == 0 or x[10] >= x[9]:

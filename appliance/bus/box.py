@@ -93,15 +93,14 @@ class Box:
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            raise Unavailable(f"no box runs with the data folder {path.parent.parent}; start one with `appliance run`") from None
+            folder = path.parent.parent
+            raise Unavailable(f"no box runs with the data folder {folder}; start one with `appliance run`") from None
         segment = Segment.open(facts["segment"])
-        ours = segment.size == layout.BOX.itemsize
-        if ours:
+        if segment.size == layout.BOX.itemsize:
             box = cls(Path(facts["data"]), Config.model_validate(facts["config"]), segment, name)
-            ours = int(box.record["magic"][0]) == layout.MAGIC and int(box.record["layout"][0]) == layout.LAYOUT_HASH
-        if not ours:
-            raise BadFile(f"the box at {facts['data']} runs another version; stop it and start it again")
-        return box
+            if int(box.record["magic"][0]) == layout.MAGIC and int(box.record["layout"][0]) == layout.LAYOUT_HASH:
+                return box
+        raise BadFile(f"the box at {facts['data']} runs another version; stop it and start it again")
 
     @cached_property
     def values(self) -> Values:

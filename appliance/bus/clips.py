@@ -51,6 +51,7 @@ class Clips:
     def __init__(self, segment: Segment | PrivateSegment, box_name: str, memory_mb: float = 4096) -> None:
         self.table = segment.view(layout.CLIP, layout.CLIPS, layout.offset("clip"))
         self._base = segment.address + layout.offset("clip")
+        self._changes = segment.address + layout.offset("clip_changes")
         self._name = box_name
         self._private = isinstance(segment, PrivateSegment)
         self._budget_bytes = int(memory_mb * 1e6)
@@ -66,7 +67,7 @@ class Clips:
             try:
                 segment = Segment.open(row["segment"].decode())
             except Unavailable:
-                row["state"] = ClipState.RETIRING
+                self._store(place, "state", ClipState.RETIRING)
                 continue
             frames = int(row["frames"])
             audio = segment.view(np.float32, frames * 2).reshape(frames, 2)
@@ -81,14 +82,18 @@ class Clips:
 
     def place(self, frames: int, rate: float, *, bpm: float = 0.0, beats: float = 0.0, gain: float = 1.0,
               handle: int = 0) -> Clip:
-        """Make room for ``frames`` × 2 float32; under a given ``handle`` in a block of one's own. Raises :class:`Unavailable` when places or memory are short."""
+        """Make room for ``frames`` × 2 float32; under a given ``handle`` in a block of one's own.
+
+        Raises :class:`Unavailable` when places or memory are short.
+        """
         size = max(frames, 1) * FRAME_BYTES
         if self.bytes_held + size > self._budget_bytes:
             raise Unavailable(
                 f"the clip needs {size / 1e6:.0f} MB and {self.bytes_held / 1e6:.0f} of {self._budget_bytes / 1e6:.0f} MB "
                 "are in use; clear pads or decks, or raise engine.clip_memory_mb"
             )
-        free = handle & ((1 << PLACE_BITS) - 1) or next((p for p in range(1, layout.CLIPS) if self.table[p]["state"] == ClipState.FREE), 0)
+        places = (p for p in range(1, layout.CLIPS) if self.table[p]["state"] == ClipState.FREE)
+        free = handle & ((1 << PLACE_BITS) - 1) or next(places, 0)
         if not free:
             raise Unavailable(f"{layout.CLIPS - 1} clips are loaded, that is all there is room for; clear pads")
         row = self.table[free]
@@ -149,3 +154,5 @@ class Clips:
     def _store(self, place: int, field: str, value: int) -> None:
         offset = (layout.CLIP.fields or {})[field][1]
         atomic.write(self._base + place * layout.CLIP.itemsize + offset, int(value))
+        if field == "state":  # the engines look at the table when this has moved
+            atomic.write(self._changes, int(atomic.read(self._changes)) + 1)

@@ -51,7 +51,7 @@ def failure(reply_to: Any, error: Exception) -> dict[str, Any]:
     """The answer that carries an error to the other side."""
     if isinstance(error, ApplianceError):
         return {"re": reply_to, "error": error.message, "status": error.status}
-    log.exception("unexpected error", exc_info=error)
+    log.error("unexpected error", exc_info=error)
     return {"re": reply_to, "error": f"internal error: {type(error).__name__}: {error}", "status": 500}
 
 
@@ -238,7 +238,7 @@ class HubServer:
         number = message.get("id")
         try:
             value = await self._obey(message)
-        except Exception as error:  # the one place where errors become answers
+        except Exception as error:  # noqa: BLE001 - the one place where errors become answers
             peer.send(failure(number, error))
         else:
             peer.send({"re": number, "value": value})
@@ -255,6 +255,8 @@ class HubServer:
                 return await self._backend.do(address, args if isinstance(args, list) else [args])
             case "ls":
                 return self._backend.ls(str(message.get("pattern") or "/*"))
+            case _:
+                pass
         raise ApplianceError(f"hub: {message.get('op')!r} is no request, or it lacks an address", status=400)
 
 
@@ -390,7 +392,7 @@ class HubClient:
         fitting = [p for p in self._handlers if address == p or address.startswith(p + "/")]
         try:
             value = await self._handlers[max(fitting, key=len)](address, message.get("args") or [])
-        except Exception as error:  # the one place where errors become answers
+        except Exception as error:  # noqa: BLE001 - the one place where errors become answers
             self._send(failure(message["id"], error))
         else:
             self._send({"re": message["id"], "value": value})

@@ -47,13 +47,15 @@ def _record(*fields: tuple[Any, ...]) -> np.dtype[Any]:
 
 
 GLIDE = _record(("stage", f8), ("now", f8), ("step", f8), ("end", f8), ("source", f8), ("goal", f8))
-"""A smoothed control: two one-pole stages stepped once a cell, a straight line within it (engine/dsp/glide.py): in frame i of the cell, from 0, it is ``now + step * (i + 1)``. ``goal`` is ``source``, the value that a person set, was last translated to."""
+"""A smoothed control: two one-pole stages stepped once a cell, a straight line within it (engine/dsp/glide.py): in frame i of
+the cell, from 0, it is ``now + step * (i + 1)``. ``goal`` is what ``source``, the value that a person set, was last translated
+to."""
 
 FADE = _record(("level", f8), ("step", f8), ("left", i8))
 """A straight ramp of ``left`` more frames."""
 
-VOICE = _record(("clip", i8), ("position", f8), ("step", f8), ("slope", f8), ("begin", f8), ("end", f8), ("loop", i8), ("gain", f8),
-                ("fade", FADE))
+VOICE = _record(("clip", i8), ("position", f8), ("step", f8), ("slope", f8), ("begin", f8), ("end", f8), ("loop", i8),
+                ("gain", f8), ("fade", FADE))
 """A reading head in a clip. ``clip`` 0: silent. Positions in frames of the clip, ``step`` clip frames a frame,
 ``slope`` by how much ``step`` changes a frame."""
 
@@ -67,14 +69,16 @@ DECK_STATE = _record(("clip", i8), ("playing", i8), ("previewing", i8), ("cue_po
                      ("loop_end", f8), ("looping", i8), ("rate", GLIDE), ("main", VOICE), ("tail", VOICE))
 
 PAD_STATE = _record(("clip", i8), ("playing", i8), ("held", i8), ("pending", i8), ("pending_beat", f8), ("velocity", f8),
-                    ("origin_beat", f8), ("settings", f8, (4,)), ("ringing", i8), ("main", VOICE), ("tail", VOICE), ("left", GLIDE), ("right", GLIDE), ("filter", SVF))
+                    ("origin_beat", f8), ("settings", f8, (4,)), ("ringing", i8), ("main", VOICE), ("tail", VOICE),
+                    ("left", GLIDE), ("right", GLIDE), ("filter", SVF))
 
 CHANNEL_STATE = _record(("idle_frames", i8), ("trim", GLIDE), ("low", GLIDE), ("mid", GLIDE), ("high", GLIDE),
                         ("eq_mix", GLIDE), ("z", f8, (24,)), ("filter", SVF), ("left", GLIDE), ("right", GLIDE),
                         ("cue", GLIDE), ("peak", f8))
 
 MIXER_STATE = _record(("left", GLIDE), ("right", GLIDE), ("cue_mix", GLIDE), ("cue_level", GLIDE), ("mute", FADE),
-                      ("muted", i8), ("ceiling", GLIDE), ("ceiling_before", f8), ("quiet_frames", i8), ("hold_sum", f8), ("window_low", f8),
+                      ("muted", i8), ("ceiling", GLIDE), ("ceiling_before", f8), ("quiet_frames", i8), ("hold_sum", f8),
+                      ("window_low", f8),
                       ("peak_left", f8), ("peak_right", f8), ("mean_square", f8), ("reduction", f8),
                       ("click_phase", f8), ("click_hz", f8), ("click_level", f8))
 
@@ -84,7 +88,8 @@ COMMAND = _record(("code", i8), ("index", i8), ("frame", i8), ("a", f8), ("b", f
 EVENT = _record(("kind", i8), ("index", i8), ("frame", i8), ("a", f8), ("b", f8), ("c", f8), ("source", i8), ("id", i8))
 
 STATE = _record(
-    ("frame", i8), ("audio_time", i8), ("block_frames", i8), ("monotonic_ns", i8), ("cycles", i8), ("command_tail", i8), ("event_head", i8), ("pending_count", i8),
+    ("frame", i8), ("audio_time", i8), ("block_frames", i8), ("monotonic_ns", i8), ("cycles", i8),
+    ("command_tail", i8), ("event_head", i8), ("pending_count", i8),
     ("skipped_frames", i8),
     ("values", ENGINE_VALUES), ("clock", CLOCK_STATE), ("deck", DECK_STATE, (DECKS,)), ("pad", PAD_STATE, (PAD_CELLS,)),
     ("channel", CHANNEL_STATE, (CHANNELS,)), ("mixer", MIXER_STATE), ("pending", COMMAND, (PENDING,)),
@@ -132,7 +137,8 @@ BOX = _record(
     ("commit", i8), ("commit_pad", i8, (7,)),
     ("command_head", i8), ("command_pad", i8, (7,)),
     ("event_head", i8), ("event_tail", i8), ("event_pad", i8, (6,)),
-    ("midi_out_head", i8), ("midi_out_tail", i8), ("midi_out_pad", i8, (6,)),
+    ("clip_changes", i8),
+    ("midi_out_head", i8), ("midi_out_tail", i8), ("midi_out_pad", i8, (5,)),
     ("values", NAMESPACE.values),
     ("telemetry", TELEMETRY),
     ("commands", COMMAND, (COMMANDS,)),

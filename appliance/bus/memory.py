@@ -49,7 +49,8 @@ class Segment:
         except OSError as error:
             path.unlink(missing_ok=True)
             if error.errno in (errno.ENOSPC, errno.ENOMEM):
-                raise Unavailable(f"no shared memory left for {size / 1e6:.0f} MB ({name}); unload clips or free memory") from None
+                need = f"{size / 1e6:.0f} MB ({name})"
+                raise Unavailable(f"no shared memory left for {need}; unload clips or free memory") from None
             raise
         finally:
             os.close(descriptor)

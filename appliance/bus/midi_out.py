@@ -31,7 +31,8 @@ class MidiOut:
         Raises :class:`BadValue` when it is empty, too long, or the port is not there.
         """
         if not 0 < len(data) <= layout.MIDI_MESSAGE_BYTES or not 0 <= port < layout.MIDI_PORTS:
-            raise BadValue(f"cannot send {len(data)} bytes to MIDI port {port}: 1 … {layout.MIDI_MESSAGE_BYTES} bytes, ports 0 … 3")
+            most = layout.MIDI_MESSAGE_BYTES
+            raise BadValue(f"cannot send {len(data)} bytes to MIDI port {port}: 1 … {most} bytes, ports 0 … 3")
         if self.room <= 0:
             return False
         head = int(atomic.read(self._head_address))

@@ -2,8 +2,8 @@
 """``/system/events/record``: everything the engine obeys from here on, with its frame, as a file that can be rendered.
 
 The beginning is one committed state of the engine: its frame, its values, the clock and what is loaded. What plays at
-that moment is in the file twice: as the engine's state, exact to the bit for a box of the same version, and as events that start it
-anew for any other.
+that moment is in the file twice: as the engine's state, exact to the bit for a box of the same version, and as events that
+start it anew for any other.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class EventLog:
             scenes=dict(self._scenes.stored),
         )
         for cell in range(layout.PAD_CELLS):
-            self._begin_place(file, pad_of(cell), int(state["pad"]["clip"][cell]), bool(state["pad"]["playing"][cell]), "trigger")
+            pad = state["pad"][cell]
+            self._begin_place(file, pad_of(cell), int(pad["clip"]), bool(pad["playing"]), "trigger")
         for deck in range(layout.DECKS):
             self._begin_place(file, f"/deck/{deck + 1}", int(state["deck"]["clip"][deck]),
                               bool(state["deck"]["playing"][deck]), "play")

@@ -23,7 +23,7 @@ from appliance.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.005
+POLL_S = 0.008
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -50,6 +50,8 @@ class ClipMap:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._warned = False
+        self._changes = segment.view(np.int64, 1, layout.offset("clip_changes"))
+        self._seen = -1
 
     def start(self) -> None:
         """Map what is there already, then go on in the background."""
@@ -64,7 +66,8 @@ class ClipMap:
             self._thread.join(1.0)
 
     def _run(self) -> None:
-        while not self._stop.wait(POLL_S):
+        while not self._stop.is_set():
+            time.sleep(POLL_S)  # half the cost of waiting on the event
             try:
                 self.step()
             except Exception:
@@ -72,7 +75,11 @@ class ClipMap:
                 time.sleep(0.2)
 
     def step(self) -> None:
-        """One look at the table."""
+        """One look at the table, when it has changed or something is on its way out."""
+        changes = int(self._changes[0])
+        if changes == self._seen and not self._leaving:
+            return
+        self._seen = changes
         states = self._table["state"]
         for place in np.flatnonzero((states == ClipState.FILLING) | (states == ClipState.READY)):
             if int(place) not in self._held:

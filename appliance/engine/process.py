@@ -155,7 +155,7 @@ def main(box_path: str, letter: str, backend: str, server: str) -> int:
     box.say_role(Role.STARTING)
     box.beat()
     if not stamp().exists():
-        log.warning("the kernels of this version are not compiled: the start takes a minute; run `make kernels` after an upgrade")
+        log.warning("the kernels of this version are not compiled, so this start takes a minute; `make kernels` does it")
     try:
         engine = Engine(box, letter, backend, server)
     except ApplianceError as error:

@@ -50,7 +50,7 @@ BANK = Group("pads", "/pads", (
 ))
 
 SCENE = Group("scene", "/scene/{scene}", (
-    command("launch", "Starts the scene's pads together on the launch grid, with their settings; the other pads of the bank stop"),
+    command("launch", "Starts the scene's pads together on the launch grid, with their settings; the bank's other pads stop"),
     call("store", "Keeps the pads that play now, with their settings, as this scene", owner="control"),
     call("clear", "Back to the default: scene R is row R of four pads, counted through the banks", owner="control"),
     text("name", "", "Name shown for the scene"),

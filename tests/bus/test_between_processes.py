@@ -65,7 +65,8 @@ def test_a_value_is_seen_by_the_engine_and_logged_with_its_frame(running: Engine
     running.box.values.set("/deck/2/rate", 1.25)
     slot = NAMESPACE.find("/deck/2/rate").slot
     found: list[int] = []
-    wait_for(lambda: found.extend(e.frame for e in running.box.events.read() if e.kind == Kind.VALUE and e.index == slot) or found)
+    read = running.box.events.read
+    wait_for(lambda: found.extend(e.frame for e in read() if e.kind == Kind.VALUE and e.index == slot) or found)
     assert 0 < found[0] <= int(running.box.telemetry.snapshot()["clock"]["frame"])
 
 

@@ -10,12 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 
 from appliance.bus.binding import BindingFlag, BindingKind, Bindings
-from appliance.bus.events import Kind
+from appliance.bus.commit import committed
+from appliance.bus.enginestate import freeze
+from appliance.bus.eventfile import ClipFile, EventFile, FileEvent
+from appliance.bus.events import Event, Kind
 from appliance.engine.dsp.limiter import LOOK_AHEAD_FRAMES as DELAY
 from appliance.errors import Unavailable
 from appliance.nodes import NAMESPACE
+from appliance.rendering import Performance
 from benchmarks.boxes import EngineBox, jack_server, wait_for
 from tests.signals import RATE, onset, ramp, sine
 
@@ -129,15 +134,22 @@ def test_a_loop_launched_on_the_bar_is_the_clip_on_the_grid(live: EngineBox, ser
     np.testing.assert_allclose(piece, clip, atol=1e-6)
 
 
+TRIGGER = NAMESPACE.command("pad", "trigger")
+
+
+def is_cause(event: Event) -> bool:
+    return event.kind == Kind.VALUE or (event.kind == Kind.COMMAND and event.code == TRIGGER)
+
+
+def as_file_event(event: Event) -> FileEvent:
+    if event.kind == Kind.VALUE:
+        found = NAMESPACE.by_slot[event.index]
+        return FileEvent(frame=event.frame, address=found.address, value=found.node.from_slot(event.a))
+    return FileEvent(frame=event.frame, address=f"/bank/1/pad/{event.index + 1}/trigger", args=[event.a])
+
+
 def test_live_and_off_line_are_equal_to_the_bit(live: EngineBox, server: str) -> None:
     """Everything the engine logs, rendered again, gives what came out of JACK."""
-    import soundfile as sf
-
-    from appliance.bus.commit import committed
-    from appliance.bus.enginestate import freeze
-    from appliance.bus.eventfile import ClipFile, EventFile, FileEvent
-    from appliance.rendering import Performance
-
     box, files = live.box, {}
     for pad in range(4):
         audio = sine(2.0, 110 * (pad + 1), 0.25)
@@ -171,14 +183,10 @@ def test_live_and_off_line_are_equal_to_the_bit(live: EngineBox, server: str) ->
         player.close()
         recorder.close()
     assert not any(event.kind == Kind.JUMP for event in events) or pytest.skip("this machine lost audio cycles")
-    names = {NAMESPACE.command("pad", "trigger"): "trigger"}
     file = EventFile(
-        rate=RATE, start_frame=int(state["frame"]), clips={str(h): ClipFile(file=str(p), bpm=120, beats=4) for h, p in files.items()},
-        state=frozen,
-        events=[FileEvent(frame=e.frame, address=NAMESPACE.by_slot[e.index].address, value=NAMESPACE.by_slot[e.index].node.from_slot(e.a))
-                if e.kind == Kind.VALUE else FileEvent(frame=e.frame, address=f"/bank/1/pad/{e.index + 1}/{names[e.code]}", args=[e.a])
-                for e in events if e.frame >= int(state["frame"])
-                and (e.kind == Kind.VALUE or (e.kind == Kind.COMMAND and e.code in names))],
+        rate=RATE, start_frame=int(state["frame"]), state=frozen,
+        clips={str(handle): ClipFile(file=str(path), bpm=120, beats=4) for handle, path in files.items()},
+        events=[as_file_event(event) for event in events if event.frame >= int(state["frame"]) and is_cause(event)],
     )
     assert len(file.events) > 80
     frames = 2 * RATE

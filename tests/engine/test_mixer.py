@@ -156,7 +156,8 @@ def test_panic_tails_ends_held_notes_and_leaves_loops(engine: OfflineEngine) -> 
 
 
 SMOOTHED = sorted(
-    {a.address for a in NAMESPACE if a.slot >= 0 and a.node.owner == "engine" and a.node.type in (Type.FLOAT, Type.BOOL, Type.CHOICE)
+    {a.address for a in NAMESPACE
+     if a.slot >= 0 and a.node.owner == "engine" and a.node.type in (Type.FLOAT, Type.BOOL, Type.CHOICE)
      and (a.address.startswith(("/mixer/", "/channel/1/", "/deck/1/", "/bank/1/pad/1/")) or a.address == "/panic/mute")
      and not a.address.endswith(("/loop/beats", "/quantize", "/stutter", "/mode", "/cue"))}
 )

@@ -49,7 +49,8 @@ events:
     heard, rate = sf.read(folder / "out.wav", dtype="float32")
     assert (rate, len(heard)) == (RATE, 4 * RATE)
     assert onset(heard) in (RATE // 2 + DELAY, RATE // 2 + DELAY + 1)
-    np.testing.assert_allclose(heard[3 * RATE + 4800 : 3 * RATE + 9600], sine(2.0, 330)[RATE + 4800 - DELAY :][:4800], atol=1e-6)
+    late = heard[3 * RATE + 4800 : 3 * RATE + 9600]
+    np.testing.assert_allclose(late, sine(2.0, 330)[RATE + 4800 - DELAY :][:4800], atol=1e-6)
     render_file(events, folder / "again.wav")
     assert (folder / "again.wav").read_bytes() == (folder / "out.wav").read_bytes()
 

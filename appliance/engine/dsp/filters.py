@@ -125,7 +125,8 @@ def run_isolator(strip: Any, coefficients: np.ndarray, left: np.ndarray, right: 
         z[12], z[13], z[14], z[15], z[16], z[17], z[18], z[19], z[20], z[21], z[22], z[23])
     for i in range(start, start + count):
         at = i + 1
-        low, mid, high, mix = low_now + low_step * at, mid_now + mid_step * at, high_now + high_step * at, mix_now + mix_step * at
+        low, mid, high = low_now + low_step * at, mid_now + mid_step * at, high_now + high_step * at
+        mix = mix_now + mix_step * at
         x, y = np.float64(left[i]), np.float64(right[i])
         u, l0, l1 = _section(x, a0, a1, a2, a3, a4, l0, l1)
         v, r0, r1 = _section(y, a0, a1, a2, a3, a4, r0, r1)
