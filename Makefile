@@ -24,7 +24,7 @@ setup: $(DONE)/debian $(DONE)/python $(DONE)/kernels
 test: setup $(DONE)/debian-test $(DONE)/test
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: $(DONE)/python $(DONE)/lint
+lint: $(DONE)/test $(DONE)/lint
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright

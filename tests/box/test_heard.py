@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A whole box, started as a person starts it, played over its sockets and heard through a real JACK server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from appliance.bus.box import Box
+from appliance.errors import Unavailable
+from benchmarks.boxes import jack_server, wait_for
+from tests.signals import RATE, ramp
+
+jackgear = pytest.importorskip("tests.jackgear", reason="the JACK library is not installed")
+BAR = 2 * RATE
+
+
+class Stage:
+    """A running box on a JACK server of its own, with a loop of which every frame is known on pad 1."""
+
+    def __init__(self, folder: Path, server: str) -> None:
+        self.folder, self.server = folder, server
+        config = folder / "config.yaml"
+        config.write_text("gen: {fill: false}\naudio: {connect: false}\n")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "appliance", "run", "--config", str(config), "--data", str(folder / "data"),
+             "--audio", "jack", "--jack-server", server, "--display", "none", "--http", "127.0.0.1:0", "--osc", "127.0.0.1:0"],
+            stdout=subprocess.PIPE, stderr=(folder / "log").open("w"), text=True,
+        )
+        assert self.process.stdout
+        words = self.process.stdout.readline().split()
+        assert words[:1] == ["ready"], (folder / "log").read_text()
+        self.said = dict(word.split("=", 1) for word in words[1:])
+        self.box = Box.attach(folder / "data", "test")
+        self.clip = ramp(BAR)
+        sf.write(folder / "ramp.wav", self.clip, RATE, "FLOAT")
+
+    def http(self, method: str, address: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.said['http']}/api/v1{address}", data, {"Content-Type": "application/json"},
+                                         method=method)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def pid(self, name: str) -> int:
+        return int(self.box.process(name)["pid"])
+
+    def kill(self, name: str) -> float:
+        """SIGKILL; returns the seconds until the process that replaces it works."""
+        old, row = self.pid(name), self.box.process(name)
+        os.kill(old, signal.SIGKILL)
+        return wait_for(lambda: int(row["pid"]) not in (0, old) and int(row["role"]) in (2, 3) and int(row["beat_ns"]), 20,
+                        f"{name} is back")
+
+    def close(self) -> None:
+        self.process.terminate()
+        try:
+            assert self.process.wait(10) == 0
+        finally:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(jack_server(f"heard-{os.getpid()}"))
+        except Unavailable as error:
+            pytest.skip(error.message)
+        made = Stage(tmp_path, server)
+        stack.callback(made.close)
+        made.http("POST", "/pad/1/load", [str(tmp_path / "ramp.wav"), {"bpm": 120, "beats": 4}])
+        made.http("PUT", "/clock/quantize", "1 bar")
+        yield made
+
+
+def launch_and_record(stage: Stage, seconds: float) -> Any:
+    recorder = jackgear.Recorder(stage.server, seconds + 5)
+    recorder.listen("appliance-a:master_1", "appliance-a:master_2")
+    stage.http("POST", "/pad/1/trigger")
+    wait_for(lambda: stage.box.telemetry.snapshot()["pad"]["sounding"][0] == 1, 5, "the loop starts")
+    time.sleep(0.1)
+    return recorder
+
+
+def expected_phase(heard: np.ndarray, clip: np.ndarray) -> np.ndarray:
+    """For every frame heard, which frame of the clip it is; -1 where it is none."""
+    index = np.round(np.nan_to_num(heard[:, 0].astype(np.float64)) * (1 << 20)).astype(np.int64) - 1
+    known = (index >= 0) & (index < len(clip)) & (np.abs(heard[:, 0] - clip[np.clip(index, 0, len(clip) - 1), 0]) < 2e-7)
+    return np.where(known, index, -1)
+
+
+def test_nobody_hears_control_gen_or_visuals_die(stage: Stage) -> None:
+    recorder = launch_and_record(stage, 20)
+    stage.http("PUT", "/channel/5/fader", 1.0)
+    try:
+        start = int(recorder.words[13])
+        for name in ("control", "gen", "visuals"):
+            assert stage.kill(name) < 6
+        time.sleep(0.3)
+        heard = recorder.take()[1][start:, :2]
+    finally:
+        recorder.close()
+    lost = np.isnan(heard[:, 0])
+    phase = expected_phase(heard, stage.clip)
+    assert (phase[~lost] >= 0).all(), "something else than the loop was heard"
+    steps = np.diff(phase)[~(lost[1:] | lost[:-1])] % BAR
+    assert (steps == 1).all(), "the loop was not played on frame by frame"
+    wait_for(lambda: _answers(stage), 10, "control answers over HTTP")
+    assert stage.http("GET", "/pad/1/state")["value"] == "playing"
+
+
+def _answers(stage: Stage) -> bool:
+    try:
+        return stage.http("GET", "/clock/bpm")["value"] == 120
+    except OSError:
+        return False
+
+
+def test_a_killed_engine_is_back_on_the_beat_with_its_state(stage: Stage) -> None:
+    stage.http("PUT", "/channel/5/pan", 0.0)
+    recorder = launch_and_record(stage, 15)
+    try:
+        time.sleep(0.5)
+        assert stage.kill("engine-a") < 6
+        wait_for(lambda: stage.box.telemetry.snapshot()["pad"]["sounding"][0] == 1, 5, "the pad plays again")
+        recorder.listen("appliance-a:master_1", "appliance-a:master_2")
+        time.sleep(1.0)
+        heard = recorder.take()[1]
+    finally:
+        recorder.close()
+    phase = expected_phase(heard[:, :2], stage.clip)
+    known = np.flatnonzero(phase >= 0)
+    gap = np.flatnonzero(np.diff(known) > RATE // 20)
+    assert len(gap) == 1, "one gap: from the kill until it is back"
+    before, after = known[gap[0] - 1000], known[gap[0] + 1 + 1000]
+    assert (phase[after] - phase[before] - (after - before)) % BAR == 0, "it is not back on the grid"
+    beat = float(stage.box.telemetry.snapshot()["clock"]["beat"])
+    frame = int(stage.box.telemetry.snapshot()["clock"]["frame"])
+    assert beat == pytest.approx(frame * 2 / RATE, abs=1e-6)
+
+
+def test_a_refused_hit_says_why(stage: Stage) -> None:
+    done = subprocess.run([sys.executable, "-m", "appliance", "send", "/pad/9/trigger", "--data", str(stage.folder / "data")],
+                          capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "/bank/1/pad/9/trigger: nothing is loaded there" in done.stderr
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        stage.http("POST", "/pad/9/trigger")
+    assert refused.value.code == 409
