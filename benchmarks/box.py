@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -12,8 +13,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from appliance.bus.box import Box, Role
+from appliance.bus.hub import HubClient
 from benchmarks.report import Row
 
 IDLE_S = 10.0
@@ -35,6 +38,7 @@ def rows() -> Iterator[Row]:
             _wait(lambda: all(int(box.process(name)["role"]) in (2, 3) for name in NAMES))
             for name in NAMES:
                 yield Row(f"{name.removesuffix('-a')}_back_s", _kill(box, name), "s", BACK_S[name])
+            yield from _picture(box)
             yield Row("engine_hung_to_killed_ms", max(_hang(box) for _ in range(5)) * 1e3, "ms", 100.0)
             _wait(lambda: all(int(box.process(name)["role"]) in (2, 3) for name in NAMES))
             time.sleep(5)
@@ -82,6 +86,30 @@ def _kill(box: Box, name: str) -> float:
     else:
         _wait(lambda: int(row["beat_ns"]))
     return time.monotonic() - began
+
+
+def _picture(box: Box) -> Iterator[Row]:
+    """Seconds from SIGKILL of visuals until the logo, and until the scene, is on the output again."""
+    seen: list[tuple[float, dict[str, Any]]] = []
+
+    async def watch() -> None:
+        hub = HubClient(box.hub_path, "bench")
+        hub.watch("/visuals/state", lambda _, value: seen.append((time.monotonic(), value)))
+        await hub.start()
+        await hub.connected(10)
+        await asyncio.sleep(0.2)
+        seen.clear()
+        os.kill(int(box.process("visuals")["pid"]), signal.SIGKILL)
+        began = time.monotonic()
+        while not any(state.get("scene") not in ("", "logo") for _, state in seen) and time.monotonic() < began + PATIENCE_S:
+            await asyncio.sleep(0.01)
+        seen[:] = [(at - began, state) for at, state in seen]
+        await hub.stop()
+
+    asyncio.run(watch())
+    yield Row("visuals_logo_s", min((at for at, state in seen if state.get("output") != "none"), default=PATIENCE_S), "s", 2.0)
+    shown = (at for at, state in seen if state.get("scene") not in ("", "logo"))
+    yield Row("visuals_scene_s", min(shown, default=PATIENCE_S), "s", 6.0)
 
 
 def _hang(box: Box) -> float:

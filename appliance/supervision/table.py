@@ -22,7 +22,8 @@ def status(box: Box) -> dict[str, Any]:
     if process_state(int(supervisor["pid"]))[0] in ("", "Z", "X"):
         raise Unavailable(f"the box with the data folder {box.data} has been killed; start it again with `appliance run`")
     now_ns = time.monotonic_ns()
-    processes = [_process(name, box.process(name), now_ns) for name in SHOWN if int(box.process(name)["started_ns"])]
+    processes = [_process(name, box.process(name), now_ns) for name in SHOWN
+                 if int(box.process(name)["started_ns"]) or int(box.process(name)["role"])]
     telemetry = _telemetry(box)
     clock = telemetry["clock"]
     engines = [box.engine(i) for i in range(layout.ENGINES)]

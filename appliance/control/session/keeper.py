@@ -43,7 +43,6 @@ class Keeper:
 
     def __init__(self, desk: Desk, loader: Loader, scenes: Scenes) -> None:
         self.name = "default"
-        self.is_new = False
         self.files = SessionFiles(desk.box.data, desk.box.config.session.keep)
         self._desk = desk
         self._box = desk.box
@@ -74,7 +73,6 @@ class Keeper:
             self.name = "default"
         session, said = self.files.load(self.name)
         changes = list(self.files.replay(self.name))
-        self.is_new = session is None and not said and all("h" in change for change in changes)
         self._session = session or SessionFile(name=self.name)
         replay(self._session, changes)
         self._waiting = dict(self._session.clips)

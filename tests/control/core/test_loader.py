@@ -16,7 +16,7 @@ from appliance.errors import ApplianceError
 from appliance.library.store import AudioStore
 from appliance.library.tempo import loop_tempo
 
-LOOPS = Path("/work/shared/audio")
+LOOPS = Path(__file__).resolve().parents[4] / "shared" / "audio"  # real loops, where they lie beside the checkout
 
 
 def in_use(rig) -> list[int]:

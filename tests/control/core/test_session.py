@@ -345,32 +345,6 @@ def test_what_is_no_session_says_what_is_wrong(tmp_path):
             read_session(path)
 
 
-class TestFirstMusic:
-    @pytest.fixture
-    def config(self, config):
-        config.gen.enabled = True
-        return config
-
-    async def test_a_new_box_asks_generation_to_fill_its_pads_once(self, rig):
-        asked = []
-
-        async def fill(address, args):
-            asked.append((address, args))
-
-        rig.start_control()
-        async with rig.client("gen") as gen:
-            await asyncio.sleep(0.2)
-            gen.serve("/gen", fill)
-            await rig.until(lambda: asked == [("/gen/fill", [1])], "the wish for music")
-            await gen.set("/clock/bpm", 125)
-            await rig.until(rig.session_file.exists, "the save")
-            rig.kill("control", signal.SIGTERM)
-            rig.reboot()
-            await rig.back(gen)
-            await asyncio.sleep(0.3)
-            assert len(asked) == 1, "a session that is there is left as it is"
-
-
 class TestResume:
     @pytest.fixture
     def config(self, config):
