@@ -90,7 +90,7 @@ EVENT = _record(("kind", i8), ("index", i8), ("frame", i8), ("a", f8), ("b", f8)
 STATE = _record(
     ("frame", i8), ("audio_time", i8), ("block_frames", i8), ("monotonic_ns", i8), ("cycles", i8),
     ("command_tail", i8), ("event_head", i8), ("pending_count", i8),
-    ("skipped_frames", i8),
+    ("skipped_frames", i8), ("awake", i8, (PAD_CELLS // 64,)), ("changed", i8, (PAD_CELLS // 64,)),
     ("values", ENGINE_VALUES), ("clock", CLOCK_STATE), ("deck", DECK_STATE, (DECKS,)), ("pad", PAD_STATE, (PAD_CELLS,)),
     ("channel", CHANNEL_STATE, (CHANNELS,)), ("mixer", MIXER_STATE), ("pending", COMMAND, (PENDING,)),
 )

@@ -218,6 +218,7 @@ def _pad_command(ctx: Any, state: Any, code: int, cell: int, a: float, b: float)
     elif code == _QUEUE_PAD:
         if state.pad[cell].clip == 0:
             return _EMPTY
+        pads.wake(state, cell)
         state.pad[cell].velocity = 1.0
         state.pad[cell].pending = int(a)
         state.pad[cell].pending_beat = b
@@ -284,6 +285,7 @@ def _launch_scene(ctx: Any, state: Any, row: int) -> int:
     for cell in range(PAD_CELLS):
         entry, pad = table[row, cell], state.pad[cell]
         if entry.launch > 0.0 and pad.clip != 0:
+            pads.wake(state, cell)
             pad.velocity = 1.0
             pad.pending = pads.START
             pad.pending_beat = line
@@ -303,6 +305,8 @@ def apply_settings(ctx: Any, state: Any) -> None:
     """Give the pads that start at this frame the settings of the scene that starts them."""
     beat = transport.beat_at(state.clock, state.frame, ctx.rate) + 1e-6 * state.clock.bpm / (60.0 * ctx.rate)
     for cell in range(PAD_CELLS):
+        if not pads.is_awake(state, cell):
+            continue
         pad = state.pad[cell]
         if pad.pending != pads.START or pad.pending_beat > beat:
             continue

@@ -14,7 +14,7 @@ from appliance.engine.dsp import voice
 from appliance.engine.dsp.filters import control_filter, run_filter, settle_filter
 from appliance.engine.dsp.gain import add_scaled, clear
 from appliance.engine.dsp.glide import begin_fade, decibels, glide, settle
-from appliance.engine.jit import kernel
+from appliance.engine.jit import kernel, leaf
 from appliance.engine.journal import log
 from appliance.engine.transport import beat_at, next_line
 from appliance.nodes.clock import QUANTIZE_BEATS
@@ -28,6 +28,21 @@ _STUTTERS = np.array(QUANTIZE_BEATS[1:6])
 _LAUNCHED, _STOPPED, _ENDED = int(Kind.LAUNCHED), int(Kind.STOPPED), int(Kind.ENDED)
 _DECK_CHANNELS = 4
 _SLACK_FRAMES = 2.0
+_ON_A_FRAME = 1e-6
+"""Rounding of the beat: a loop at its own tempo stands on whole frames and sounds as the file does, bit for bit."""
+
+
+@leaf
+def is_awake(state: Any, cell: int) -> bool:
+    """Whether the pad plays, rings or waits. The others are not even looked at: 128 pads do not fit the nearest cache."""
+    return (state.awake[cell >> 6] >> (cell & 63)) & 1 == 1
+
+
+@kernel
+def wake(state: Any, cell: int) -> None:
+    """Something happens with this pad: look at it, and tell its state."""
+    state.awake[cell >> 6] |= 1 << (cell & 63)
+    state.changed[cell >> 6] |= 1 << (cell & 63)
 
 
 @kernel
@@ -40,6 +55,7 @@ def grid_of(values: Any, cell: int) -> int:
 @kernel
 def load(ctx: Any, state: Any, cell: int, handle: int) -> None:
     """Put a clip on the pad. A playing loop goes on in the new clip at the same beat; handle 0 empties the pad."""
+    wake(state, cell)
     pad = state.pad[cell]
     pad.clip = handle
     if pad.playing == 1:
@@ -82,6 +98,7 @@ def trigger(ctx: Any, state: Any, cell: int, velocity: float) -> bool:
 @kernel
 def queue(ctx: Any, state: Any, cell: int, what: int) -> None:
     """Start or stop the pad on its launch grid."""
+    wake(state, cell)
     state.pad[cell].pending = what
     state.pad[cell].pending_beat = next_line(
         state.clock, beat_at(state.clock, state.frame, ctx.rate), grid_of(state.values, cell)
@@ -186,12 +203,14 @@ def _place_on_beat(ctx: Any, state: Any, cell: int, row: Any, frame: int) -> Non
     place = (turn - math.floor(turn)) * length
     backwards = values.reverse >= 0.5
     target = end - 1.0 - place if backwards else begin + place
+    if abs(target - math.floor(target + 0.5)) < _ON_A_FRAME:
+        target = math.floor(target + 0.5)
     step = length / beats * state.clock.bpm / (60.0 * ctx.rate) if state.clock.running == 1 else 0.0
     apart = target - pad.main.position
     apart -= length * math.floor(apart / length + 0.5)
     turned = pad.main.step < 0.0 if not backwards else pad.main.step > 0.0
     if abs(apart) <= _SLACK_FRAMES and not turned:
-        pad.main.position += apart
+        pad.main.position = target if abs(pad.main.position - target) <= _SLACK_FRAMES else pad.main.position + apart
     elif pad.playing == 1:
         voice.jump(pad.main, pad.tail, target)
     else:
@@ -216,6 +235,8 @@ def launch_due(ctx: Any, state: Any) -> None:
     """Start and stop what is due at this frame."""
     beat = beat_at(state.clock, state.frame, ctx.rate) + 1e-6 * state.clock.bpm / (60.0 * ctx.rate)
     for cell in range(PAD_CELLS):
+        if not is_awake(state, cell):
+            continue
         pad = state.pad[cell]
         if pad.pending == IDLE or pad.pending_beat > beat:
             continue
@@ -241,7 +262,9 @@ def _choke(state: Any, cell: int) -> None:
     if group == 0:
         return
     for other in range(PAD_CELLS):
-        if other != cell and int(state.values.pad[other].choke) == group and state.pad[other].playing == 1:
+        if other == cell or not is_awake(state, other) or state.pad[other].playing == 0:
+            continue
+        if int(state.values.pad[other].choke) == group:
             cut(state, other)
 
 
@@ -249,9 +272,13 @@ def _choke(state: Any, cell: int) -> None:
 def update(ctx: Any, state: Any) -> None:
     """Once a cell: playing pads follow their values and the beat."""
     for cell in range(PAD_CELLS):
+        if not is_awake(state, cell):
+            continue
         pad = state.pad[cell]
         pad.ringing = 0
         if pad.playing == 0 and pad.tail.clip == 0:
+            if pad.pending == IDLE:
+                state.awake[cell >> 6] &= ~(1 << (cell & 63))
             continue
         values = state.values.pad[cell]
         follows = False
@@ -281,6 +308,8 @@ def update(ctx: Any, state: Any) -> None:
 def render(ctx: Any, state: Any, start: int, count: int) -> None:
     """Add all sounding pads to their groups' channels."""
     for cell in range(PAD_CELLS):
+        if not is_awake(state, cell):
+            continue
         pad = state.pad[cell]
         if pad.main.clip != 0 or pad.tail.clip != 0:
             pad.ringing = 1  # its filter rings to the end of the cell, however the cell is cut
@@ -306,7 +335,7 @@ def skip(ctx: Any, state: Any, frames: int) -> None:
     """Move free-running pads on as if ``frames`` had been played; those on the clock follow it anyway."""
     for cell in range(PAD_CELLS):
         pad = state.pad[cell]
-        if pad.playing == 1:
+        if is_awake(state, cell) and pad.playing == 1:
             position = pad.main.position + pad.main.step * frames
             length = pad.main.end - pad.main.begin
             if pad.main.loop == 1 and length > 0.0:

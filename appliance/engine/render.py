@@ -26,6 +26,8 @@ def render(ctx: Any, state: Any, frames: int) -> None:
     """Render ``frames`` (up to 8192) into ``ctx.out`` and move ``state`` on by them."""
     if state.cycles == 0:
         obey.begin(ctx, state)
+    for word in range(PAD_CELLS // 64):
+        state.changed[word] = state.awake[word]
     notice_values(ctx, state)
     obey.take_commands(ctx, state, frames)
     at = 0
@@ -78,7 +80,7 @@ def _span(ctx: Any, state: Any, most: int, at: int, heard: int) -> int:
     if heard < ctx.midi_count:
         count = min(count, ctx.midi[heard].offset - at)
     for cell in range(PAD_CELLS):
-        if state.pad[cell].pending != pads.IDLE:
+        if pads.is_awake(state, cell) and state.pad[cell].pending != pads.IDLE:
             due = transport.frame_of(state.clock, state.pad[cell].pending_beat, ctx.rate)
             count = min(count, due - state.frame)
     return max(count, 1)

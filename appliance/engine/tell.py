@@ -19,6 +19,8 @@ from appliance.nodes.pad import PAD_STATES
 
 _TELEMETRY = layout.offset("telemetry")
 _SCOPE = layout.offset("scope")
+_REFRESH_CYCLES = 64
+"""Every so often all is told: what an engine that died had not said yet."""
 _EMPTY, _LOADED, _QUEUED, _PLAYING, _STOPPING = range(len(PAD_STATES))
 
 
@@ -43,8 +45,10 @@ def tell(ctx: Any, state: Any, frames: int, now_ns: int, cost_ns: int, overruns:
     _tell_clock(ctx, state, told.clock, frames, now_ns)
     for number in range(DECKS):
         _tell_deck(ctx, state.deck[number], told.deck[number])
+    everything = state.cycles % _REFRESH_CYCLES == 0
     for cell in range(PAD_CELLS):
-        _tell_pad(ctx, state.pad[cell], told.pad[cell])
+        if everything or (state.changed[cell >> 6] >> (cell & 63)) & 1 == 1:
+            _tell_pad(ctx, state.pad[cell], told.pad[cell])
     for number in range(CHANNELS):
         told.channel[number].peak = state.channel[number].peak
     told.master.peak_left = state.mixer.peak_left

@@ -160,6 +160,13 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
     lowest, highest = min(position, last) - 2.0 - abs(step), max(position, last) + 3.0 + abs(step)
     if left_over == 0 and lowest >= max(float(low), 0.0) and highest < min(float(high), float(frames)) - 2.0:
         weight = np.float32(gain * eased(level))
+        if step == 1.0 and slope == 0.0 and position == math.floor(position):  # at its own speed a clip is only copied
+            shift = int(position) - first
+            for i in range(first, first + count):
+                left[i] += weight * audio[shift + i, 0]
+                right[i] += weight * audio[shift + i, 1]
+            voice.position = position + count
+            return True
         for i in range(first, first + count):  # the common case: nothing comes to an end in this span
             k = int(position)
             w0, w1, w2, w3 = _taps(position - k)
