@@ -13,6 +13,7 @@ import pytest
 import soundfile as sf
 
 from appliance.bus.binding import BindingFlag, BindingKind, Bindings
+from appliance.bus.commands import Source
 from appliance.bus.commit import committed
 from appliance.bus.enginestate import freeze
 from appliance.bus.eventfile import ClipFile, EventFile, FileEvent
@@ -48,12 +49,15 @@ def live(server: str, tmp_path: Path) -> Iterator[EngineBox]:
         made.close()
 
 
+TRIGGER = NAMESPACE.command("pad", "trigger")
+
+
 def bind_notes(live: EngineBox) -> None:
     """Notes 36…51 on any channel are pads 1…16, as the generic profile has it."""
     bindings = Bindings(live.box.record["binding"][0])
     for channel in range(16):
         for pad in range(16):
-            bindings.bind(0, 0x90 + channel, 36 + pad, BindingKind.COMMAND, code=NAMESPACE.command("pad", "trigger"), index=pad,
+            bindings.bind(0, 0x90 + channel, 36 + pad, BindingKind.COMMAND, code=TRIGGER, index=pad,
                           flags=BindingFlag.BANK)
 
 
@@ -78,9 +82,11 @@ def play_notes(live: EngineBox, server: str, count: int) -> tuple[list[int], int
         wait_for(lambda: player.done, count * 0.1 + 10, "all notes are played")
         time.sleep(0.3)
         first, heard = recorder.take()
+        obeyed = [e for e in live.box.events.read(20000) if e.kind == Kind.COMMAND and e.code == TRIGGER and e.source == Source.MIDI]
     finally:
         player.close()
         recorder.close()
+    assert [e.index for e in obeyed] == list(player.sent[:, 1]), "notes are lost or out of order"
     deviations, lost, missed = [], 0, 0
     for when, pad in player.sent:
         at, wanted = int(when) - first, (pad + 1) / 64
@@ -107,9 +113,11 @@ def test_every_note_sounds_at_its_own_frame(live: EngineBox, server: str) -> Non
 
 @pytest.mark.soak
 def test_a_thousand_notes(live: EngineBox, server: str) -> None:
-    deviations, lost, missed = play_notes(live, server, 1000)
+    """A thousand that can be measured: those in cycles that a virtual machine lost are not in the recording."""
+    deviations, lost, missed = play_notes(live, server, 1050)
     print(f"notes {len(deviations)}, deviations {sorted(set(deviations))}, lost cycles {lost}, missed {missed}")
     assert (missed, set(deviations)) == (0, {0})
+    assert len(deviations) >= 1000
 
 
 def test_a_loop_launched_on_the_bar_is_the_clip_on_the_grid(live: EngineBox, server: str) -> None:
@@ -132,9 +140,6 @@ def test_a_loop_launched_on_the_bar_is_the_clip_on_the_grid(live: EngineBox, ser
     if np.isnan(piece).any():
         pytest.skip("this machine lost audio cycles in the middle of the recording")
     np.testing.assert_allclose(piece, clip, atol=1e-6)
-
-
-TRIGGER = NAMESPACE.command("pad", "trigger")
 
 
 def is_cause(event: Event) -> bool:
