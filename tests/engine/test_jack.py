@@ -82,10 +82,11 @@ def play_notes(live: EngineBox, server: str, count: int) -> tuple[list[int], int
         wait_for(lambda: player.done, count * 0.1 + 10, "all notes are played")
         time.sleep(0.3)
         first, heard = recorder.take()
-        obeyed = [e for e in live.box.events.read(20000) if e.kind == Kind.COMMAND and e.code == TRIGGER and e.source == Source.MIDI]
+        events = live.box.events.read(20000)
     finally:
         player.close()
         recorder.close()
+    obeyed = [e for e in events if e.kind == Kind.COMMAND and e.code == TRIGGER and e.source == Source.MIDI]
     assert [e.index for e in obeyed] == list(player.sent[:, 1]), "notes are lost or out of order"
     deviations, lost, missed = [], 0, 0
     for when, pad in player.sent:
