@@ -121,11 +121,13 @@ class Engine:
         self._stop.set()
 
     def stop(self) -> None:
+        """Fade out, then leave; the mute that a person has set stays as it is."""
         self.words["ready"] = 0
+        muted = self.box.values.get("/panic/mute")
         self.box.values.set("/panic/mute", True)
         time.sleep(FADE_OUT_S)
         self.backend.stop()
-        self.box.values.set("/panic/mute", False)
+        self.box.values.set("/panic/mute", muted)
         self.clips.stop()
         self.box.say_role(Role.STOPPED)
 
