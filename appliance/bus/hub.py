@@ -2,7 +2,7 @@
 """Everything that is not real time: one Unix socket served by control, JSON lines.
 
 A line from a client is a request with an ``id`` or a notice without; a line from the server is an answer (``re``), a change
-(``changed``) or a call that the client has offered to serve. ``docs/hub.md`` shows them all.
+(``changed``) or a call that the client has offered to serve.
 
 =========  ==========================================================  =======================
 ``op``     fields                                                      answer

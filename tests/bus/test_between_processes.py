@@ -6,11 +6,9 @@ from __future__ import annotations
 import random
 import time
 
-import numpy as np
 import pytest
 
 from appliance.bus import layout
-from appliance.bus.clips import ClipState
 from appliance.bus.commands import Code
 from appliance.bus.commit import committed
 from appliance.bus.events import Kind
@@ -96,45 +94,3 @@ def test_killed_at_random_moments_the_state_is_whole(running: EngineBox) -> None
         told = box.telemetry.snapshot()
         assert float(told["clock"]["beat"]) == pytest.approx(int(told["clock"]["frame"]) * 2 / RATE, abs=1e-9)
         assert told["pad"]["sounding"][0] == 1
-
-
-def test_clips_come_and_go_without_a_page_fault_in_the_callback(running: EngineBox) -> None:
-    box = running.box
-    engine_thread = _audio_thread(running)
-    held = running.clip(sine(1.0), bpm=120, beats=2)
-    running.load_pad(1, held)
-    running.do("/pad/1/trigger")
-    time.sleep(0.5)
-    before = _faults(running, engine_thread)
-    for turn in range(20):
-        clip = running.clip(np.tile(sine(1.0, 100 + turn), (5, 1)), bpm=120, beats=10)
-        running.load_pad(2, clip)
-        running.do("/pad/2/trigger")
-        time.sleep(0.05)
-        running.do("/pad/2/cut")
-        running.load_pad(2, None)
-        box.clips.retire(clip.handle)
-    wait_for(lambda: box.clips.collect() is not None and len(box.clips.held) == 1, 10, "retired clips are given back")
-    assert _faults(running, engine_thread) - before == 0
-    assert box.clips.table["state"][held.place] == ClipState.READY
-    assert box.telemetry.snapshot()["pad"]["sounding"][0] == 1
-
-
-def _audio_thread(running: EngineBox) -> int:
-    """The thread with the most CPU time after the main thread has settled: the one that renders."""
-    assert running.process
-    time.sleep(1.0)
-    tasks = (running.data / f"/proc/{running.process.pid}/task").iterdir()
-    times = {}
-    for task in tasks:
-        fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
-        if int(task.name) != running.process.pid:
-            times[int(task.name)] = int(fields[11]) + int(fields[12])
-    return max(times, key=lambda tid: times[tid])
-
-
-def _faults(running: EngineBox, thread: int) -> int:
-    """Minor and major page faults of a thread."""
-    assert running.process
-    fields = (running.data / f"/proc/{running.process.pid}/task/{thread}/stat").read_text().rsplit(")", 1)[1].split()
-    return int(fields[7]) + int(fields[9])

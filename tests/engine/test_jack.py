@@ -13,17 +13,20 @@ import pytest
 import soundfile as sf
 
 from appliance.bus.binding import BindingFlag, BindingKind, Bindings
+from appliance.bus.clips import ClipState
 from appliance.bus.commands import Source
 from appliance.bus.commit import committed
 from appliance.bus.enginestate import freeze
 from appliance.bus.eventfile import ClipFile, EventFile, FileEvent
 from appliance.bus.events import Event, Kind
+from appliance.config import Config
 from appliance.engine.dsp.limiter import LOOK_AHEAD_FRAMES as DELAY
 from appliance.errors import Unavailable
 from appliance.nodes import NAMESPACE
 from appliance.rendering import Performance
 from benchmarks.boxes import EngineBox, jack_server, wait_for
 from tests.signals import RATE, onset, ramp, sine
+from tests.threads import audio_thread, page_faults
 
 jackgear = pytest.importorskip("tests.jackgear", reason="the JACK library is not installed")
 
@@ -203,3 +206,33 @@ def test_live_and_off_line_are_equal_to_the_bit(live: EngineBox, server: str) ->
     fits = [start for start in starts if np.array_equal(heard[start : start + len(probe)], probe)]
     assert fits, "the rendering's beginning is not in the recording"
     np.testing.assert_array_equal(rendered, heard[fits[0] : fits[0] + frames])
+
+
+@pytest.mark.parametrize("backend", ["jack", "clock"])
+def test_clips_come_and_go_without_a_page_fault_in_the_callback(server: str, tmp_path: Path, backend: str) -> None:
+    engine = EngineBox(tmp_path / "data", Config.model_validate({"audio": {"connect": False}}))
+    try:
+        engine.start(backend, server)
+        assert engine.process
+        pid, box = engine.process.pid, engine.box
+        thread = audio_thread(pid)
+        box.values.set("/clock/quantize", "off")
+        held = engine.clip(sine(1.0), bpm=120, beats=2)
+        engine.load_pad(1, held)
+        engine.do("/pad/1/trigger")
+        time.sleep(0.5)
+        before = page_faults(pid, thread)
+        for turn in range(20):
+            clip = engine.clip(np.tile(sine(1.0, 100 + turn), (5, 1)), bpm=120, beats=10)
+            engine.load_pad(2, clip)
+            engine.do("/pad/2/trigger")
+            time.sleep(0.05)
+            engine.do("/pad/2/cut")
+            engine.load_pad(2, None)
+            box.clips.retire(clip.handle)
+        wait_for(lambda: box.clips.collect() is not None and len(box.clips.held) == 1, 10, "retired clips are given back")
+        assert page_faults(pid, thread) - before == 0
+        assert box.clips.table["state"][held.place] == ClipState.READY
+        assert box.telemetry.snapshot()["pad"]["sounding"][0] == 1
+    finally:
+        engine.close()
