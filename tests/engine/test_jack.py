@@ -141,9 +141,10 @@ def test_a_loop_launched_on_the_bar_is_the_clip_on_the_grid(live: EngineBox, ser
     assert launched[0] % (2 * RATE) == 0, "not on the bar line"
     start = onset(np.nan_to_num(heard))
     piece = heard[start : start + 2 * RATE]
-    if np.isnan(piece).any():
-        pytest.skip("this machine lost audio cycles in the middle of the recording")
-    np.testing.assert_allclose(piece, clip, atol=1e-6)
+    # cycles that the machine lost, and the limiter's line after them; the rest stands where it belongs all the same
+    lost = np.convolve(np.isnan(piece[:, 0]), np.ones(128), "full")[: len(piece)] > 0
+    assert lost.mean() < 0.5
+    np.testing.assert_allclose(piece[~lost], clip[: len(piece)][~lost], atol=1e-6)
 
 
 def is_cause(event: Event) -> bool:
