@@ -7,6 +7,7 @@ everything, say that it is ready, watch until somebody asks to stop, stop in ord
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import selectors
@@ -324,11 +325,21 @@ class Supervisor:
 
 
 def require_free(config: Config) -> None:
-    """Raises :class:`Unavailable` when another program has one of the box's ports."""
+    """Raises :class:`Unavailable` when another program has one of the box's ports, or one is not of this machine alone."""
     wanted = ((config.http, socket.SOCK_STREAM, "HTTP", "--http"), (config.osc, socket.SOCK_DGRAM, "OSC", "--osc"))
     for endpoint, kind, name, option in wanted:
+        if not _is_loopback(endpoint.host):
+            open_to = "the box is open to this machine only, for now"
+            raise Unavailable(f"{name} at {endpoint}: {open_to}; give {option} 127.0.0.1:PORT")
         if endpoint.port:
             _require_free(endpoint, kind, name, option)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _require_free(endpoint: Endpoint, kind: socket.SocketKind, name: str, option: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance.bus import layout
-from appliance.bus.memory import Segment, box_name
+from appliance.bus.memory import Segment, box_name, unlink
 from appliance.bus.values import Values
 from appliance.config import Config
 from appliance.errors import BadFile, Unavailable
@@ -66,14 +66,22 @@ class Box:
     @classmethod
     def create(cls, data: Path, config: Config) -> Box:
         """Make the shared memory with every value at its default; the supervisor's call."""
+        cls.run_folder(data).mkdir(parents=True, exist_ok=True)
         segment = Segment.create(f"{box_name(data)}-box", layout.BOX.itemsize)
+        try:
+            return cls._begin(data, config, segment)
+        except OSError:
+            unlink(segment.name)
+            raise
+
+    @classmethod
+    def _begin(cls, data: Path, config: Config, segment: Segment) -> Box:
         box = cls(data, config, segment, "supervisor")
         box.values.reset()
         box.record["layout"] = layout.LAYOUT_HASH
         box.record["rate"] = config.audio.rate
         box.record["period"] = config.audio.period
         box.record["magic"] = layout.MAGIC
-        cls.run_folder(data).mkdir(parents=True, exist_ok=True)
         path = cls.run_folder(data) / "box.json"
         temporary = path.with_suffix(".new")
         temporary.write_text(json.dumps({"data": str(data), "pid": os.getpid(), "segment": segment.name,

@@ -87,6 +87,11 @@ class Clips:
         Raises :class:`Unavailable` when places or memory are short.
         """
         size = max(frames, 1) * FRAME_BYTES
+        if size > self._budget_bytes:
+            raise Unavailable(
+                f"the file is {size / 1e6:.0f} MB in memory and clips may have {self._budget_bytes / 1e6:.0f} MB in all; "
+                "cut it, or raise engine.clip_memory_mb", status=413
+            )
         if self.bytes_held + size > self._budget_bytes:
             raise Unavailable(
                 f"the clip needs {size / 1e6:.0f} MB and {self.bytes_held / 1e6:.0f} of {self._budget_bytes / 1e6:.0f} MB "

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from appliance.errors import BadValue
+from appliance.errors import BadValue, UnknownAddress
 from appliance.namespace import Address, Kind
 from appliance.nodes import NAMESPACE
 from appliance.nodes.pad import ROLES
@@ -37,6 +37,17 @@ def _check_colour(address: Address, value: str) -> str:
     raise BadValue(f"{address}: {value!r} is no colour; write #rrggbb, or nothing for the role's colour")
 
 
+def _check_panic_loop(address: Address, value: str) -> str:
+    """The pad must be one when the button is pressed: nothing is found out then."""
+    if value == "":
+        return value
+    try:
+        pad = NAMESPACE.find(f"{value.rstrip('/')}/trigger")
+    except UnknownAddress:
+        raise BadValue(f"{address}: {value!r} is no pad; write /bank/B/pad/N, or nothing for the first loaded pad") from None
+    return pad.address.removesuffix("/trigger")
+
+
 class Texts:
     """Texts by canonical address. ``guards`` check or normalise by template before a text is kept."""
 
@@ -45,6 +56,7 @@ class Texts:
         self.guards: dict[str, Guard] = {
             "/bank/{bank}/pad/{pad}/role": _check_role,
             "/bank/{bank}/pad/{pad}/colour": _check_colour,
+            "/panic/loop": _check_panic_loop,
         }
 
     def get(self, address: Address) -> str:

@@ -54,6 +54,7 @@ class SessionFile(Section):
     clips: dict[str, ClipEntry] = Field(default={}, description="/bank/1/pad/3 or /deck/1 → file")
     scenes: dict[int, dict[str, SceneCell]] = Field(default={}, description="stored scenes: row → pad → what it does")
     playing: list[str] = Field(default=[], description="pads and decks that play; kept for session.resume: play")
+    complete: bool = Field(default=False, description="the last line of a file that the box has saved: it is not cut off")
 
     @field_validator("clips")
     @classmethod
@@ -86,6 +87,8 @@ def read_session(path: Path) -> tuple[SessionFile, list[str]]:
         raise BadFile(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict) or "session" not in tree:
         raise BadFile(f"{path}: is no session (or is cut off)")
+    if tree.get("saved") and tree.get("complete") is not True:
+        raise BadFile(f"{path}: is cut off (its last line, complete: true, is missing)")
     version = tree["session"]
     if not isinstance(version, int) or version < 1:
         raise BadFile(f"{path}: session: {version!r} is no version of the format")
@@ -124,7 +127,8 @@ def check_entry(address: str, value: Any, kind: Kind) -> Any:
 
 def dump_session(session: SessionFile) -> bytes:
     """The session as YAML."""
-    tree = session.model_dump(mode="json", exclude_none=True)
+    tree: dict[str, Any] = session.model_dump(mode="json", exclude_none=True)
+    tree["complete"] = True
     for entry in tree["clips"].values():
         entry.pop("handle", None)
     text = yaml.dump(tree, None, _Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=4096)

@@ -158,7 +158,7 @@ class TestMemory:
         async with own.client() as hub:
             with pytest.raises(ApplianceError) as caught:
                 await hub.do("/deck/1/load", str(path))
-            assert caught.value.status == 503 and "4147 MB" in caught.value.message
+            assert caught.value.status == 413 and "4147 MB" in caught.value.message
 
 
 async def test_a_long_file_plays_and_is_there_in_the_end(playing, tmp_path):

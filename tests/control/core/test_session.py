@@ -16,7 +16,9 @@ import yaml
 
 from appliance.control.session.files import SessionFiles
 from appliance.control.session.model import SessionFile, read_session
-from appliance.errors import ApplianceError, BadFile
+from appliance.control.texts import Texts
+from appliance.errors import ApplianceError, BadFile, BadValue
+from appliance.nodes import NAMESPACE
 
 
 async def is_now(hub, address, value):
@@ -376,3 +378,23 @@ async def test_a_term_signal_ends_control_with_everything_saved(rig):
     assert read_session(rig.session_file)[0].texts == {"/gen/prompt": "last words"}
     for journal in (rig.data / "sessions").glob("*.journal-*"):
         assert all("h" in json.loads(line) for line in journal.read_text().splitlines())
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
+def test_a_save_that_is_cut_off_is_set_aside_though_what_is_left_is_good_yaml(tmp_path, keep):
+    files = SessionFiles(tmp_path, 5)
+    files.save(SessionFile(values={"/clock/bpm": 101.0}))
+    path = files.save(SessionFile(saved="2026-01-01", values={"/clock/bpm": 102.0}, texts={"/gen/prompt": "dark"}))
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[: max(int(len(lines) * keep), 3)]))
+    session, said = files.load("default")
+    assert session is not None
+    assert said
+    assert "cut off" in said[0]
+
+
+def test_panic_refuses_a_pad_that_is_none():
+    address = NAMESPACE.find("/panic/loop")
+    assert Texts().check(address, "/pad/3") == "/bank/1/pad/3"
+    with pytest.raises(BadValue, match="no pad"):
+        Texts().check(address, "hello")
