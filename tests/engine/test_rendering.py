@@ -52,7 +52,7 @@ events:
     late = heard[3 * RATE + 4800 : 3 * RATE + 9600]
     np.testing.assert_allclose(late, sine(2.0, 330)[RATE + 4800 - DELAY :][:4800], atol=1e-6)
     render_file(events, folder / "again.wav")
-    assert (folder / "again.wav").read_bytes() == (folder / "out.wav").read_bytes()
+    np.testing.assert_array_equal(sf.read(folder / "again.wav", dtype="float32")[0], heard)  # the header holds a time stamp
 
 
 @pytest.mark.parametrize(("text", "says"), [
