@@ -18,21 +18,22 @@ _TYPES = (
 
 STAGES: tuple[dict[str, str], ...] = (
     {
-        "strips": _TYPES + "from appliance.engine import mixer; mixer.render.compile((ctx, state, n, n, n)); "
-                           "mixer.update.compile((ctx, state))",
-        "pads": _TYPES + "from appliance.engine import pads; pads.update.compile((ctx, state)); "
-                         "pads.render.compile((ctx, state, n, n)); pads.launch_due.compile((ctx, state))",
+        "strips": _TYPES + "from appliance.engine import mixer, tell; mixer.render.compile((ctx, state, n, n, n)); "
+                           "mixer.settle_mixer.compile((ctx, state)); tell.tell.compile((ctx, state, n, n, n, n, n))",
+        "pads": _TYPES + "from appliance.engine import midi, pads; pads.update.compile((ctx, state)); "
+                         "pads.render.compile((ctx, state, n, n)); midi.obey_midi.compile((ctx, state, n, n))",
     },
     {
-        "offline": "from appliance.engine.backends.offline import OfflineEngine; OfflineEngine().run(256)",
+        "block": _TYPES + "from appliance.engine import block; block.run_block.compile((ctx, n, n, n))",
         "bus": "from appliance.bus import atomic, telemetry; import numpy as np; a = np.zeros(2048, np.int64); "
                "atomic.read(a.ctypes.data); atomic.write(a.ctypes.data, 1); atomic.swap(a.ctypes.data, 1, 2); "
                "telemetry._copy(a.ctypes.data, a, a.copy())",
     },
     {
+        "jack": "import appliance.engine.backends.jack",
         "clock": _TYPES + "from appliance.engine.backends import clock; clock.run_clock.compile((n, n)); "
                           "clock._set_stop.compile((n,))",
-        "jack": "import appliance.engine.backends.jack",
+        "offline": "from appliance.engine.backends.offline import OfflineEngine; OfflineEngine().run(256)",
     },
 )
 """What is compiled, in the order of use; the parts of a stage side by side, each in a process of its own."""

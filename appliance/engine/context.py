@@ -14,6 +14,7 @@ import numpy as np
 
 from appliance.bus import layout
 from appliance.bus.layout import CELL_FRAMES, CLIPS, MAX_BLOCK_FRAMES, MIDI_PORTS
+from appliance.engine.dsp.lanes import LANE_SOUND, LANE_TABLE
 from appliance.nodes.mixer import CHANNELS
 
 OUTPUTS = 4
@@ -28,6 +29,7 @@ MIDI_EVENT = np.dtype([("offset", i4), ("port", i4), ("status", i4), ("data1", i
 
 CONTEXT = np.dtype([
     ("base", i8), ("state", i8), ("engine", i8), ("epoch", i8), ("rate", f8), ("first", i8), ("offline", i8), ("stop", i8),
+    ("own_commits", i8),
     ("client", i8), ("out_port", i8, (OUTPUTS,)), ("in_port", i8, (INPUTS,)), ("midi_in_port", i8, (MIDI_PORTS,)),
     ("midi_out_port", i8, (MIDI_PORTS,)),
     ("clip_address", i8, (CLIPS,)), ("clip_generation", i8, (CLIPS,)),
@@ -36,7 +38,9 @@ CONTEXT = np.dtype([
     ("jack_event", i8, (4,)), ("timespec", i8, (2,)), ("floating_env", np.uint32, (16,)),
     ("cost_count", i8), ("cost_ns", np.int32, (COST_BLOCKS,)), ("block_frames", np.int32, (COST_BLOCKS,)),
     ("left", f4, (CELL_FRAMES,)), ("right", f4, (CELL_FRAMES,)),
-    ("channel", f4, (CHANNELS, 2, CELL_FRAMES)), ("channel_used", i8, (CHANNELS,)),
+    ("tap_base", np.uint64, (CELL_FRAMES,)), ("tap_share", f4, (CELL_FRAMES,)), ("taps", f4, (4, CELL_FRAMES)),
+    ("channel", f4, (CHANNELS, 2, CELL_FRAMES)), ("channel_used", i8, (CHANNELS,)), ("channel_heard", i8, (CHANNELS,)),
+    ("lane", *LANE_TABLE), ("lane_sound", *LANE_SOUND),
     ("out", f4, (OUTPUTS, MAX_BLOCK_FRAMES)),
 ], align=True)
 

@@ -20,6 +20,8 @@ _VALUES = layout.offset("values")
 _STATE_VALUES = (layout.STATE.fields or {})["values"][1]
 VALUE_COUNT = ENGINE_VALUES.itemsize // 8
 _VALUE = int(Kind.VALUE)
+_STRETCH = 256
+"""Values compared at once; only where one differs does it matter which."""
 
 
 @kernel
@@ -65,9 +67,22 @@ def set_value(ctx: Any, state: Any, slot: int, value: float, frame: int, source:
 @kernel
 def notice_values(ctx: Any, state: Any) -> None:
     """At a block's start: take over what others have changed in shared memory, and log it with this frame."""
-    mine = value_vector(ctx)
-    shared = shared_vector(ctx)
-    for slot in range(VALUE_COUNT):
+    mine = carray(pointer(ctx.state + _STATE_VALUES), (VALUE_COUNT,), np.int64)
+    shared = carray(pointer(ctx.base + _VALUES), (VALUE_COUNT,), np.int64)
+    for first in range(0, VALUE_COUNT, _STRETCH):
+        count = min(_STRETCH, VALUE_COUNT - first)
+        a, b = mine[first : first + count], shared[first : first + count]
+        different = 0
+        for i in range(count):
+            different |= a[i] ^ b[i]
+        if different != 0:
+            _notice(ctx, state, first, count)
+
+
+@kernel
+def _notice(ctx: Any, state: Any, first: int, count: int) -> None:
+    mine, shared = value_vector(ctx), shared_vector(ctx)
+    for slot in range(first, first + count):
         value = shared[slot]
         if value != mine[slot]:
             if np.isfinite(value):

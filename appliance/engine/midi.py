@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import carray
 
 from appliance.bus import layout
@@ -32,7 +33,8 @@ def obey_midi(ctx: Any, state: Any, at: int, heard: int) -> int:
     """Obey the messages up to offset ``at``; returns how many have been heard."""
     while heard < ctx.midi_count and ctx.midi[heard].offset <= at:
         message = ctx.midi[heard]
-        _message(ctx, state, message.port, message.status, message.data1, message.data2)
+        _message(
+            ctx, state, np.int64(message.port), np.int64(message.status), np.int64(message.data1), np.int64(message.data2))
         heard += 1
     return heard
 
@@ -43,23 +45,23 @@ def _message(ctx: Any, state: Any, port: int, status: int, data1: int, data2: in
         log(ctx, state, _MIDI, 0, port, state.frame, float(status), float(data1), float(data2), _BY_MIDI, 0)
         return
     entry = carray(pointer(ctx.base + _TABLE), (MIDI_PORTS, 112, 128), BINDING)[port, status - 128, data1 & 127]
-    kind, flags = entry.kind, entry.flags
+    kind, flags = np.int64(entry.kind), np.int64(entry.flags)
     pressed = data2 > 0 and status >> 4 != 8
     if kind == _HAND_OVER or flags & _TELL:
         log(ctx, state, _MIDI, 0, port, state.frame, float(status), float(data1), float(data2), _BY_MIDI, 0)
     if kind == _HAND_OVER or kind == _IGNORE or (flags & _PRESS_ONLY and not pressed):
         return
     share = data2 / 127.0 if status >> 4 != 8 else 0.0
-    low, high = float(entry.minimum), float(entry.maximum)
+    low, high = np.float64(entry.minimum), np.float64(entry.maximum)
     value = low * (high / low) ** share if flags & _LOG and low > 0.0 else low + share * (high - low)
-    index = int(entry.index)
+    index, code = np.int64(entry.index), np.int64(entry.code)
     if kind == _COMMAND:
         if flags & _BANK:
             index = bank_cell(state.values, index)
         amount = low if flags & _CONSTANT else value
-        refusal = obey.execute(ctx, state, int(entry.code), index, amount, 0.0, _BY_MIDI)
+        refusal = obey.execute(ctx, state, code, index, amount, 0.0, _BY_MIDI)
         a = amount if refusal == 0 else float(refusal)
-        log(ctx, state, _DONE if refusal == 0 else _REFUSED, int(entry.code), index, state.frame, a, 0.0, 0.0, _BY_MIDI, 0)
+        log(ctx, state, _DONE if refusal == 0 else _REFUSED, code, index, state.frame, a, 0.0, 0.0, _BY_MIDI, 0)
         return
     if flags & _BANK:
         index += (bank_cell(state.values, 0)) * _PAD_STRIDE

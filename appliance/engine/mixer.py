@@ -10,9 +10,10 @@ import numpy as np
 
 from appliance.bus.layout import CELL_FRAMES
 from appliance.engine.context import OUTPUTS
-from appliance.engine.dsp.filters import control_filter, run_filter, run_isolator
+from appliance.engine.dsp.filters import control_filter
 from appliance.engine.dsp.gain import add_scaled, clear, peak_scaled, scale
 from appliance.engine.dsp.glide import begin_fade, decibels, eased, glide, glide_decibels, is_off
+from appliance.engine.dsp.lanes import shape
 from appliance.engine.dsp.limiter import control_limiter, run_limiter
 from appliance.engine.jit import kernel
 from appliance.nodes.mixer import ASSIGNS, CHANNELS, CURVES
@@ -112,14 +113,16 @@ def render(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
         strip = state.channel[number]
         if ctx.channel_used[number] == 1:
             strip.idle_frames = 0
-        elif strip.idle_frames > _TAIL_SECONDS * ctx.rate:
+        ctx.channel_heard[number] = 1 if strip.idle_frames <= _TAIL_SECONDS * ctx.rate else 0
+        if ctx.channel_heard[number] == 1:
+            scale(ctx.channel[number, 0], start, count, strip.trim)
+            scale(ctx.channel[number, 1], start, count, strip.trim)
+    shape(ctx, state, start, count)
+    shift = out - start
+    for number in range(CHANNELS):
+        if ctx.channel_heard[number] == 0:
             continue
-        left, right = ctx.channel[number, 0], ctx.channel[number, 1]
-        scale(left, start, count, strip.trim)
-        scale(right, start, count, strip.trim)
-        run_isolator(strip, ctx.isolator, left, right, start, count)
-        run_filter(strip.filter, left, right, start, count)
-        shift = out - start
+        strip, left, right = state.channel[number], ctx.channel[number, 0], ctx.channel[number, 1]
         add_scaled(left, ctx.out[0], start, shift, count, strip.left)
         add_scaled(right, ctx.out[1], start, shift, count, strip.right)
         if not is_off(strip.cue):

@@ -40,7 +40,8 @@ def is_awake(state: Any, cell: int) -> bool:
 
 @kernel
 def wake(state: Any, cell: int) -> None:
-    """Something happens with this pad: look at it, and tell its state."""
+    """Something happens with this pad: look at it, tell its state, and copy it to the next block's state. Whoever changes a pad
+    that may be asleep says so here."""
     state.awake[cell >> 6] |= 1 << (cell & 63)
     state.changed[cell >> 6] |= 1 << (cell & 63)
 
@@ -75,6 +76,7 @@ def load(ctx: Any, state: Any, cell: int, handle: int) -> None:
 @kernel
 def trigger(ctx: Any, state: Any, cell: int, velocity: float) -> bool:
     """A hit (velocity > 0) or a release (0). False when the pad is empty."""
+    wake(state, cell)
     pad = state.pad[cell]
     mode = int(state.values.pad[cell].mode)
     if velocity <= 0.0:
@@ -109,6 +111,7 @@ def queue(ctx: Any, state: Any, cell: int, what: int) -> None:
 @kernel
 def release(state: Any, cell: int) -> None:
     """Let go of a held pad: gate and stutter end, what waits to start is taken back."""
+    wake(state, cell)
     pad = state.pad[cell]
     mode = int(state.values.pad[cell].mode)
     was_held = pad.held == 1
@@ -124,6 +127,7 @@ def release(state: Any, cell: int) -> None:
 @kernel
 def cut(state: Any, cell: int) -> None:
     """Stop at once (in 5 ms)."""
+    wake(state, cell)
     pad = state.pad[cell]
     pad.pending = IDLE
     pad.held = 0
@@ -315,7 +319,7 @@ def render(ctx: Any, state: Any, start: int, count: int) -> None:
             pad.ringing = 1  # its filter rings to the end of the cell, however the cell is cut
         if pad.ringing == 0:
             continue
-        left, right = ctx.left, ctx.right
+        left, right = ctx.left[:], ctx.right[:]
         clear(left, start, count)
         clear(right, start, count)
         if pad.tail.clip != 0:

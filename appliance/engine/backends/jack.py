@@ -131,7 +131,7 @@ def _process(frames: int, context: int) -> None:
     if ctx.first == 1:
         ctx.first = 0
         flush_denormals_at(context + _FLOATING)
-    time = int(_frame_time(ctx.client))
+    time = np.int64(_frame_time(ctx.client))
     _read_midi(ctx, context, frames)
     played = False
     if frames <= layout.MAX_BLOCK_FRAMES:
@@ -146,7 +146,7 @@ def _process(frames: int, context: int) -> None:
 @cfunc(types.int32(types.uint32, types.intp), nopython=True, cache=True, error_model="numpy")
 def process(frames, context):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """JackProcessCallback: ``context`` is the address of the CONTEXT record."""
-    _process(int(frames), context)
+    _process(np.int64(frames), context)
     return np.int32(0)
 
 

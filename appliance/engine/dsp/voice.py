@@ -117,13 +117,46 @@ def cross_seam(main: Any, tail: Any) -> None:
     begin_fade(main.fade, 0.0, 1.0, FADE_FRAMES)
 
 
+_HALF, _ONE, _THREE_HALVES, _TWO, _FIVE_HALVES = (np.float32(x) for x in (0.5, 1.0, 1.5, 2.0, 2.5))
+
+
 @leaf
 def _taps(t: float) -> tuple[float, float, float, float]:
-    """Weights of the frames before, at, after and two after a position with fraction ``t`` (Catmull-Rom)."""
+    """Weights of the frames before, at, after and two after a position with fraction ``t``, a float32 (Catmull-Rom)."""
     square = t * t
     cube = square * t
-    return (np.float32(square - 0.5 * (cube + t)), np.float32(1.0 + 1.5 * cube - 2.5 * square),
-            np.float32(0.5 * t + 2.0 * square - 1.5 * cube), np.float32(0.5 * (cube - square)))
+    return (square - _HALF * (cube + t), _ONE + _THREE_HALVES * cube - _FIVE_HALVES * square,
+            _HALF * t + _TWO * square - _THREE_HALVES * cube, _HALF * (cube - square))
+
+
+@kernel
+def _interpolate(
+    ctx: Any, audio: np.ndarray, weight: float, position: float, step: float, slope: float,
+    left: np.ndarray, right: np.ndarray,
+) -> tuple[float, float]:
+    """Add a stretch in which nothing begins or ends, up to a cell long; returns the next position and step.
+
+    In three loops, so that the weights are computed several at a time: only the first has to go frame by frame.
+    """
+    count = len(left)
+    base, share = ctx.tap_base, ctx.tap_share
+    for i in range(count):
+        k = int(position)
+        base[i] = np.uint64(k - 1)
+        share[i] = np.float32(position - k)
+        position += step
+        step += slope
+    taps = ctx.taps
+    for i in range(count):
+        w0, w1, w2, w3 = _taps(share[i])
+        taps[0, i], taps[1, i], taps[2, i], taps[3, i] = w0, w1, w2, w3
+    for i in range(count):
+        k0 = base[i]  # unsigned: no index from the end to look for
+        k1, k2, k3 = k0 + np.uint64(1), k0 + np.uint64(2), k0 + np.uint64(3)
+        w0, w1, w2, w3 = taps[0, i], taps[1, i], taps[2, i], taps[3, i]
+        left[i] += weight * (w0 * audio[k0, 0] + w1 * audio[k1, 0] + w2 * audio[k2, 0] + w3 * audio[k3, 0])
+        right[i] += weight * (w0 * audio[k0, 1] + w1 * audio[k1, 1] + w2 * audio[k2, 1] + w3 * audio[k3, 1])
+    return position, step
 
 
 @leaf
@@ -161,20 +194,15 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
     if left_over == 0 and lowest >= max(float(low), 0.0) and highest < min(float(high), float(frames)) - 2.0:
         weight = np.float32(gain * eased(level))
         if step == 1.0 and slope == 0.0 and position == math.floor(position):  # at its own speed a clip is only copied
-            shift = int(position) - first
-            for i in range(first, first + count):
-                left[i] += weight * audio[shift + i, 0]
-                right[i] += weight * audio[shift + i, 1]
+            begun = int(position)
+            span, here, there = audio[begun : begun + count], left[first : first + count], right[first : first + count]
+            for i in range(count):
+                here[i] += weight * span[i, 0]
+                there[i] += weight * span[i, 1]
             voice.position = position + count
             return True
-        for i in range(first, first + count):  # the common case: nothing comes to an end in this span
-            k = int(position)
-            w0, w1, w2, w3 = _taps(position - k)
-            left[i] += weight * (w0 * audio[k - 1, 0] + w1 * audio[k, 0] + w2 * audio[k + 1, 0] + w3 * audio[k + 2, 0])
-            right[i] += weight * (w0 * audio[k - 1, 1] + w1 * audio[k, 1] + w2 * audio[k + 1, 1] + w3 * audio[k + 2, 1])
-            position += step
-            step += slope
-        voice.position, voice.step = position, step
+        voice.position, voice.step = _interpolate(  # the common case: nothing comes to an end in this span
+            ctx, audio, weight, position, step, slope, left[first : first + count], right[first : first + count])
         return True
     for i in range(first, first + count):
         if loop:
@@ -210,7 +238,7 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
             y2 = audio[r, 1] if r >= 0 else zero
             y3 = audio[s, 1] if s >= 0 else zero
         weight = np.float32(gain * eased(level))
-        w0, w1, w2, w3 = _taps(position - index)
+        w0, w1, w2, w3 = _taps(np.float32(position - index))
         left[i] += weight * (w0 * x0 + w1 * x1 + w2 * x2 + w3 * x3)
         right[i] += weight * (w0 * y0 + w1 * y1 + w2 * y2 + w3 * y3)
         position += step
