@@ -87,6 +87,7 @@ class Session(Section):
 
 
 class Engine(Section):
+    standby: bool = Field(default=True, description="a second engine that takes over when the playing one dies (with JACK)")
     busy_thread: bool = Field(default=False, description="for benchmarks: a busy Python thread in the engine's process")
     clip_memory_mb: int = Field(default=4096, ge=64, description="memory for loaded clips")
 

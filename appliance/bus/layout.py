@@ -88,13 +88,14 @@ COMMAND = _record(("code", i8), ("index", i8), ("frame", i8), ("a", f8), ("b", f
 EVENT = _record(("kind", i8), ("index", i8), ("frame", i8), ("a", f8), ("b", f8), ("c", f8), ("source", i8), ("id", i8))
 
 STATE = _record(
-    ("frame", i8), ("audio_time", i8), ("block_frames", i8), ("monotonic_ns", i8), ("cycles", i8),
+    ("frame", i8), ("rate", f8), ("server", i8), ("audio_time", i8), ("block_frames", i8), ("monotonic_ns", i8), ("cycles", i8),
     ("command_tail", i8), ("event_head", i8), ("pending_count", i8),
     ("skipped_frames", i8), ("awake", i8, (PAD_CELLS // 64,)), ("changed", i8, (PAD_CELLS // 64,)),
     ("values", ENGINE_VALUES), ("clock", CLOCK_STATE), ("deck", DECK_STATE, (DECKS,)), ("pad", PAD_STATE, (PAD_CELLS,)),
     ("channel", CHANNEL_STATE, (CHANNELS,)), ("mixer", MIXER_STATE), ("pending", COMMAND, (PENDING,)),
 )
-"""Everything the engine knows that is not in a clip or a line: copied, advanced and committed once a block."""
+"""Everything the engine knows that is not in a clip or a line: copied, advanced and committed once a block. ``audio_time`` is the
+frame time of the last block's first frame as the audio server of generation ``server`` counts; ``frame`` is the one after it."""
 
 TELEMETRY = _record(
     ("sequence", i8),
@@ -127,11 +128,12 @@ SCENE_ROW = _record(("gain", f8), ("pan", f8), ("filter", f8), ("pitch", f8), ("
 PROCESS = _record(("pid", i8), ("started_ns", i8), ("beat_ns", i8), ("restarts", i8), ("role", i8), ("safe", i8))
 
 ENGINE = _record(("epoch", i8), ("entered_ns", i8), ("left_ns", i8), ("cycles", i8), ("overruns", i8), ("xruns", i8),
-                 ("faults", i8), ("ready", i8))
-"""An engine's own words, outside the committed state: for the supervisor's eyes."""
+                 ("faults", i8), ("ready", i8), ("server", i8), ("takeovers", i8))
+"""An engine's own words, outside the committed state: for the supervisor's eyes. ``server``: ``audio_generation`` of the audio
+server that calls it, 0 while it paces itself by the clock. ``takeovers``: how often it has taken over from a peer that fell silent."""
 
 BOX = _record(
-    ("magic", i8), ("layout", i8), ("rate", f8), ("period", i8), ("closing", i8),
+    ("magic", i8), ("layout", i8), ("rate", f8), ("period", i8), ("closing", i8), ("audio_generation", i8),
     ("process", PROCESS, (len(PROCESSES),)),
     ("engine", ENGINE, (ENGINES,)),
     ("commit", i8), ("commit_pad", i8, (7,)),
