@@ -94,8 +94,10 @@ STATE = _record(
     ("values", ENGINE_VALUES), ("clock", CLOCK_STATE), ("deck", DECK_STATE, (DECKS,)), ("pad", PAD_STATE, (PAD_CELLS,)),
     ("channel", CHANNEL_STATE, (CHANNELS,)), ("mixer", MIXER_STATE), ("pending", COMMAND, (PENDING,)),
 )
-"""Everything the engine knows that is not in a clip or a line: copied, advanced and committed once a block. ``audio_time`` is the
-frame time of the last block's first frame as the audio server of generation ``server`` counts; ``frame`` is the one after it."""
+"""Everything the engine knows that is not in a clip or a line: copied, advanced and committed once a block.
+
+``audio_time`` is the frame time of the last block's first frame as the audio server of generation ``server`` counts; ``frame``
+is the one after it."""
 
 TELEMETRY = _record(
     ("sequence", i8),
@@ -130,7 +132,7 @@ PROCESS = _record(("pid", i8), ("started_ns", i8), ("beat_ns", i8), ("restarts",
 ENGINE = _record(("epoch", i8), ("entered_ns", i8), ("left_ns", i8), ("cycles", i8), ("overruns", i8), ("xruns", i8),
                  ("faults", i8), ("ready", i8), ("server", i8), ("takeovers", i8))
 """An engine's own words, outside the committed state: for the supervisor's eyes. ``server``: ``audio_generation`` of the audio
-server that calls it, 0 while it paces itself by the clock. ``takeovers``: how often it has taken over from a peer that fell silent."""
+server that calls it, 0 while it paces itself by the clock. ``takeovers``: how often it took over from a silent peer."""
 
 BOX = _record(
     ("magic", i8), ("layout", i8), ("rate", f8), ("period", i8), ("closing", i8), ("audio_generation", i8),
