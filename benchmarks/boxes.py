@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from appliance.bus.box import Box
+from appliance.bus.box import Box, Role
 from appliance.bus.clips import Clip
 from appliance.bus.commands import Code
 from appliance.bus.memory import box_name, sweep
@@ -69,47 +69,67 @@ def _answers(name: str, server: subprocess.Popen[bytes]) -> bool:
 
 
 class EngineBox:
-    """A box's block in ``data`` and one engine process on it; nothing else of the box runs."""
+    """A box's block in ``data`` and its engine processes; nothing else of the box runs."""
 
     def __init__(self, data: Path, config: Config | None = None) -> None:
         self.data = data
         self.box = Box.create(data, config or Config())
-        self.process: subprocess.Popen[bytes] | None = None
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, backend: str = "clock", server: str = "default") -> float:
-        """Start the engine; returns the seconds until its first blocks were played."""
-        cycles = int(self.box.engine(0)["cycles"])
+    @property
+    def process(self) -> subprocess.Popen[bytes] | None:
+        """Engine a."""
+        return self.processes.get("a")
+
+    def start(self, backend: str = "clock", server: str = "default", letter: str = "a") -> float:
+        """Start an engine; returns the seconds until it was called for its first blocks."""
+        index = "ab".index(letter)
+        words = self.box.engine(index)
+        cycles = int(words["cycles"])
         process = subprocess.Popen(
-            [sys.executable, "-m", "appliance.engine", "--box", str(self.box.run / "box.json"), "--engine", "a",
+            [sys.executable, "-m", "appliance.engine", "--box", str(self.box.run / "box.json"), "--engine", letter,
              "--backend", backend, "--server", server],
             start_new_session=True,
         )
-        self.process = process
-        self.box.process("engine-a")["pid"] = process.pid
-        words = self.box.engine(0)
-        took = wait_for(lambda: int(words["cycles"]) > cycles + 2 or process.poll() is not None, 90, "engine plays")
+        self.processes[letter] = process
+        self.box.process(f"engine-{letter}")["pid"] = process.pid
+        took = wait_for(lambda: int(words["cycles"]) > cycles + 6 or process.poll() is not None, 90, "engine plays")
         assert process.poll() is None, "the engine did not start"
         return took
 
-    def kill(self) -> None:
-        assert self.process
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+    @property
+    def playing(self) -> str:
+        """The letter of the engine whose blocks count; empty while none plays."""
+        for index, letter in enumerate("ab"):
+            row = self.box.process(f"engine-{letter}")
+            if letter in self.processes and self.processes[letter].poll() is None and row["role"] == Role.PLAYING:
+                return letter if self.box.engine(index)["ready"] else ""
+        return ""
+
+    def kill(self, letter: str = "a") -> None:
+        process = self.processes[letter]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self.box.process(f"engine-{letter}")["pid"] = 0
+        self.box.engine("ab".index(letter))["ready"] = 0
 
     def close(self) -> None:
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
+        self.box.record["closing"] = 1
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.terminate()
+        for letter, process in self.processes.items():
             try:
-                self.process.wait(3)
+                process.wait(3)
             except subprocess.TimeoutExpired:
-                self.kill()
+                self.kill(letter)
         sweep(box_name(self.data))
 
     def clip(self, audio: np.ndarray, *, bpm: float = 0.0, beats: float = 0.0) -> Clip:
         """Load float32 audio, frames × 2; returns when the engine has mapped and locked it."""
         clip = self.box.clips.place(len(audio), self.box.rate, bpm=bpm, beats=beats)
         self.box.clips.fill(clip, [audio])
-        wait_for(lambda: self.box.clips.mapped(clip), 5, "the engine maps the clip")
+        wait_for(lambda: self.box.clips.mapped(clip, self.box.engines), 5, "the engines map the clip")
         return clip
 
     def do(self, address: str, a: float = 1.0, *, frame: int = 0) -> int:

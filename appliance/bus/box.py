@@ -81,6 +81,7 @@ class Box:
         box.record["layout"] = layout.LAYOUT_HASH
         box.record["rate"] = config.audio.rate
         box.record["period"] = config.audio.period
+        box.record["audio_generation"] = 1
         box.record["magic"] = layout.MAGIC
         path = cls.run_folder(data) / "box.json"
         temporary = path.with_suffix(".new")

@@ -16,12 +16,14 @@ from pathlib import Path
 from appliance.config import cache_folder
 
 PACKAGE = Path(__file__).resolve().parent.parent
+PLAIN = {"__main__.py", "clipmap.py", "compile.py", "links.py", "process.py"}
+"""Files of the engine that compile nothing and give nothing that is compiled."""
 
 
 def sources() -> list[Path]:
     """The files whose content decides what is compiled."""
     folders = ("engine", "nodes")
-    found = [path for folder in folders for path in (PACKAGE / folder).rglob("*.py")]
+    found = [path for folder in folders for path in (PACKAGE / folder).rglob("*.py") if path.name not in PLAIN]
     found += [PACKAGE / "namespace.py", *(PACKAGE / "bus" / f"{name}.py" for name in
               ("atomic", "binding", "clips", "commands", "commit", "events", "layout", "telemetry"))]
     return sorted(found)

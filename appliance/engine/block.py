@@ -17,15 +17,15 @@ from appliance.engine.jit import kernel
 from appliance.engine.render import render
 from appliance.engine.tell import tell, tell_sound
 
-_COMMIT = layout.offset("commit")
-_SLOTS = layout.offset("slot")
+COMMIT = layout.offset("commit")
+SLOTS = layout.offset("slot")
 _EVENT_HEAD = layout.offset("event_head")
 _ENGINE = layout.offset("engine")
 _ENGINE_SIZE = layout.ENGINE.itemsize
 _ENTERED, _LEFT, _CYCLES, _OVERRUNS, _XRUNS = (
     (layout.ENGINE.fields or {})[name][1] for name in ("entered_ns", "left_ns", "cycles", "overruns", "xruns")
 )
-_STATE_SIZE = STATE.itemsize
+STATE_SIZE = STATE.itemsize
 _PADS, _CHANNELS, _PENDING = ((STATE.fields or {})[name][1] for name in ("pad", "channel", "pending"))
 _PAD_SIZE = layout.PAD_STATE.itemsize
 _COMMAND_SIZE = layout.COMMAND.itemsize
@@ -51,25 +51,29 @@ def run_block(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
     ``audio_time`` is the audio server's frame time of the block's first frame (uint32 that wraps), ``now_ns`` the monotonic
     time at which the callback began.
     """
-    word = load_acquire(ctx.base + _COMMIT)
+    word = load_acquire(ctx.base + COMMIT)
     if epoch_of(word) != ctx.epoch:
         ctx.own_commits = 0
         return False
     source = slot_of(word)
     target = 2 * ctx.engine + (1 if source == 2 * ctx.engine else 0)
-    _copy_state(ctx, ctx.base + _SLOTS + source * _STATE_SIZE, ctx.base + _SLOTS + target * _STATE_SIZE)
-    ctx.state = ctx.base + _SLOTS + target * _STATE_SIZE
+    _copy_state(ctx, ctx.base + SLOTS + source * STATE_SIZE, ctx.base + SLOTS + target * STATE_SIZE)
+    ctx.state = ctx.base + SLOTS + target * STATE_SIZE
     state = carray(pointer(ctx.state), (1,), STATE)[0]
     if state.cycles > 0 and ctx.offline == 0:
-        missed = missed_frames(state, ctx.rate, audio_time, now_ns)
+        if state.rate != ctx.rate:
+            obey.change_rate(ctx, state)
+        missed = missed_frames(ctx, state, audio_time, now_ns)
         if missed > 0:
             obey.jump(ctx, state, missed)
+    state.rate = ctx.rate
+    state.server = ctx.server
     state.audio_time = audio_time
     state.block_frames = frames
     state.monotonic_ns = now_ns
     first = state.frame
     render(ctx, state, frames)
-    if compare_swap(ctx.base + _COMMIT, word, pack(ctx.epoch, target, sequence_of(word) + 1)) != word:
+    if compare_swap(ctx.base + COMMIT, word, pack(ctx.epoch, target, sequence_of(word) + 1)) != word:
         ctx.own_commits = 0
         return False
     ctx.own_commits += 1
@@ -79,12 +83,12 @@ def run_block(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
 
 
 @kernel
-def missed_frames(state: Any, rate: float, audio_time: int, now_ns: int) -> int:
-    """Frames between the end of the last committed block and this one; by the monotonic clock when the server is new."""
+def missed_frames(ctx: Any, state: Any, audio_time: int, now_ns: int) -> int:
+    """Frames between the end of the last committed block and this one; by the monotonic clock when the server is another."""
     missed = (audio_time - (state.audio_time + state.block_frames)) & 0xFFFFFFFF
-    if missed <= _LONGEST_JUMP_SECONDS * rate:
+    if state.server == ctx.server and missed <= _LONGEST_JUMP_SECONDS * ctx.rate:
         return missed
-    elapsed = int((now_ns - state.monotonic_ns) * 1e-9 * rate) - state.block_frames
+    elapsed = int((now_ns - state.monotonic_ns) * 1e-9 * ctx.rate) - state.block_frames
     return max(elapsed, 0)
 
 
@@ -97,7 +101,7 @@ def _copy_state(ctx: Any, source: int, target: int) -> None:
     """
     state = carray(pointer(source), (1,), STATE)[0]
     if ctx.own_commits < 2:
-        _copy_bytes(source, target, _STATE_SIZE)
+        _copy_bytes(source, target, STATE_SIZE)
         return
     _copy_bytes(source, target, _PADS)
     for cell in range(layout.PAD_CELLS):

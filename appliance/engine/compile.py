@@ -24,7 +24,7 @@ STAGES: tuple[dict[str, str], ...] = (
                          "pads.render.compile((ctx, state, n, n)); midi.obey_midi.compile((ctx, state, n, n))",
     },
     {
-        "block": _TYPES + "from appliance.engine import block; block.run_block.compile((ctx, n, n, n))",
+        "block": _TYPES + "from appliance.engine import standby; standby.take_part.compile((ctx, n, n, n))",
         "bus": "from appliance.bus import atomic, telemetry; import numpy as np; a = np.zeros(2048, np.int64); "
                "atomic.read(a.ctypes.data); atomic.write(a.ctypes.data, 1); atomic.swap(a.ctypes.data, 1, 2); "
                "telemetry._copy(a.ctypes.data, a, a.copy())",

@@ -23,6 +23,7 @@ from appliance.engine.jit import kernel
 from appliance.engine.journal import log, set_value, shared_vector, value_vector
 from appliance.nodes import NAMESPACE
 from appliance.nodes.clock import QUANTIZES
+from appliance.nodes.mixer import CHANNELS
 from appliance.nodes.pad import SCENES
 
 _HEAD = layout.offset("command_head")
@@ -336,6 +337,24 @@ def jump(ctx: Any, state: Any, frames: int) -> None:
     """The audio server lost ``frames``: skip them and say so."""
     log(ctx, state, _JUMPED, 0, 0, state.frame, float(frames), 0.0, 0.0, 0, 0)
     skip(ctx, state, frames)
+
+
+@kernel
+def change_rate(ctx: Any, state: Any) -> None:
+    """The audio server counts other frames: beats, positions in clips and the order of what waits stay as they are."""
+    clock = state.clock
+    clock.anchor_beat = transport.beat_at(clock, state.frame, state.rate)
+    clock.anchor_frame = state.frame
+    clock.tap_count = 0
+    for i in range(state.pending_count):
+        pending = state.pending[i]
+        pending.frame = state.frame + int((pending.frame - state.frame) * ctx.rate / state.rate)
+    for number in range(CHANNELS):
+        state.channel[number].z[:] = 0.0
+        state.channel[number].filter.cutoff.source = 2.0  # no knob stands there: the coefficient is computed anew
+    for cell in range(PAD_CELLS):
+        pads.wake(state, cell)
+        state.pad[cell].filter.cutoff.source = 2.0
 
 
 @kernel

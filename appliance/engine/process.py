@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An engine process: attach, load the compiled kernels, lock memory, play; then stay out of the way.
 
-After ``start`` the audio thread runs compiled code only. Python's main thread beats, watches the audio server and the word
-that the box is closing; a helper thread maps clips.
+After ``start`` the audio thread runs compiled code only. Python's main thread beats, says whether this engine plays or stands
+by, and follows the audio server: when it goes, the clock takes its place until it is back. A helper thread maps clips.
 """
 
 from __future__ import annotations
@@ -30,71 +30,125 @@ log = logging.getLogger("engine")
 
 BEAT_S = 0.05
 FADE_OUT_S = 0.03
+RATE_CHANGED = 5
+"""Exit status: start again at once, nothing is wrong."""
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 
 
-class Engine:
-    """One engine of the box; ``letter`` a or b."""
+class RateChanged(ApplianceError):
+    """The audio server runs at another rate: this process ends, the next one plays at that."""
 
-    def __init__(self, box: Box, letter: str, backend: str, server: str) -> None:
+
+class Engine:
+    """One engine of the box; ``letter`` a or b. ``kind`` jack: the server ``server`` where it can be had, else the clock."""
+
+    def __init__(self, box: Box, letter: str, kind: str, server: str) -> None:
         self.box = box
         self.index = "ab".index(letter)
+        self._letter = letter
+        self._kind = kind
+        self._server = server
+        self._stop = threading.Event()
+        self._wake = threading.Event()
         self.context = make_context(box.base, box.rate, self.index)
         self.words = box.engine(self.index)
-        self.words["ready"] = 0
-        self.words["entered_ns"] = self.words["left_ns"] = 0
-        self.backend: Any = self._make_backend(backend, letter, server)
-        self.context["rate"] = self.backend.rate
-        self.context["isolator"] = make_context(0, self.backend.rate)["isolator"]
-        box.record["rate"] = self.backend.rate
-        box.record["period"] = self.backend.period
+        for word in ("ready", "server", "entered_ns", "left_ns"):
+            self.words[word] = 0
+        self.backend: Any = self._open_jack() or self._open_clock(box.config.audio.rate, box.config.audio.period)
+        self._take_rate()
         self.clips = ClipMap(box.segment, self.context, self.index)
-        self._stop = threading.Event()
 
-    def _make_backend(self, kind: str, letter: str, server: str) -> Any:
-        if kind == "clock":
-            from appliance.engine.backends.clock import ClockBackend
+    # -- the audio server, and the clock while there is none
 
-            audio = self.box.config.audio
-            return ClockBackend(self.context, float(audio.rate), audio.period)
+    def _open_jack(self) -> Any:
+        """A client of the JACK server, or None while it cannot be had."""
+        if self._kind != "jack":
+            return None
         from appliance.engine.backends.jack import JackBackend
 
-        backend = JackBackend(self.context, f"appliance-{letter}", server)
+        generation = int(self.box.record["audio_generation"][0])
+        try:
+            backend = JackBackend(self.context, f"appliance-{self._letter}", self._server, self._wake.set)
+        except ApplianceError as error:
+            log.debug(error.message)
+            return None
         backend.on_xrun(self._xrun)
+        peer = f"appliance-{'ba'[self.index]}"
+        started = int(self.box.process("supervisor")["started_ns"])
+        backend.watch_links(peer, self.box.config.audio, self.box.run / "connections.json", started)
+        self._generation = generation
         return backend
+
+    def _open_clock(self, rate: float, period: int) -> Any:
+        from appliance.engine.backends.clock import ClockBackend
+
+        return ClockBackend(self.context, float(rate), period)
+
+    def _take_rate(self) -> None:
+        self.context["rate"] = self.backend.rate
+        self.context["isolator"] = make_context(0, self.backend.rate)["isolator"]
+        self.box.record["rate"] = self.backend.rate
+        self.box.record["period"] = self.backend.period
+
+    def _go(self) -> None:
+        """Let the backend call us. A clock's frame times are its own: its server counts below zero."""
+        on_jack = self.backend.name == "jack"
+        self.context["server"] = self._generation if on_jack else -1 - self.index
+        self.backend.start()
+        self.words["server"] = self._generation if on_jack else 0
+
+    def _leave_server(self) -> None:
+        """The audio server is gone: go on by the clock, so that the set is where it should be when the sound comes back."""
+        log.error("the JACK server has gone away; the set goes on by the clock until it is back")
+        self.words["server"] = 0
+        atomic.swap(self.box.base + layout.offset("audio_generation"), self._generation, self._generation + 1)
+        self.backend.stop()
+        self.backend = self._open_clock(self.backend.rate, self.backend.period)
+        self._go()
+
+    def _seek_server(self) -> None:
+        """Move back to the audio server as soon as there is one. Raises :class:`RateChanged`."""
+        backend = self._open_jack()
+        if backend is None:
+            return
+        if backend.rate != self.backend.rate:
+            backend.stop()
+            rates = f"{backend.rate:.0f} Hz, not {self.backend.rate:.0f}"
+            raise RateChanged(f"the JACK server runs at {rates}; the engine starts again")
+        self.backend.stop()
+        self.backend = backend
+        self._go()
+        log.info("%s is back on the JACK server", self.box.name)
 
     def _xrun(self, delay: float) -> None:
         self.words["xruns"] += 1
 
+    # -- playing or standing by
+
+    @property
+    def playing(self) -> bool:
+        """Whether this engine's blocks count."""
+        epoch = int(self.context["epoch"][0])
+        return epoch != 0 and commit_word(self.box.segment) >> EPOCH_SHIFT == epoch
+
     def start(self) -> None:
-        """Take the state over and play."""
+        """Stand by; where nobody plays that means to play, within three blocks."""
         self._lock_memory()
         self.clips.start()
-        self._take_epoch()
         gc.collect()
         gc.freeze()
-        self.backend.start()
+        self._go()
         self.words["ready"] = 1
-        self.box.say_role(Role.PLAYING)
-        if self.backend.name == "jack" and self.box.config.audio.connect:
-            audio = self.box.config.audio
-            for problem in self.backend.connect(audio.outputs, audio.inputs):
-                log.warning(problem)
+        self._look_after()
         if self.box.config.engine.busy_thread:
             threading.Thread(target=_be_busy, name="busy", daemon=True).start()
-        log.info("%s plays through %s at %.0f Hz, %d frames a period", self.box.name, self.backend.name, self.backend.rate,
+        log.info("%s is there: %s at %.0f Hz, %d frames a period", self.box.name, self.backend.name, self.backend.rate,
                  self.backend.period)
 
-    def _take_epoch(self) -> None:
-        """Become the engine whose blocks count: the one before us is dead, or there was none."""
-        address = self.box.base + layout.offset("commit")
-        while True:
-            word = commit_word(self.box.segment)
-            epoch = (word >> EPOCH_SHIFT) + 1
-            rest = word & ((1 << EPOCH_SHIFT) - 1)
-            self.context["epoch"] = epoch
-            if int(atomic.swap(address, word, (epoch << EPOCH_SHIFT) | rest)) == word:
-                return
+    def _look_after(self) -> None:
+        playing = self.playing
+        self.box.say_role(Role.PLAYING if playing else Role.STANDBY)
+        self.backend.tend(playing=playing)
 
     def _lock_memory(self) -> None:
         """Lock what the callback touches: context, box, stack; the rest of the process as it is touched."""
@@ -111,23 +165,33 @@ class Engine:
             log.warning("memory cannot be locked; raise LimitMEMLOCK, see `appliance doctor`")
 
     def run(self) -> None:
-        """Beat until the box closes, SIGTERM comes or the audio server goes away."""
-        while not self._stop.wait(BEAT_S):
+        """Beat until the box closes or SIGTERM comes."""
+        while not self._stop.is_set():
+            self._wake.wait(BEAT_S)
+            self._wake.clear()
             self.box.beat()
-            if not self.backend.healthy():
-                raise ApplianceError("the audio server went away; the engine starts again when it is back", status=503)
+            if self.backend.name == "jack" and not self.backend.healthy():
+                self._leave_server()
+            elif self.backend.name == "clock" and self._kind == "jack":
+                self._seek_server()
+            self._look_after()
 
     def request_stop(self, *_: Any) -> None:
         self._stop.set()
+        self._wake.set()
 
     def stop(self) -> None:
-        """Fade out, then leave; the mute that a person has set stays as it is."""
+        """Leave; when no other engine goes on, fade out first. The mute that a person has set stays as it is."""
         self.words["ready"] = 0
+        alone = not self.box.engine(1 - self.index)["ready"]
+        fades = self.playing and (alone or self.box.closing)
         muted = self.box.values.get("/panic/mute")
-        self.box.values.set("/panic/mute", True)
-        time.sleep(FADE_OUT_S)
+        if fades:
+            self.box.values.set("/panic/mute", True)
+            time.sleep(FADE_OUT_S)
         self.backend.stop()
-        self.box.values.set("/panic/mute", muted)
+        if fades:
+            self.box.values.set("/panic/mute", muted)
         self.clips.stop()
         self.box.say_role(Role.STOPPED)
 
@@ -158,20 +222,16 @@ def main(box_path: str, letter: str, backend: str, server: str) -> int:
     box.beat()
     if not stamp().exists():
         log.warning("the kernels of this version are not compiled, so this start takes a minute; `make kernels` does it")
-    try:
-        engine = Engine(box, letter, backend, server)
-    except ApplianceError as error:
-        log.error(error.message)
-        return 3
+    engine = Engine(box, letter, backend, server)
     signal.signal(signal.SIGTERM, engine.request_stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, lambda *_: save_costs(engine.context, box.run / f"costs-{letter}.npz"))
     engine.start()
     try:
         engine.run()
-    except ApplianceError as error:
-        log.error(error.message)
-        return 4
+    except RateChanged as error:
+        log.warning(error.message)
+        return RATE_CHANGED
     finally:
         engine.stop()
     return 0

@@ -15,9 +15,10 @@ from numba import carray, types
 from appliance.bus.atomic import load_acquire, pointer, store_release
 from appliance.engine.backends.floating import flush_denormals_at
 from appliance.engine.backends.midiout import discard_midi_out
-from appliance.engine.block import enter, leave, run_block
+from appliance.engine.block import enter, leave
 from appliance.engine.context import CONTEXT
 from appliance.engine.jit import kernel
+from appliance.engine.standby import take_part
 
 _gettime = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
 _sleep = types.ExternalFunction("clock_nanosleep", types.int32(types.int32, types.int32, types.intp, types.intp))
@@ -53,7 +54,7 @@ def run_clock(context: int, frames: int) -> None:
         cpu = now(context, THREAD_CPU)
         enter(ctx, began)
         ctx.midi_count = 0
-        played = run_block(ctx, frames, (block * frames) & 0xFFFFFFFF, began)
+        played = take_part(ctx, frames, (block * frames) & 0xFFFFFFFF, began)
         discard_midi_out(ctx)
         done = now(context, MONOTONIC)
         leave(ctx, played, frames, began, done, now(context, THREAD_CPU) - cpu)
@@ -74,11 +75,15 @@ class ClockBackend:
         self.rate = rate
         self.period = period
         self._context = context
+        context["stop"] = 0
         run_clock.compile((types.int64, types.int64))
         self._thread = threading.Thread(target=run_clock, args=(context.ctypes.data, period), name="clock", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+
+    def tend(self, *, playing: bool) -> None:
+        """There is nothing to connect."""
 
     def healthy(self) -> bool:
         return self._thread.is_alive()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import logging
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jack
@@ -16,6 +18,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from appliance.bus import layout
+from appliance.config import Audio
 from appliance.engine.context import CONTEXT
 
 llvm.load_library_permanently("libjack.so.0")
@@ -25,11 +28,14 @@ from numba import carray, cfunc, types  # noqa: E402
 from appliance.bus.atomic import load_acquire, pointer, store_release  # noqa: E402
 from appliance.engine.backends.clock import MONOTONIC, THREAD_CPU, now  # noqa: E402
 from appliance.engine.backends.floating import flush_denormals_at  # noqa: E402
+from appliance.engine.backends.links import Link, Links  # noqa: E402
 from appliance.engine.backends.midiout import HEAD, TAIL, message_at  # noqa: E402
-from appliance.engine.block import enter, leave, run_block  # noqa: E402
+from appliance.engine.block import enter, leave  # noqa: E402
 from appliance.engine.context import INPUTS, MIDI_EVENTS, OUTPUTS  # noqa: E402
+from appliance.engine.dsp.gain import clear  # noqa: E402
 from appliance.engine.dsp.limiter import LOOK_AHEAD_FRAMES  # noqa: E402
 from appliance.engine.jit import kernel  # noqa: E402
+from appliance.engine.standby import still_plays, take_part  # noqa: E402
 from appliance.errors import Unavailable  # noqa: E402
 
 log = logging.getLogger(__name__)
@@ -86,12 +92,16 @@ def _read_midi(ctx: Any, context: int, frames: int) -> None:
 
 
 @kernel
-def _write_midi(ctx: Any, frames: int, first: int) -> None:
-    """Send what control has queued and what is due in this block, in order."""
+def _clear_midi(ctx: Any, frames: int) -> None:
     for port in range(layout.MIDI_PORTS):
         buffer = _port_buffer(ctx.midi_out_port[port], np.uint32(frames))
         if buffer != 0:
             _clear_buffer(buffer)
+
+
+@kernel
+def _write_midi(ctx: Any, frames: int, first: int) -> None:
+    """Send what control has queued and what is due in this block, in order."""
     head, tail = load_acquire(ctx.base + HEAD), load_acquire(ctx.base + TAIL)
     last = 0
     while tail < head:
@@ -118,8 +128,22 @@ def _copy_out(ctx: Any, frames: int, played: bool) -> None:
         if buffer == 0:
             continue
         out = carray(pointer(buffer), (frames,), np.float32)
-        for i in range(frames):
-            out[i] = ctx.out[number, i] if played else np.float32(0.0)
+        if played:
+            for i in range(frames):
+                out[i] = ctx.out[number, i]
+        else:
+            clear(out, 0, frames)
+
+
+@kernel
+def _hush_peer(ctx: Any, frames: int) -> None:
+    """Silence what the server still mixes of an engine that no longer writes its ports."""
+    for number in range(OUTPUTS):
+        if ctx.peer_port[number] == 0:
+            continue
+        buffer = _port_buffer(ctx.peer_port[number], np.uint32(frames))
+        if buffer != 0:
+            clear(carray(pointer(buffer), (frames,), np.float32), 0, frames)
 
 
 @kernel
@@ -135,9 +159,14 @@ def _process(frames: int, context: int) -> None:
     _read_midi(ctx, context, frames)
     played = False
     if frames <= layout.MAX_BLOCK_FRAMES:
-        played = run_block(ctx, frames, time, began)
+        played = take_part(ctx, frames, time, began)
     _copy_out(ctx, frames, played)
+    _clear_midi(ctx, frames)
     if played:
+        if not still_plays(ctx):  # stopped in between, and the other one plays by now
+            _copy_out(ctx, frames, False)
+        elif began < ctx.hush_until_ns:
+            _hush_peer(ctx, frames)
         state_frame = carray(pointer(ctx.state), (1,), layout.STATE)[0].frame
         _write_midi(ctx, frames, state_frame - frames)
     leave(ctx, played, frames, began, now(context, MONOTONIC), now(context, THREAD_CPU) - cpu)
@@ -151,20 +180,29 @@ def process(frames, context):  # type: ignore[no-untyped-def]  # noqa: ANN001, A
 
 
 class JackBackend:
-    """A client named ``name`` on the server ``server``. Raises :class:`Unavailable` when the server is not there."""
+    """A client named ``name`` on the server ``server``. Raises :class:`Unavailable` when the server is not there.
+
+    ``on_loss`` is called from a thread of JACK's when the server goes away.
+    """
 
     name = "jack"
 
-    def __init__(self, context: np.ndarray, name: str, server: str) -> None:
+    def __init__(self, context: np.ndarray, name: str, server: str, on_loss: Callable[[], None]) -> None:
         self._context = context
+        self._on_loss = on_loss
+        self._links: Links | None = None
         try:
             self.client = jack.Client(name, use_exact_name=True, no_start_server=True, servername=server)
-        except jack.JackOpenError as error:
+        except jack.JackError as error:
             raise Unavailable(f"JACK server {server!r} does not take us as {name}: {error}; is it running?") from None
         self.rate = float(self.client.samplerate)
         self.period = int(self.client.blocksize)
         self.alive = True
-        self._register()
+        try:
+            self._register()
+        except jack.JackError as error:
+            self.client.close(ignore_errors=True)
+            raise Unavailable(f"JACK server {server!r} gives {name} no ports: {error}") from None
         lib, ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]
         address = context.ctypes.data
         context["client"] = int(ffi.cast("intptr_t", self.client._ptr))
@@ -204,39 +242,43 @@ class JackBackend:
 
     def _shut_down(self, status: Any, reason: str) -> None:
         self.alive = False
-        log.error("the JACK server has gone away (%s)", reason)
+        self._on_loss()
 
-    def start(self) -> None:
-        self.client.activate()
+    def watch_links(self, peer: str, audio: Audio, memory: Path, stamp: int) -> None:
+        """Before :meth:`start`: see to the connections of our ports; ``audio`` names those of the start."""
+        self._links = Links(self.client, peer, lambda: self._first_links(audio), memory, stamp)
 
-    def on_xrun(self, callback: Any) -> None:
-        self.client.set_xrun_callback(callback)
-
-    def connect(self, outputs: list[str], inputs: list[str]) -> list[str]:
-        """Connect to the named ports, or to the physical ones; returns what it could not connect, as plain lines."""
-        problems: list[str] = []
-        name = self.client.name
+    def _first_links(self, audio: Audio) -> list[Link]:
+        """The named ports, or the physical ones: master, and cue where there are four."""
+        if not audio.connect:
+            return []
+        outputs, inputs = audio.outputs, audio.inputs
         if not outputs:
             found = self.client.get_ports(is_audio=True, is_physical=True, is_input=True)
             outputs = [port.name for port in found][: 4 if len(found) >= 4 else 2]
         if not inputs:
             found = self.client.get_ports(is_audio=True, is_physical=True, is_output=True)
             inputs = [port.name for port in found][:2]
-        pairs = [(f"{name}:{own}", other) for own, other in zip(OUT_NAMES, outputs, strict=False)]
-        pairs += [(other, f"{name}:{own}") for own, other in zip(IN_NAMES, inputs, strict=False)]
-        for source, target in pairs:
-            try:
-                self.client.connect(source, target)
-            except jack.JackError as error:
-                problems.append(f"{source} could not be connected to {target} ({error})")
-        return problems
+        return [*zip(OUT_NAMES, outputs, strict=False), *zip(IN_NAMES, inputs, strict=False)]
+
+    def start(self) -> None:
+        self._context["first"] = 1
+        self.client.activate()
+
+    def on_xrun(self, callback: Any) -> None:
+        self.client.set_xrun_callback(callback)
+
+    def tend(self, *, playing: bool) -> None:
+        """Now and then, from the main thread: connections, and where the other engine's ports are."""
+        if self._links and self.alive and self._links.tend(playing=playing):
+            self._context["peer_port"][0] = self._links.peer_ports(OUT_NAMES)
 
     def healthy(self) -> bool:
         return self.alive
 
     def stop(self) -> None:
-        try:
-            self.client.deactivate()
-            self.client.close()
-        except jack.JackError as error:
-            log.debug("closing the JACK client: %s", error)
+        for step in (self.client.deactivate, self.client.close):
+            try:
+                step()
+            except jack.JackError as error:
+                log.debug("closing the JACK client: %s", error)

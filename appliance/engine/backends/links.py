@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The JACK connections of an engine's ports: made at the start, remembered, restored, and mirrored by the standby.
+
+The playing engine's connections are the truth. Whatever a person connects or takes apart there, the standby does likewise with
+its own ports, so a take-over changes nothing in the graph. When the audio server or a port comes back, what was connected to it
+is connected again. Runs on the engine's main thread; the audio thread takes no part in it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jack
+
+log = logging.getLogger(__name__)
+
+Link = tuple[str, str]
+"""``(own port without its client, the other port's full name)``."""
+
+LOOK_S = 0.5
+TAKEN_APART_S = 0.4
+"""The standby follows a disconnection when it has stood for so long: a dying engine's connections vanish too."""
+
+
+class Links:
+    """``client`` is the engine's own, ``peer`` the other engine's client name, ``defaults`` what to connect when nothing is
+    remembered in the file ``memory`` by a box of the same ``stamp``."""
+
+    def __init__(self, client: jack.Client, peer: str, defaults: Callable[[], list[Link]], memory: Path, stamp: int) -> None:
+        self._client = client
+        self._peer = peer
+        self._defaults = defaults
+        self._memory = memory
+        self._stamp = stamp
+        self._ports: dict[str, Any] = {
+            port.shortname: port
+            for ports in (client.outports, client.inports, client.midi_inports, client.midi_outports) for port in ports
+        }
+        self._wanted: set[Link] = set()
+        self._seen: set[Link] = set()
+        self._surplus: dict[Link, float] = {}
+        self._played = False
+        self._changed = threading.Event()
+        self._changed.set()
+        self._next = 0.0
+        client.set_port_connect_callback(self._wake, only_available=False)
+        client.set_port_registration_callback(self._wake, only_available=False)
+
+    def _wake(self, *_: Any) -> None:
+        self._changed.set()
+
+    def tend(self, *, playing: bool) -> bool:
+        """Look at the graph when it has changed, and twice a second anyway; True when it did."""
+        now = time.monotonic()
+        if playing == self._played and not self._changed.is_set() and now < self._next:
+            return False
+        self._changed.clear()
+        self._next = now + LOOK_S
+        try:
+            if playing:
+                self._keep()
+            else:
+                self._mirror(now)
+        except jack.JackError as error:  # the server is going; the engine notices by itself
+            log.debug("connections: %s", error)
+        self._played = playing
+        return True
+
+    # -- playing: what is connected is wanted, and what is wanted gets connected when its port is there
+
+    def _keep(self) -> None:
+        here = self._links_of(self._client.name)
+        before = set(self._wanted)
+        if not self._played:
+            self._wanted |= self._recall() or (set() if self._wanted else set(self._defaults()))
+        there = {port.name for port in self._client.get_ports()}
+        for link in sorted(self._wanted - here):
+            if link[1] not in there:
+                self._seen.discard(link)
+            elif link in self._seen:
+                self._wanted.discard(link)  # both ports are there and somebody took it apart
+            else:
+                self._connect(link)
+                here.add(link)
+        self._wanted |= here
+        self._seen |= here
+        if self._wanted != before:
+            self._store()
+
+    # -- standing by: as the playing engine has it
+
+    def _mirror(self, now: float) -> None:
+        model = self._links_of(self._peer)
+        if not self._has_ports(self._peer):
+            return
+        here = self._links_of(self._client.name)
+        for link in sorted(model - here):
+            self._connect(link)
+        surplus = here - model
+        self._surplus = {link: self._surplus.get(link, now) for link in surplus}
+        for link, since in list(self._surplus.items()):
+            if now - since > TAKEN_APART_S:
+                self._disconnect(link)
+                del self._surplus[link]
+        if self._surplus:
+            self._changed.set()
+        self._wanted = set(model)
+        self._seen = set(model)
+
+    # -- the graph
+
+    def peer_ports(self, names: tuple[str, ...]) -> list[int]:
+        """Addresses of the other engine's ports in this process, 0 where it has none."""
+        ffi = jack._ffi  # type: ignore[attr-defined]
+        found: list[int] = []
+        for name in names:
+            try:
+                port: Any = self._client.get_port_by_name(f"{self._peer}:{name}")
+                found.append(int(ffi.cast("intptr_t", port._ptr)))
+            except jack.JackError:
+                found.append(0)
+        return found
+
+    def _has_ports(self, client: str) -> bool:
+        return bool(self._client.get_ports(f"^{client}:master_1$"))
+
+    def _links_of(self, client: str) -> set[Link]:
+        links: set[Link] = set()
+        for short in self._ports:
+            try:
+                port: Any = self._client.get_port_by_name(f"{client}:{short}")
+            except jack.JackError:
+                continue
+            links |= {(short, other.name) for other in self._client.get_all_connections(port)}
+        return links
+
+    def _pair(self, link: Link) -> tuple[str, str]:
+        short, other = link
+        own = f"{self._client.name}:{short}"
+        return (own, other) if self._ports[short].is_output else (other, own)
+
+    def _connect(self, link: Link) -> None:
+        try:
+            self._client.connect(*self._pair(link))
+        except jack.JackError as error:
+            log.info("%s could not be connected to %s (%s)", *self._pair(link), error)
+
+    def _disconnect(self, link: Link) -> None:
+        try:
+            self._client.disconnect(*self._pair(link))
+        except jack.JackError as error:
+            log.debug("%s: %s", self._pair(link), error)
+
+    # -- memory
+
+    def _recall(self) -> set[Link]:
+        try:
+            kept = json.loads(self._memory.read_text(encoding="utf-8"))
+            if kept["box"] == self._stamp:
+                return {(str(own), str(other)) for own, other in kept["links"] if own in self._ports}
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return set()
+
+    def _store(self) -> None:
+        temporary = self._memory.with_suffix(".part")
+        try:
+            temporary.write_text(json.dumps({"box": self._stamp, "links": sorted(self._wanted)}), encoding="utf-8")
+            temporary.replace(self._memory)
+        except OSError as error:
+            log.debug("connections cannot be remembered: %s", error)
