@@ -96,7 +96,7 @@ def _block_cost(backend: str, server: str) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder, _engine(Path(folder) / "busy", backend, server, busy=True) as engine:
         engine.start(backend, server)
         _perform(engine, [engine.clip(audio(n), bpm=120, beats=16) for n in range(4)])
-        with _hogs(2):
+        with hogs(2):
             loaded = _measure(engine)
     return [
         Row("block_median_pct", float(np.median(cost)), "% of period", 3.0),
@@ -155,7 +155,7 @@ def _pss_mb(pid: int, without: tuple[str, ...] = ()) -> float:
 
 
 @contextlib.contextmanager
-def _hogs(count: int) -> Iterator[None]:
+def hogs(count: int) -> Iterator[None]:
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     hogs = [subprocess.Popen([sys.executable, "-c", HOG], env=environment) for _ in range(count)]
     try:

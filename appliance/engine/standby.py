@@ -24,6 +24,8 @@ PATIENCE_CYCLES = 2
 """Cycles in a row that the other engine may let pass. With one, a busy machine made it a false alarm several times a minute."""
 SILENT_NS = 250_000_000
 """The same across audio servers, whose frame times cannot be compared."""
+BRIDGED_CYCLES = 8
+"""Lost cycles up to so many are rendered unheard; more are jumped over."""
 HUSH_NS = 100_000_000
 """For so long the one that has taken over keeps the other's ports silent: the server goes on mixing a dead client's last block
 for some 60 ms."""
@@ -41,6 +43,7 @@ def take_part(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
     word = load_acquire(ctx.base + COMMIT)
     if ctx.epoch != 0 and epoch_of(word) == ctx.epoch:
         ctx.attended = 0
+        _bridge(ctx, frames, audio_time, now_ns)
         return run_block(ctx, frames, audio_time, now_ns)
     if ctx.epoch != 0:
         ctx.epoch = 0
@@ -57,7 +60,7 @@ def take_part(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
     ctx.hush_until_ns = now_ns + HUSH_NS
     takeovers = load_relaxed(engine_word(ctx, _TAKEOVERS))
     store_relaxed(engine_word(ctx, _TAKEOVERS), takeovers + 1)
-    _catch_up(ctx, word)
+    _catch_up(ctx)
     return run_block(ctx, frames, audio_time, now_ns)
 
 
@@ -115,16 +118,39 @@ def _recall(ctx: Any, cycle: int) -> None:
 
 
 @kernel
-def _catch_up(ctx: Any, word: int) -> None:
+def _catch_up(ctx: Any) -> None:
     """Render the cycles between the last commit and this one as their engine would have: the sound goes on as if it had
-    been there. What lies further back than is remembered is jumped over by the next block."""
-    state = _committed(ctx, word)
+    been there. What lies further back than is remembered is jumped over."""
     now = ctx.attended - 1
-    if state.cycles > 0 and state.server == ctx.server:
-        end = state.audio_time + state.block_frames
-        for cycle in range(max(0, now - PAST_CYCLES + 1), now):
-            past = ctx.past[cycle % PAST_CYCLES]
-            if _apart(past.audio_time, end) >= 0:
-                _recall(ctx, cycle)
-                run_block(ctx, past.frames, past.audio_time, past.began_ns)
+    for cycle in range(max(0, now - PAST_CYCLES + 1), now + 1):
+        past = ctx.past[cycle % PAST_CYCLES]
+        state = _committed(ctx, load_acquire(ctx.base + COMMIT))
+        if state.cycles == 0 or state.server != ctx.server:
+            break
+        if _apart(past.audio_time, state.audio_time + state.block_frames) < 0:
+            continue
+        _bridge(ctx, past.frames, past.audio_time, past.began_ns)
+        if cycle < now:
+            _recall(ctx, cycle)
+            run_block(ctx, past.frames, past.audio_time, past.began_ns)
     _recall(ctx, now)
+
+
+@kernel
+def _bridge(ctx: Any, frames: int, audio_time: int, now_ns: int) -> None:
+    """Render unheard what lies between the last commit and ``audio_time`` when it is a few cycles: the audio server lost them,
+    or did not call this engine. A jump would tear what rings, and the limiter's line with it."""
+    state = _committed(ctx, load_acquire(ctx.base + COMMIT))
+    if state.cycles == 0 or state.server != ctx.server:
+        return
+    missed = _apart(audio_time, state.audio_time + state.block_frames)
+    if missed <= 0 or missed > BRIDGED_CYCLES * frames:
+        return
+    midi_count = ctx.midi_count
+    ctx.midi_count = 0
+    while missed > 0:
+        count = min(missed, frames)
+        if not run_block(ctx, count, audio_time - missed, now_ns):
+            break
+        missed -= count
+    ctx.midi_count = midi_count
