@@ -14,6 +14,7 @@ from appliance.bus.commit import epoch_of, pack, sequence_of, slot_of
 from appliance.bus.layout import STATE
 from appliance.engine import obey
 from appliance.engine.jit import kernel
+from appliance.engine.journal import publish_values
 from appliance.engine.render import render
 from appliance.engine.tell import tell, tell_sound
 
@@ -60,6 +61,11 @@ def run_block(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
     _copy_state(ctx, ctx.base + SLOTS + source * STATE_SIZE, ctx.base + SLOTS + target * STATE_SIZE)
     ctx.state = ctx.base + SLOTS + target * STATE_SIZE
     state = carray(pointer(ctx.state), (1,), STATE)[0]
+    told = load_relaxed(ctx.base + _EVENT_HEAD)
+    if told < state.event_head:  # an engine died between its commit and this
+        publish_values(ctx, told, state.event_head)
+        store_release(ctx.base + _EVENT_HEAD, state.event_head)
+    before = state.event_head
     if state.cycles > 0 and ctx.offline == 0:
         if state.rate != ctx.rate:
             obey.change_rate(ctx, state)
@@ -77,6 +83,7 @@ def run_block(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
         ctx.own_commits = 0
         return False
     ctx.own_commits += 1
+    publish_values(ctx, before, state.event_head)
     store_release(ctx.base + _EVENT_HEAD, state.event_head)
     tell_sound(ctx, state.frame - frames, frames)
     return first >= 0

@@ -37,7 +37,8 @@ PAST = np.dtype([
 CONTEXT = np.dtype([
     ("base", i8), ("state", i8), ("engine", i8), ("epoch", i8), ("rate", f8), ("first", i8), ("offline", i8), ("stop", i8),
     ("own_commits", i8), ("server", i8),
-    ("stale_cycles", i8), ("attended", i8), ("last_time", i8), ("hush_until_ns", i8), ("peer_port", i8, (OUTPUTS,)),
+    ("cycle_time", i8), ("stale_cycles", i8), ("attended", i8), ("last_time", i8), ("hush_until_ns", i8),
+    ("peer_port", i8, (OUTPUTS,)),
     ("past", PAST, (PAST_CYCLES,)),
     ("client", i8), ("out_port", i8, (OUTPUTS,)), ("in_port", i8, (INPUTS,)), ("midi_in_port", i8, (MIDI_PORTS,)),
     ("midi_out_port", i8, (MIDI_PORTS,)),

@@ -20,6 +20,8 @@ _VALUES = layout.offset("values")
 _STATE_VALUES = (layout.STATE.fields or {})["values"][1]
 VALUE_COUNT = ENGINE_VALUES.itemsize // 8
 _VALUE = int(Kind.VALUE)
+_MADE_HERE = 1.0
+"""In ``b`` of an event: the engine has set the value, others had not."""
 _STRETCH = 256
 """Values compared at once; only where one differs does it matter which."""
 
@@ -56,12 +58,25 @@ def shared_vector(ctx: Any) -> np.ndarray:
 
 @kernel
 def set_value(ctx: Any, state: Any, slot: int, value: float, frame: int, source: int) -> None:
-    """Change a value from within the engine: for itself, for everybody, and in the log."""
+    """Change a value from within the engine: for itself at once, in the log, and for everybody when the block is committed."""
     if slot < 0 or slot >= VALUE_COUNT or not np.isfinite(value):
         return
     value_vector(ctx)[slot] = value
-    store_relaxed(ctx.base + _VALUES + 8 * slot, np.float64(value).view(np.int64))
-    log(ctx, state, _VALUE, 0, slot, frame, value, 0.0, 0.0, source, 0)
+    log(ctx, state, _VALUE, 0, slot, frame, value, _MADE_HERE, 0.0, source, 0)
+
+
+@kernel
+def publish_values(ctx: Any, first: int, end: int) -> None:
+    """Put the values that the engine has set in the events ``first`` … ``end`` where everybody reads them.
+
+    After the commit, and again by whoever goes on when an engine died in between. Were it done before, a block that is rendered
+    again would find its own doing, and a toggle would turn back.
+    """
+    ring = carray(pointer(ctx.base + _RING), (EVENTS,), EVENT)
+    for number in range(max(first, end - EVENTS), end):
+        event = ring[number & (EVENTS - 1)]
+        if event.kind == _VALUE and event.b == _MADE_HERE:
+            store_relaxed(ctx.base + _VALUES + 8 * event.index, np.float64(event.a).view(np.int64))
 
 
 @kernel

@@ -122,28 +122,21 @@ def _write_midi(ctx: Any, frames: int, first: int) -> None:
 
 
 @kernel
-def _copy_out(ctx: Any, frames: int, played: bool) -> None:
+def _copy_out(ctx: Any, frames: int, played: bool, hush: bool) -> None:
+    """Fill the output ports. ``hush``: what the server still mixes of an engine that no longer writes its ports is silenced."""
     for number in range(OUTPUTS):
         buffer = _port_buffer(ctx.out_port[number], np.uint32(frames))
-        if buffer == 0:
-            continue
-        out = carray(pointer(buffer), (frames,), np.float32)
-        if played:
-            for i in range(frames):
-                out[i] = ctx.out[number, i]
-        else:
-            clear(out, 0, frames)
-
-
-@kernel
-def _hush_peer(ctx: Any, frames: int) -> None:
-    """Silence what the server still mixes of an engine that no longer writes its ports."""
-    for number in range(OUTPUTS):
-        if ctx.peer_port[number] == 0:
-            continue
-        buffer = _port_buffer(ctx.peer_port[number], np.uint32(frames))
         if buffer != 0:
-            clear(carray(pointer(buffer), (frames,), np.float32), 0, frames)
+            out = carray(pointer(buffer), (frames,), np.float32)
+            if played:
+                for i in range(frames):
+                    out[i] = ctx.out[number, i]
+            else:
+                clear(out, 0, frames)
+        if hush and ctx.peer_port[number] != 0:
+            buffer = _port_buffer(ctx.peer_port[number], np.uint32(frames))
+            if buffer != 0:
+                clear(carray(pointer(buffer), (frames,), np.float32), 0, frames)
 
 
 @kernel
@@ -152,21 +145,25 @@ def _process(frames: int, context: int) -> None:
     cpu = now(context, THREAD_CPU)
     began = now(context, MONOTONIC)
     enter(ctx, began)
+    time = np.int64(_frame_time(ctx.client))
+    played = False
     if ctx.first == 1:
         ctx.first = 0
         flush_denormals_at(context + _FLOATING)
-    time = np.int64(_frame_time(ctx.client))
+    elif time == ctx.cycle_time:
+        # The server calls a client that was late once for every cycle that it missed, at once and all in the present one.
+        # This one is done.
+        leave(ctx, played, frames, began, now(context, MONOTONIC), now(context, THREAD_CPU) - cpu)
+        return
+    ctx.cycle_time = time
     _read_midi(ctx, context, frames)
-    played = False
     if frames <= layout.MAX_BLOCK_FRAMES:
         played = take_part(ctx, frames, time, began)
-    _copy_out(ctx, frames, played)
+    _copy_out(ctx, frames, played, played and began < ctx.hush_until_ns)
     _clear_midi(ctx, frames)
     if played:
         if not still_plays(ctx):  # stopped in between, and the other one plays by now
-            _copy_out(ctx, frames, False)
-        elif began < ctx.hush_until_ns:
-            _hush_peer(ctx, frames)
+            _copy_out(ctx, frames, False, False)
         state_frame = carray(pointer(ctx.state), (1,), layout.STATE)[0].frame
         _write_midi(ctx, frames, state_frame - frames)
     leave(ctx, played, frames, began, now(context, MONOTONIC), now(context, THREAD_CPU) - cpu)

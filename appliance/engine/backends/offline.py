@@ -25,7 +25,7 @@ from appliance.nodes import NAMESPACE
 
 
 @kernel
-def _advance(context: np.ndarray, frames: int, time: int) -> bool:
+def advance(context: np.ndarray, frames: int, time: int) -> bool:
     ctx = context[0]
     played = run_block(ctx, frames, time, 0)
     leave(ctx, played, frames, 0, 0, 0)
@@ -33,10 +33,10 @@ def _advance(context: np.ndarray, frames: int, time: int) -> bool:
 
 
 class OfflineEngine:
-    """A whole engine in one object. ``rate`` frames a second."""
+    """A whole engine in one object. ``rate`` frames a second; ``segment``: the block to play on, else one of its own."""
 
-    def __init__(self, rate: float = 48000.0) -> None:
-        self.segment = PrivateSegment(layout.BOX.itemsize)
+    def __init__(self, rate: float = 48000.0, segment: PrivateSegment | None = None) -> None:
+        self.segment = segment or PrivateSegment(layout.BOX.itemsize)
         self.record = self.segment.view(layout.BOX, 1)
         self.rate = rate
         self.values = Values(self.segment.view(float, NAMESPACE.values.itemsize // 8, layout.offset("values")), NAMESPACE)
@@ -94,7 +94,7 @@ class OfflineEngine:
         while at < frames:
             count = min(period, frames - at)
             with flushed_denormals():
-                _advance(self.context, count, self._time)
+                advance(self.context, count, self._time)
             self._time += count
             out[at : at + count] = self.context["out"][0, :, :count].T
             at += count
