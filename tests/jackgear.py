@@ -36,13 +36,15 @@ def _record(frames, context):
     if cycle >= x[11] or at + n > x[9]:
         return np.int32(0)
     audio = carray(pointer(x[8]), (x[9], _CHANNELS), np.float32)
-    times = carray(pointer(x[10]), (x[11], 2), np.int64)
+    times = carray(pointer(x[10]), (x[11], 3), np.int64)
+    begun = int(_frame_time(x[0]))
     for channel in range(_CHANNELS):
         buffer = carray(pointer(_port_buffer(x[1 + channel], frames)), (n,), np.float32)
         for i in range(n):
             audio[at + i, channel] = buffer[i]
-    times[cycle, 0] = int(_frame_time(x[0]))
+    times[cycle, 0] = begun
     times[cycle, 1] = n
+    times[cycle, 2] = int(_frame_time(x[0])) != begun
     x[13] = at + n
     store_release(context + 8 * 12, cycle + 1)
     return np.int32(0)
@@ -106,7 +108,8 @@ class Recorder(_Gear):
         super().__init__(name, server, _record)
         capacity = round(seconds * 48000)
         self.audio = np.zeros((capacity, _CHANNELS), np.float32)
-        self.times = np.zeros((capacity // 16, 2), np.int64)
+        self.times = np.zeros((capacity // 16, 3), np.int64)
+        """Of each cycle: frame time, frames, and whether the server went on while it was being recorded, which spoils it."""
         for channel in range(_CHANNELS):
             self.words[1 + channel] = self._address(self.client.inports.register(f"in_{channel + 1}")._ptr)
         self.words[8:12] = (self.audio.ctypes.data, capacity, self.times.ctypes.data, len(self.times))
@@ -123,8 +126,9 @@ class Recorder(_Gear):
         first = int(times[0])
         laid = np.full((int(times[-1] - first + frames[-1]), _CHANNELS), np.nan, np.float32)
         at = 0
-        for start, count in zip(times - first, frames, strict=True):
-            laid[start : start + count] = self.audio[at : at + count]
+        for start, count, spoilt in zip(times - first, frames, self.times[:cycles, 2], strict=True):
+            if not spoilt:
+                laid[start : start + count] = self.audio[at : at + count]
             at += count
         return first, laid
 

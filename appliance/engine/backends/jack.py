@@ -176,6 +176,11 @@ def process(frames, context):  # type: ignore[no-untyped-def]  # noqa: ANN001, A
     return np.int32(0)
 
 
+@cfunc(types.void(types.intp), nopython=True, cache=True)
+def say_nothing(message):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Where JACK's library puts its messages: it would fill the journal while it looks for a server, from any thread of it."""
+
+
 class JackBackend:
     """A client named ``name`` on the server ``server``. Raises :class:`Unavailable` when the server is not there.
 
@@ -188,6 +193,9 @@ class JackBackend:
         self._context = context
         self._on_loss = on_loss
         self._links: Links | None = None
+        lib, ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]
+        lib.jack_set_error_function(ffi.cast("void (*)(const char *)", say_nothing.address))
+        lib.jack_set_info_function(ffi.cast("void (*)(const char *)", say_nothing.address))
         try:
             self.client = jack.Client(name, use_exact_name=True, no_start_server=True, servername=server)
         except jack.JackError as error:
@@ -200,7 +208,6 @@ class JackBackend:
         except jack.JackError as error:
             self.client.close(ignore_errors=True)
             raise Unavailable(f"JACK server {server!r} gives {name} no ports: {error}") from None
-        lib, ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]
         address = context.ctypes.data
         context["client"] = int(ffi.cast("intptr_t", self.client._ptr))
         callback = ffi.cast("JackProcessCallback", process.address)
