@@ -92,7 +92,12 @@ def _block_cost(backend: str, server: str) -> list[Row]:
             engine.box.values.set(f"/pad/{pad}/filter", 0.0)
         engine.box.values.set("/clock/bpm", 120.0)
         copied = _measure(engine)
-        pss_mb = _pss_mb(engine.process.pid, without=("clip", "jack")) if engine.process else 0.0
+    with tempfile.TemporaryDirectory() as folder, _engine(Path(folder) / "pair", backend, server, busy=False) as engine:
+        engine.start(backend, server)
+        _perform(engine, [engine.clip(audio(n), bpm=120, beats=16) for n in range(4)])
+        alone = _measure(engine)
+        pss_mb = memory_mb(engine)
+        standby = _standby(engine, backend, server, alone, pss_mb)
     with tempfile.TemporaryDirectory() as folder, _engine(Path(folder) / "busy", backend, server, busy=True) as engine:
         engine.start(backend, server)
         _perform(engine, [engine.clip(audio(n), bpm=120, beats=16) for n in range(4)])
@@ -106,7 +111,36 @@ def _block_cost(backend: str, server: str) -> list[Row]:
         Row("block_loaded_p99_pct", float(np.percentile(loaded, 99)), "% of period", 15.0, float(np.percentile(cost, 99))),
         Row("engine_start_s", start_s, "s", 1.5),
         Row("engine_memory_mb", pss_mb, "MB PSS without clips and JACK's segment", 250.0),
+        *standby,
     ]
+
+
+def _standby(engine: EngineBox, backend: str, server: str, alone: np.ndarray, pss_mb: float) -> list[Row]:
+    """What the second engine costs while it stands by: memory, CPU against the playing one's, and the playing one's blocks."""
+    if backend != "jack":
+        return []
+    engine.start(backend, server, "b")
+    together = _measure(engine)
+    playing, standing = (engine.processes[letter].pid for letter in "ab")
+    before = cpu_ns(playing), cpu_ns(standing)
+    time.sleep(MEASURE_S)
+    spent = cpu_ns(playing) - before[0], cpu_ns(standing) - before[1]
+    ratio = float(np.percentile(together, 99) / np.percentile(alone, 99))
+    return [
+        Row("standby_cpu_pct", 100 * spent[1] / spent[0], "% of the playing engine's CPU time", 25.0),
+        Row("standby_memory_mb", memory_mb(engine) - pss_mb, "MB PSS more, without clips and JACK's segment", 150.0),
+        Row("block_p99_with_standby", ratio, "× the cost without", 1.15),
+    ]
+
+
+def cpu_ns(pid: int) -> int:
+    """CPU time of all threads of a process."""
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in Path(f"/proc/{pid}/task").iterdir())
+
+
+def memory_mb(engine: EngineBox) -> float:
+    """PSS of the engines without clips and JACK's segment."""
+    return sum(_pss_mb(process.pid, without=("clip", "jack")) for process in engine.processes.values())
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 Link = tuple[str, str]
 """``(own port without its client, the other port's full name)``."""
 
-LOOK_S = 0.5
+LOOK_S = 2.0
 TAKEN_APART_S = 0.4
 """The standby follows a disconnection when it has stood for so long: a dying engine's connections vanish too."""
 
@@ -56,7 +56,7 @@ class Links:
         self._changed.set()
 
     def tend(self, *, playing: bool) -> bool:
-        """Look at the graph when it has changed, and twice a second anyway; True when it did."""
+        """Look at the graph when it has changed, and now and then anyway; True when it did."""
         now = time.monotonic()
         if playing == self._played and not self._changed.is_set() and now < self._next:
             return False
