@@ -5,6 +5,8 @@ control fills a place of the table and writes the audio; every engine maps and l
 ``mapped``; only then is the handle given to a deck or pad. To unload, control marks the place RETIRING; the engine unmaps
 when no voice of two later committed blocks reads it; control then removes the segment. A handle carries the place's
 generation, so an old handle never means a new clip.
+
+A clip that streams lies in a file on the disk instead (:mod:`appliance.bus.streamfile`); the engines lock only windows of it.
 """
 
 from __future__ import annotations
@@ -12,15 +14,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 
 import numpy as np
 
 from appliance.bus import atomic, layout
-from appliance.bus.memory import PrivateSegment, Segment, unlink
+from appliance.bus.memory import PrivateSegment, Segment, memory_left_bytes, unlink
+from appliance.bus.streamfile import StreamFile, is_stream, remove
 from appliance.errors import Unavailable
 
 FRAME_BYTES = 8
 PLACE_BITS = 16
+KEEP_MEMORY_BYTES = 64_000_000
+"""Memory of the machine that clips leave alone: rather a clip refused than a process killed."""
 
 
 class ClipState(IntEnum):
@@ -36,13 +42,17 @@ def handle_of(generation: int, place: int) -> int:
 
 @dataclass
 class Clip:
-    """control's own view of a clip that it has placed. ``audio`` is frames × 2 float32."""
+    """control's own view of a clip that it has placed. ``audio`` is frames × 2 float32; of a clip that streams, nothing."""
 
     place: int
     handle: int
     frames: int
     audio: np.ndarray
-    segment: Segment | PrivateSegment
+    segment: Segment | PrivateSegment | StreamFile
+
+    @property
+    def streams(self) -> bool:
+        return isinstance(self.segment, StreamFile)
 
 
 class Clips:
@@ -64,29 +74,55 @@ class Clips:
             state = int(row["state"])
             if state == ClipState.FREE or place in self.held:
                 continue
+            name, frames = row["segment"].decode(), int(row["frames"])
             try:
-                segment = Segment.open(row["segment"].decode())
+                segment = StreamFile.open(name) if is_stream(name) else Segment.open(name)
             except Unavailable:
                 self._store(place, "state", ClipState.RETIRING)
                 continue
-            frames = int(row["frames"])
-            audio = segment.view(np.float32, frames * 2).reshape(frames, 2)
-            handle = handle_of(int(row["generation"]), place)
-            self.held[place] = Clip(place, handle, frames, audio, segment)
-            if state == ClipState.FILLING:  # whoever was filling it is gone
-                self.retire(handle)
+            self.held[place] = Clip(place, handle_of(int(row["generation"]), place), frames, _view(segment, frames), segment)
 
     @property
     def bytes_held(self) -> int:
-        return sum(clip.frames * FRAME_BYTES for clip in self.held.values())
+        """Memory that clips have; those that stream have none."""
+        return sum(clip.frames * FRAME_BYTES for clip in self.held.values() if not clip.streams)
+
+    @property
+    def bytes_on_disk(self) -> int:
+        return sum(clip.segment.size for clip in self.held.values() if clip.streams)
 
     def place(self, frames: int, rate: float, *, bpm: float = 0.0, beats: float = 0.0, gain: float = 1.0,
-              handle: int = 0) -> Clip:
-        """Make room for ``frames`` × 2 float32; under a given ``handle`` in a block of one's own.
+              handle: int = 0, stream_in: Path | None = None) -> Clip:
+        """Make room for ``frames`` × 2 float32; under a given ``handle`` in a block of one's own; with ``stream_in`` in a file
+        in that folder.
 
-        Raises :class:`Unavailable` when places or memory are short.
+        Raises :class:`Unavailable` when places, memory or the disk are short.
         """
         size = max(frames, 1) * FRAME_BYTES
+        if stream_in is None:
+            self._check_memory(size)
+        places = (p for p in range(1, layout.CLIPS) if self.table[p]["state"] == ClipState.FREE)
+        free = handle & ((1 << PLACE_BITS) - 1) or next(places, 0)
+        if not free:
+            raise Unavailable(f"{layout.CLIPS - 1} clips are loaded, that is all there is room for; clear pads")
+        row = self.table[free]
+        generation = handle >> PLACE_BITS if handle else int(row["generation"]) + 1
+        name = f"{self._name}-{'stream' if stream_in else 'clip'}-{free}-{generation}"
+        segment: Segment | PrivateSegment | StreamFile
+        if stream_in is not None:
+            segment = StreamFile.create(name, stream_in, frames)
+        else:
+            segment = PrivateSegment(size) if self._private else Segment.create(name, size)
+        audio = _view(segment, frames)
+        row["frames"], row["readable"], row["rate"] = frames, 0, rate
+        row["bpm"], row["beats"], row["gain"], row["segment"] = bpm, beats, gain, name.encode()
+        row["generation"] = generation
+        self._store(free, "state", ClipState.FILLING)
+        clip = Clip(free, handle_of(generation, free), frames, audio, segment)
+        self.held[free] = clip
+        return clip
+
+    def _check_memory(self, size: int) -> None:
         if size > self._budget_bytes:
             raise Unavailable(
                 f"the file is {size / 1e6:.0f} MB in memory and clips may have {self._budget_bytes / 1e6:.0f} MB in all; "
@@ -97,37 +133,37 @@ class Clips:
                 f"the clip needs {size / 1e6:.0f} MB and {self.bytes_held / 1e6:.0f} of {self._budget_bytes / 1e6:.0f} MB "
                 "are in use; clear pads or decks, or raise engine.clip_memory_mb"
             )
-        places = (p for p in range(1, layout.CLIPS) if self.table[p]["state"] == ClipState.FREE)
-        free = handle & ((1 << PLACE_BITS) - 1) or next(places, 0)
-        if not free:
-            raise Unavailable(f"{layout.CLIPS - 1} clips are loaded, that is all there is room for; clear pads")
-        row = self.table[free]
-        generation = handle >> PLACE_BITS if handle else int(row["generation"]) + 1
-        name = f"{self._name}-clip-{free}-{generation}"
-        segment = PrivateSegment(size) if self._private else Segment.create(name, size)
-        audio = segment.view(np.float32, frames * 2).reshape(frames, 2)
-        row["frames"], row["readable"], row["rate"] = frames, 0, rate
-        row["bpm"], row["beats"], row["gain"], row["segment"] = bpm, beats, gain, name.encode()
-        row["generation"] = generation
-        self._store(free, "state", ClipState.FILLING)
-        clip = Clip(free, handle_of(generation, free), frames, audio, segment)
-        self.held[free] = clip
-        return clip
+        if not self._private and (left := memory_left_bytes()) < size + KEEP_MEMORY_BYTES:
+            raise Unavailable(f"the clip needs {size / 1e6:.0f} MB and the machine has {left / 1e6:.0f} MB of memory left, "
+                              f"with {self.bytes_held / 1e6:.0f} MB of clips; clear pads or decks, or end other programs")
 
     def fill(self, clip: Clip, chunks: Iterable[np.ndarray], progress: Callable[[int], None] | None = None) -> int:
-        """Write chunks (n × 2 float32) in a row; what is there may be played at once. Returns the frames written."""
+        """Write chunks (n × 2 float32) in a row; what is there may be played at once. Returns the frames that are there.
+
+        What an earlier filling of the same clip has made readable stays so. Raises OSError when a clip that streams cannot be
+        written; what is there up to then can be played after :meth:`finish`.
+        """
         at = 0
         for chunk in chunks:
             count = min(len(chunk), clip.frames - at)
-            clip.audio[at : at + count] = chunk[:count]
+            if isinstance(clip.segment, StreamFile):
+                clip.segment.write(at, chunk[:count])
+            else:
+                clip.audio[at : at + count] = chunk[:count]
             at += count
-            self._store(clip.place, "readable", at)
+            if at > int(self.table[clip.place]["readable"]):
+                self._store(clip.place, "readable", at)
             if progress:
                 progress(at)
-        if at < clip.frames:
-            self._store(clip.place, "frames", at)
+        return self.finish(clip)
+
+    def finish(self, clip: Clip) -> int:
+        """No more comes: the clip ends where its audio does. Returns its frames."""
+        readable = int(self.table[clip.place]["readable"])
+        if readable < clip.frames:
+            self._store(clip.place, "frames", readable)
         self._store(clip.place, "state", ClipState.READY)
-        return at
+        return readable
 
     def mapped(self, clip: Clip, engines: Iterable[int] = (0,)) -> bool:
         """Whether the given engines have mapped and locked it."""
@@ -150,7 +186,7 @@ class Clips:
             del self.held[place]
             clip.audio = np.empty((0, 2), np.float32)
             clip.segment.close()
-            unlink(row["segment"].decode())
+            (remove if clip.streams else unlink)(row["segment"].decode())
             row["segment"] = b""
             self._store(place, "state", ClipState.FREE)
             freed += 1
@@ -161,3 +197,9 @@ class Clips:
         atomic.write(self._base + place * layout.CLIP.itemsize + offset, int(value))
         if field == "state":  # the engines look at the table when this has moved
             atomic.write(self._changes, int(atomic.read(self._changes)) + 1)
+
+
+def _view(segment: Segment | PrivateSegment | StreamFile, frames: int) -> np.ndarray:
+    if isinstance(segment, StreamFile):
+        return np.empty((0, 2), np.float32)
+    return segment.view(np.float32, frames * 2).reshape(frames, 2)

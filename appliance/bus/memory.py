@@ -25,6 +25,18 @@ def box_name(data: Path) -> str:
     return "appliance-" + hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:10]
 
 
+def memory_left_bytes() -> int:
+    """Memory that the machine can give without killing anybody, as the kernel estimates it; a lot where it does not say."""
+    try:
+        with Path("/proc/meminfo").open() as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return 1 << 62
+
+
 class Segment:
     """A mapped block. ``address`` is where it lies in this process; ``view(dtype)`` a numpy array on it."""
 

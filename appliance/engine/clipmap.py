@@ -2,7 +2,8 @@
 """Maps and locks clips for the callback, on a helper thread: the callback never meets a page that is not there.
 
 A clip's address is published to the callback after its pages are locked. A retired clip's address is taken away first; it is
-unmapped when two further blocks are committed and no voice of the committed state reads it.
+unmapped when two further blocks are committed and no voice of the committed state reads it. Of a clip that streams only
+windows are locked (:mod:`appliance.engine.streams`).
 """
 
 from __future__ import annotations
@@ -19,11 +20,16 @@ from appliance.bus import atomic, layout
 from appliance.bus.clips import PLACE_BITS, ClipState
 from appliance.bus.commit import committed
 from appliance.bus.memory import Segment
+from appliance.bus.streamfile import is_stream
+from appliance.engine.dsp.windows import STREAMS, WINDOWS
+from appliance.engine.streams import Stream
 from appliance.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.008
+FIRST_WINDOWS_S = 0.05
+"""Time for a stream's first windows before it may be played."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -45,7 +51,11 @@ class ClipMap:
         self._context = context
         self._engine = engine
         self._table = segment.view(layout.CLIP, layout.CLIPS, layout.offset("clip"))
-        self._held: dict[int, Segment] = {}
+        self._held: dict[int, Segment | Stream] = {}
+        self._windows = np.zeros((layout.CLIPS, WINDOWS), np.int64)
+        self._windows[:] = 0  # its pages are there now
+        lock_pages(self._windows.ctypes.data, self._windows.nbytes)
+        context["windows"] = self._windows.ctypes.data
         self._leaving: dict[int, tuple[int, int]] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -75,7 +85,13 @@ class ClipMap:
                 time.sleep(0.2)
 
     def step(self) -> None:
-        """One look at the table, when it has changed or something is on its way out."""
+        """One look at the table, when it has changed or something is on its way out, and at what streams."""
+        self._follow_table()
+        for held in self._held.values():
+            if isinstance(held, Stream):
+                held.follow(committed(self._segment))
+
+    def _follow_table(self) -> None:
         changes = int(self._changes[0])
         if changes == self._seen and not self._leaving:
             return
@@ -97,6 +113,9 @@ class ClipMap:
         generation, name = int(row["generation"]), row["segment"].decode()
         if place in self._leaving or not name:
             return
+        if is_stream(name):
+            self._map_stream(place, generation, name)
+            return
         try:
             segment = Segment.open(name)
         except Unavailable:
@@ -106,10 +125,24 @@ class ClipMap:
             if not self._warned:
                 self._warned = True
                 log.warning("clips cannot be locked in memory (limit reached); raise LimitMEMLOCK, see `appliance doctor`")
-        self._held[place] = segment
+        self._publish(place, generation, segment, segment.address)
+
+    def _map_stream(self, place: int, generation: int, name: str) -> None:
+        row = self._table[place]
+        try:
+            stream = Stream(name, (generation << PLACE_BITS) | place, float(row["rate"]), self._windows[place])
+        except OSError as error:
+            log.warning("%s cannot be mapped (%s)", name, error.strerror)
+            return
+        stream.follow(committed(self._segment), FIRST_WINDOWS_S)
+        self._publish(place, generation, stream, stream.address | STREAMS)
+
+    def _publish(self, place: int, generation: int, held: Segment | Stream, address: int) -> None:
+        """The callback may read it from now on."""
+        self._held[place] = held
         self._context["clip_generation"][0, place] = generation
-        atomic.write(self._address_of(place), segment.address)
-        row["mapped"][self._engine] = generation
+        atomic.write(self._address_of(place), address)
+        self._table[place]["mapped"][self._engine] = generation
 
     def _address_of(self, place: int) -> int:
         field: Any = (self._context.dtype.fields or {})["clip_address"]

@@ -42,7 +42,7 @@ CONTEXT = np.dtype([
     ("past", PAST, (PAST_CYCLES,)),
     ("client", i8), ("out_port", i8, (OUTPUTS,)), ("in_port", i8, (INPUTS,)), ("midi_in_port", i8, (MIDI_PORTS,)),
     ("midi_out_port", i8, (MIDI_PORTS,)),
-    ("clip_address", i8, (CLIPS,)), ("clip_generation", i8, (CLIPS,)),
+    ("clip_address", i8, (CLIPS,)), ("clip_generation", i8, (CLIPS,)), ("windows", i8),
     ("isolator", f8, (2, 5)),
     ("midi_count", i8), ("midi", MIDI_EVENT, (MIDI_EVENTS,)),
     ("jack_event", i8, (4,)), ("timespec", i8, (2,)), ("floating_env", np.uint32, (16,)),

@@ -14,6 +14,7 @@ from appliance.bus.atomic import load_acquire, pointer
 from appliance.bus.clips import PLACE_BITS
 from appliance.bus.layout import CELL_FRAMES, CLIP
 from appliance.engine.dsp.glide import begin_fade, eased
+from appliance.engine.dsp.windows import STREAMS, can_run
 from appliance.engine.jit import kernel, leaf
 
 FADE_FRAMES = 240
@@ -33,7 +34,8 @@ def clip_row(ctx: Any, handle: int) -> Any:
 
 @kernel
 def clip_address(ctx: Any, handle: int) -> int:
-    """Where the clip's audio lies in this process; 0 when it is not mapped here or the handle is of an older clip."""
+    """Where the clip's audio lies in this process, odd (``STREAMS``) when only windows of it are in memory; 0 when it is not
+    mapped here or the handle is of an older clip."""
     place = handle & _PLACE_MASK
     if handle == 0 or place >= layout.CLIPS or ctx.clip_generation[place] != handle >> PLACE_BITS:
         return 0
@@ -171,10 +173,34 @@ def _wrapped(index: int, low: int, high: int, loop: bool, frames: int) -> int:
 
 
 @kernel
+def _pass_unheard(voice: Any, count: int, total: int) -> bool:
+    """Move on over frames that are not in memory yet; what comes after them fades in. False when the voice has ended."""
+    voice.position += (voice.step + 0.5 * voice.slope * (count - 1)) * count
+    voice.step += voice.slope * count
+    position, length = voice.position, voice.end - voice.begin
+    if voice.loop != 0 and length > 0.0:
+        if position >= voice.end or (position < voice.begin and voice.step < 0.0):
+            voice.position = voice.begin + (position - voice.begin) % length
+    elif position >= voice.end or position >= total or (position < 0.0 and voice.step < 0.0):
+        silence(voice)
+        return False
+    if voice.fade.left > 0 and voice.fade.step < 0.0:
+        voice.fade.left -= count
+        voice.fade.level += voice.fade.step * count
+        if voice.fade.left <= 0:
+            silence(voice)
+            return False
+    else:
+        begin_fade(voice.fade, 0.0, 1.0, FADE_FRAMES)
+    return True
+
+
+@kernel
 def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, count: int) -> bool:
     """Add ``count`` frames of the voice to ``left`` and ``right`` from ``first``; False when it has ended.
 
-    A loop whose seam is passed wraps exactly (``position`` keeps its fraction). Frames that are not decoded yet are silence.
+    A loop whose seam is passed wraps exactly (``position`` keeps its fraction). Frames that are not decoded yet, or not in
+    memory, are silence.
     """
     address = clip_address(ctx, voice.clip)
     if address == 0:
@@ -182,7 +208,8 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
         return False
     frames = readable_frames(ctx, voice.clip)
     total = clip_row(ctx, voice.clip).frames
-    audio = carray(pointer(address), (total, 2), np.float32)
+    streams = address & STREAMS
+    audio = carray(pointer(address - streams), (total, 2), np.float32)
     position, step, slope, begin, end = voice.position, voice.step, voice.slope, voice.begin, voice.end
     loop = voice.loop != 0
     low, high = int(begin), int(end)
@@ -191,6 +218,8 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
     alive = True
     last = position + (step + 0.5 * slope * count) * count
     lowest, highest = min(position, last) - 2.0 - abs(step), max(position, last) + 3.0 + abs(step)
+    if streams != 0 and not can_run(ctx, voice, lowest, min(highest, float(frames)), total):
+        return _pass_unheard(voice, count, total)
     if left_over == 0 and lowest >= max(float(low), 0.0) and highest < min(float(high), float(frames)) - 2.0:
         weight = np.float32(gain * eased(level))
         if step == 1.0 and slope == 0.0 and position == math.floor(position):  # at its own speed a clip is only copied
