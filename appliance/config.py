@@ -90,6 +90,8 @@ class Engine(Section):
     standby: bool = Field(default=True, description="a second engine that takes over when the playing one dies (with JACK)")
     busy_thread: bool = Field(default=False, description="for benchmarks: a busy Python thread in the engine's process")
     clip_memory_mb: int = Field(default=4096, ge=64, description="memory for loaded clips")
+    stream_over_mb: int = Field(default=512, ge=1, description="a deck's file that would take more memory plays from the disk")
+    stream_disk_mb: int = Field(default=32768, ge=64, description="disk for what decks play from there")
 
 
 class Config(Section):

@@ -20,7 +20,7 @@ from appliance.bus import layout
 from appliance.bus.box import Box
 from appliance.namespace import Address, Kind, Type
 from appliance.nodes import NAMESPACE
-from appliance.nodes.pad import PADS
+from appliance.nodes.pad import PAD_STATES, PADS
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ Wants = Callable[[str], bool]
 TICKS_PER_METER = 3
 """Continuous states are looked at on every third tick of 20 ms: 17 times a second."""
 TICKS_PER_INTEREST = 12
+_MISSING = PAD_STATES.index("missing")
 
 
 @dataclass(eq=False)
@@ -62,6 +63,9 @@ class Announcer:
         self._discrete = _Watchlist([a for a in polled if not is_continuous(a)])
         self._continuous = _Watchlist([a for a in polled if is_continuous(a)])
         self._wanted = np.zeros(0, np.int64)
+        self._pad_words = np.array([word_of(a) for a in polled if a.node.reads == "pad.state"], np.int64)
+        self.missing = np.zeros(layout.PAD_CELLS, bool)
+        """Pads whose file of the session is not there: where the engine says empty, people are told ``missing``."""
         self._tick = 0
         self.bank_changed: Callable[[], None] = lambda: None
 
@@ -112,6 +116,9 @@ class Announcer:
         """Compare and announce; call it every 20 ms."""
         self._compare_values()
         words = telemetry_words(self._box)
+        if self.missing.any():
+            words = words.copy()
+            words[self._pad_words[self.missing & (words[self._pad_words] == 0)]] = _MISSING
         for address, value in self._discrete.changes(words):
             self.tell(address.address, value)
         if self._tick % TICKS_PER_INTEREST == 0:

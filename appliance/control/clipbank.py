@@ -2,7 +2,8 @@
 """The audio of loaded files: decoded on worker threads into shared memory, once for all pads that play the same file.
 
 A file is known by path, size and time of change. Nobody waits for the whole of a long one: what is decoded may play.
-A clip that nobody uses any more stays for a while, in case it comes back, and goes first when memory runs short.
+A clip that nobody uses any more stays for a while, in case it comes back, and goes first when memory runs short. What a deck
+plays and memory has no room for is decoded into a file on the disk, and streams.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 import re
 import threading
 import time
@@ -20,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance.bus.box import Box
-from appliance.bus.clips import Clip, ClipState
+from appliance.bus.clips import FRAME_BYTES, Clip, ClipState
+from appliance.bus.streamfile import sweep_folder
 from appliance.errors import ApplianceError, BadFile, Unavailable
 from appliance.library.tempo import loop_tempo
 
@@ -37,6 +40,10 @@ WHOLE_FIRST_S = 60.0
 HASHED_BYTES = 512_000_000
 POLL_S = 0.004
 ROOM_WAIT_S = 2.0
+NICE = 5
+"""Long files are decoded behind everything that people wait for."""
+STREAM_FOLDER = "streams"
+_TELL_USERS = 3
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -81,21 +88,32 @@ class Audio:
     done: bool = False
     cancelled: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def megabytes(self) -> float:
+        return self.clip.frames * FRAME_BYTES / 1e6
+
 
 class _Cancelled(Exception):
     pass
 
 
 class ClipBank:
-    """All audio that control has placed. ``say`` takes a line for the person on stage."""
+    """All audio that control has placed. ``say`` takes a line for the person on stage; ``places_of`` tells which pads and decks
+    use a clip."""
 
-    def __init__(self, box: Box, say: Callable[[str], None]) -> None:
+    def __init__(self, box: Box, say: Callable[[str], None],
+                 places_of: Callable[[Audio], list[str]] = lambda _audio: []) -> None:
         self._box = box
         self._say = say
+        self._places_of = places_of
         self._audio: dict[tuple[Any, ...], Audio] = {}
         self._opening: dict[tuple[Any, ...], asyncio.Lock] = {}
         self._threads = ThreadPoolExecutor(2, "decode")
+        self._long_threads = ThreadPoolExecutor(4, "decode-long", initializer=_stand_back)
         self._table = threading.Lock()
+        self._closing = False
+        self.stream_folder = box.data / STREAM_FOLDER
+        sweep_folder(self.stream_folder, {row["segment"].decode() for row in box.clips.table if row["state"] != ClipState.FREE})
 
     @property
     def rate(self) -> int:
@@ -105,17 +123,29 @@ class ClipBank:
         """Find and probe a file, by path or by hash of the store. Raises :class:`BadFile`."""
         return await asyncio.to_thread(self._look, where, options)  # not behind a three-hour decode
 
-    async def acquire(self, facts: Facts) -> Audio:
-        """The file's audio, one more user of it; decoding has begun. Raises BadFile, Unavailable (memory)."""
-        key = (str(facts.path), facts.stamp, self.rate, facts.bpm, facts.beats, facts.gain)
+    async def acquire(self, facts: Facts, *, may_stream: bool = False) -> Audio:
+        """The file's audio, one more user of it; decoding has begun. With ``may_stream`` (a deck) what is too long for memory
+        is decoded to the disk. Raises BadFile, Unavailable (memory, disk)."""
+        key = self._key(facts)
         async with self._opening.setdefault(key, asyncio.Lock()):
-            audio = self._audio.get(key)
-            if audio is None or audio.error or audio.cancelled.is_set():
-                clip = await self._place(facts)
-                audio = self._audio[key] = Audio(facts, clip, self.rate, hash=facts.hash)
-                self._threads.submit(self._decode, audio)
+            audio = self._usable((*key, False)) or (self._usable((*key, True)) if may_stream else None)
+            if audio is None:
+                clip = await self._place(facts, may_stream)
+                audio = self._audio[(*key, clip.streams)] = Audio(facts, clip, self.rate, hash=facts.hash)
+                self._begin(audio)
             audio.users += 1
         return audio
+
+    def _key(self, facts: Facts) -> tuple[Any, ...]:
+        return (str(facts.path), facts.stamp, self.rate, facts.bpm, facts.beats, facts.gain)
+
+    def _usable(self, key: tuple[Any, ...]) -> Audio | None:
+        audio = self._audio.get(key)
+        return None if audio is None or audio.error or audio.cancelled.is_set() else audio
+
+    def _begin(self, audio: Audio) -> None:
+        pool = self._long_threads if audio.facts.duration_s > WHOLE_FIRST_S else self._threads
+        pool.submit(self._decode, audio)
 
     def release(self, audio: Audio) -> None:
         """One user less; after the last, a short clip is kept for a while."""
@@ -123,7 +153,7 @@ class ClipBank:
         audio.used_s = time.monotonic()
         if audio.users > 0:
             return
-        if audio.error or audio.facts.duration_s > KEEP_UNUSED_S:
+        if audio.error or audio.clip.streams or audio.facts.duration_s > KEEP_UNUSED_S:
             self._drop(audio)
         unused = sorted((a for a in self._audio.values() if a.users <= 0), key=lambda a: a.used_s)
         for old in unused[:-KEEP_UNUSED]:
@@ -136,11 +166,17 @@ class ClipBank:
                 audio.users += 1
                 return audio
         clip = next((c for c in self._box.clips.held.values() if c.handle == handle), None)
-        if clip is None or int(self._box.clips.table[clip.place]["state"]) != ClipState.READY:
+        if clip is None:
             return None
         row = self._box.clips.table[clip.place]
-        audio = Audio(facts, clip, float(row["rate"]), users=1, hash=facts.hash, done=True)
-        self._audio[(str(facts.path), facts.stamp, round(audio.rate), facts.bpm, facts.beats, facts.gain)] = audio
+        state = int(row["state"])
+        if state not in (ClipState.READY, ClipState.FILLING):
+            return None
+        audio = Audio(facts, clip, float(row["rate"]), users=1, hash=facts.hash, done=state == ClipState.READY)
+        key = (str(facts.path), facts.stamp, round(audio.rate), facts.bpm, facts.beats, facts.gain, clip.streams)
+        self._audio[key] = audio
+        if not audio.done:  # the control before this one was decoding it; what is readable already stays so meanwhile
+            self._begin(audio)
         return audio
 
     def retire_strangers(self) -> None:
@@ -154,6 +190,10 @@ class ClipBank:
         """Enough is decoded to begin to play."""
         readable = int(self._box.clips.table[audio.clip.place]["readable"])
         return audio.done or (audio.facts.duration_s > WHOLE_FIRST_S and readable >= audio.rate)
+
+    def is_empty(self, audio: Audio) -> bool:
+        """Decoding has ended before there was anything to hear."""
+        return audio.done and not int(self._box.clips.table[audio.clip.place]["frames"])
 
     def playable(self, audio: Audio) -> bool:
         """Enough is decoded, there is an engine, and every engine that runs has it locked."""
@@ -169,29 +209,59 @@ class ClipBank:
                 self._table.release()
 
     def close(self) -> None:
-        """Stop decoding; what is placed stays for the next control."""
-        for audio in self._audio.values():
-            audio.cancelled.set()
+        """Stop decoding; what is placed stays for the next control, unless the whole box ends."""
+        self._closing = True
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._long_threads.shutdown(wait=False, cancel_futures=True)
+        if self._box.closing:
+            sweep_folder(self.stream_folder, set())
 
     def by_handle(self, handle: int) -> Audio | None:
         return next((a for a in self._audio.values() if a.clip.handle == handle), None)
 
     # -- on the event loop
 
-    async def _place(self, facts: Facts) -> Clip:
+    async def _place(self, facts: Facts, may_stream: bool) -> Clip:
         """Make room; what nobody uses goes first, the oldest of it first, one by one until it fits."""
+        if may_stream and facts.frames * FRAME_BYTES > self._box.config.engine.stream_over_mb * 1e6:
+            return await self._place_on_disk(facts)
         while True:
             try:
-                return await asyncio.to_thread(self._place_now, facts)
-            except Unavailable:
-                unused = [a for a in self._audio.values() if a.users <= 0]
-                if not unused and not self._retiring():
-                    raise
+                return await asyncio.to_thread(self._place_now, facts, None)
+            except Unavailable as error:
+                unused = [] if error.status == 413 else [a for a in self._audio.values() if a.users <= 0 and not a.clip.streams]
                 if unused:
                     self._drop(min(unused, key=lambda a: a.used_s))
-                if not await self._wait_for_room():
-                    raise
+                if error.status != 413 and (unused or self._retiring()) and await self._wait_for_room():
+                    continue
+                if not may_stream:
+                    raise self._no_room(facts, error) from None
+                clip = await self._place_on_disk(facts)
+                self._say(f"memory for clips is short: {facts.path.name} plays from the disk ({error.message})")
+                return clip
+
+    async def _place_on_disk(self, facts: Facts) -> Clip:
+        """Raises :class:`Unavailable` with the reason: the disk, or the limit of the config."""
+        size_mb, limit_mb = facts.frames * FRAME_BYTES / 1e6, self._box.config.engine.stream_disk_mb
+        held_mb = self._box.clips.bytes_on_disk / 1e6
+        if held_mb + size_mb > limit_mb:
+            raise Unavailable(f"{facts.path.name} needs {size_mb:.0f} MB on the disk and {held_mb:.0f} of {limit_mb} MB are in "
+                              "use by other decks; unload one, or raise engine.stream_disk_mb", status=507)
+        try:
+            return await asyncio.to_thread(self._place_now, facts, self.stream_folder)
+        except Unavailable as error:
+            raise Unavailable(f"{facts.path.name} is too long for memory and plays from the disk; {error.message}",
+                              status=error.status) from None
+
+    def _no_room(self, facts: Facts, error: Unavailable) -> Unavailable:
+        """Nothing that is unused is left: what is in use, the largest first, and what to do."""
+        if error.status == 413:
+            return Unavailable(f"{facts.path.name}: {error.message}; or load it on a deck, which streams", status=413)
+        used = sorted((a for a in self._audio.values() if not a.clip.streams), key=lambda a: -a.megabytes)
+        told = [f"{' '.join(self._places_of(a)) or 'on its way'}: {a.facts.path.name} {a.megabytes:.0f} MB" for a in used]
+        rest = len(told) - _TELL_USERS
+        listed = ", ".join(told[:_TELL_USERS]) + (f" and {rest} more" if rest > 0 else "")
+        return Unavailable(f"{facts.path.name}: {error.message}" + (f" (in use: {listed})" if told else ""))
 
     def _retiring(self) -> bool:
         table = self._box.clips.table
@@ -253,26 +323,40 @@ class ClipBank:
             raise BadFile(f"{where[:12]}…: no stored clip has this hash; generate it again or load a file", status=404)
         return row
 
-    def _place_now(self, facts: Facts) -> Clip:
+    def _place_now(self, facts: Facts, stream_in: Path | None) -> Clip:
         with self._table:
-            return self._box.clips.place(facts.frames, self.rate, bpm=facts.bpm, beats=facts.beats, gain=facts.gain)
+            return self._box.clips.place(facts.frames, self.rate, bpm=facts.bpm, beats=facts.beats, gain=facts.gain,
+                                         stream_in=stream_in)
 
     def _decode(self, audio: Audio) -> None:
         clip = audio.clip
         try:
             self._box.clips.fill(clip, self._chunks(audio))
-            if not audio.hash and audio.facts.path.stat().st_size <= HASHED_BYTES:
-                audio.hash = file_hash(audio.facts.path)
+            audio.hash = audio.hash or self._hash(audio.facts.path)
         except _Cancelled:
             pass
-        except OSError as error:
-            log.info("%s: no hash of it (%s)", audio.facts.path, error)
+        except OSError as error:  # the disk that it is decoded to
+            audio.error = f"{audio.facts.path}: cannot be decoded any further ({error.strerror or error}); it plays up to there"
         except Exception as error:  # shown on stage; the thread must say so whatever it was
             log.exception("decoding %s failed", audio.facts.path)
             audio.error = f"{audio.facts.path}: cannot be decoded ({error})"
+        if audio.error:
+            log.warning("%s", audio.error)
+            self._box.clips.finish(clip)
+        if self._closing:
+            return  # half decoded: the next control goes on
         audio.done = True
         if audio.cancelled.is_set():
             self._box.clips.retire(clip.handle)
+
+    @staticmethod
+    def _hash(path: Path) -> str:
+        """Empty when the file is large, or gone by now: its audio is here all the same."""
+        try:
+            return file_hash(path) if path.stat().st_size <= HASHED_BYTES else ""
+        except OSError as error:
+            log.info("%s: no hash of it (%s)", path, error)
+            return ""
 
     def _chunks(self, audio: Audio) -> Iterator[np.ndarray]:
         """The decoded pieces; a damaged file ends where the damage is, and says so."""
@@ -280,11 +364,16 @@ class ClipBank:
 
         try:
             for chunk in decode_chunks(audio.facts.path, round(audio.rate)):
-                if audio.cancelled.is_set():
+                if audio.cancelled.is_set() or self._closing:
                     raise _Cancelled
                 yield chunk
         except ApplianceError as error:
             audio.error = error.message
+
+
+def _stand_back() -> None:
+    """Of this thread alone."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def _tempo(options: Options, stored: Any, frames: int, rate: float) -> tuple[float, float]:

@@ -90,8 +90,23 @@ class Desk:
             return self.texts.get(found)
         if node.reads:
             telemetry = self.box.telemetry
-            return node.from_slot(telemetry.field(telemetry.snapshot(), node.reads, found.index))
+            value = node.from_slot(telemetry.field(telemetry.snapshot(), node.reads, found.index))
+            return "missing" if node.reads == "pad.state" and value == "empty" and self._is_missing(found) else value
         return self._published.get(found.address)
+
+    def _is_missing(self, found: Address) -> bool:
+        """The session's file of this pad or deck is not there."""
+        if found.group.record == "pad":
+            return bool(self.announcer.missing[found.index])
+        return found.group.record == "deck" and bool(self.get_now(f"/deck/{found.index + 1}/missing"))
+
+    def say_missing(self, place: str, missing: bool) -> None:
+        """Of a pad (``/bank/1/pad/3``) or deck: whether the session names a file for it that is not there."""
+        found = NAMESPACE.find(f"{place}/load")
+        if found.group.record == "pad":
+            self.announcer.missing[found.index] = missing
+        else:
+            self.publish(f"{place}/missing", missing)
 
     def ls(self, pattern: str) -> list[dict[str, Any]]:
         """Descriptions of all addresses that match an OSC pattern or stand below a plain prefix."""
@@ -207,7 +222,13 @@ class Desk:
         finally:
             self._outcomes.pop(number, None)
         if future.done() and future.result().kind == EventKind.REFUSED:
-            raise NotAllowed(f"{found.address}: {_REASONS.get(int(future.result().a), 'the engine refused it')}", status=409)
+            raise NotAllowed(f"{found.address}: {self._reason(found, int(future.result().a))}", status=409)
+
+    def _reason(self, found: Address, refusal: int) -> str:
+        if refusal == Refusal.EMPTY and self._is_missing(found):
+            file = self.get_now(f"{found.address.removesuffix('/' + found.node.name)}/file")
+            return f"its file {file} is missing; bring it back, or load another one"
+        return _REASONS.get(refusal, "the engine refused it")
 
     async def _call(self, found: Address, args: list[Any]) -> Any:
         if not args and not found.node.optional:

@@ -3,6 +3,9 @@
 
 A load waits until the engines have the audio locked, then sends one command; the clip that was there before is given up
 when the engine has obeyed. Without an engine the load stays wanted and is done when one is ready.
+
+What is loaded plays from memory: a file that goes or changes is told once, and stays as it was decoded. A file that a session
+names and that is not there is ``missing``, and is loaded when it comes back.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Any
 
 from appliance.bus.commands import Code
 from appliance.bus.events import Event, Kind
+from appliance.bus.layout import DECKS
 from appliance.control.clipbank import POLL_S, WHOLE_FIRST_S, Audio, ClipBank, Facts, Options
 from appliance.control.desk import Desk
 from appliance.errors import ApplianceError, BadFile, BadValue, NotAllowed, Unavailable
@@ -26,10 +30,16 @@ from appliance.nodes.pad import ROLES
 
 log = logging.getLogger(__name__)
 
+_UNKNOWN = (0, 0)
+
 ENGINE_WAIT_S = 3.0
 """How long a load waits for an engine before it says so and goes on waiting in the background."""
 OBEYED_WAIT_S = 2.0
 COLLECT_S = 0.5
+LOOK_S = 2.0
+"""Time between looks at the files of what is loaded."""
+Stamp = tuple[int, int]
+"""Time of change (ns) and size of a file."""
 OPTION_NAMES = ("name", "role", "bpm", "beats", "gain")
 PAD_TEMPLATES = ("/bank/{bank}/pad/{pad}/load", "/bank/{bank}/pad/{pad}/clear")
 DECK_TEMPLATES = ("/deck/{deck}/load", "/deck/{deck}/unload")
@@ -82,7 +92,7 @@ class Loader:
     """
 
     def __init__(self, desk: Desk) -> None:
-        self.bank = ClipBank(desk.box, desk.say)
+        self.bank = ClipBank(desk.box, desk.say, self._places_of)
         self.loaded: dict[str, Loaded] = {}
         self.changed: Callable[[str], None] = lambda _address: None
         self.adopted = asyncio.Event()
@@ -92,6 +102,9 @@ class Loader:
         self._wishes: dict[str, int] = {}
         self._obeyed: dict[int, asyncio.Future[Event]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._seen: dict[str, Stamp | None] = {}
+        for deck in range(1, DECKS + 1):
+            desk.say_missing(f"/deck/{deck}", False)
         for template in PAD_TEMPLATES + DECK_TEMPLATES:
             desk.register(template, self._load_call if template.endswith("/load") else self._clear_call)
         for template in ("/bank/{bank}/pad/{pad}/file", "/deck/{deck}/file"):
@@ -99,7 +112,10 @@ class Loader:
         desk.on_event(self._event)
 
     async def run(self) -> None:
-        """Free retired audio, for ever."""
+        """Free retired audio and look after the files, for ever."""
+        await asyncio.gather(self._collect(), self._watch_files())
+
+    async def _collect(self) -> None:
         while True:
             await asyncio.sleep(COLLECT_S)
             self.bank.collect()
@@ -130,7 +146,7 @@ class Loader:
         """
         wish = self._wishes[target.address] = self._wishes.get(target.address, 0) + 1
         facts = await self.bank.look(where, options)
-        audio = await self.bank.acquire(facts)
+        audio = await self.bank.acquire(facts, may_stream=not target.is_pad)
         try:
             await self._until_playable(target, audio, patient)
             async with self._locks.setdefault(target.address, asyncio.Lock()):
@@ -156,9 +172,16 @@ class Loader:
         """Somebody has loaded or cleared it since control started."""
         return target.address in self._wishes
 
-    def keep_missing(self, target: Target, where: str, options: Options, hash_: str) -> None:
-        """Remember a file of the session that cannot be loaded now, so that saving does not forget it."""
+    async def keep_missing(self, target: Target, where: str, options: Options, hash_: str) -> None:
+        """Remember a file of the session that cannot be loaded now, so that saving does not forget it. What stood there of
+        another session goes."""
+        before = self.loaded.get(target.address)
+        if before and before.audio:
+            await self.clear(target)
+            self._tell_texts(target, where, options.name or "", options.role or "none")
         self.loaded[target.address] = Loaded(where, options, None, hash=hash_)
+        self._desk.set_text(target.text("file"), where)
+        self._desk.say_missing(target.address, True)
 
     async def adopt(self, target: Target, handle: int, where: str, options: Options) -> bool:
         """After a restart of control alone: take over a clip that the engine has on this target already."""
@@ -171,6 +194,8 @@ class Loader:
         if audio is None:
             return False
         self.loaded[target.address] = Loaded(where, options, audio, handle)
+        if not audio.done:
+            self._background(self._report_damage(target, audio))
         return True
 
     # -- the way to the engine
@@ -179,14 +204,14 @@ class Loader:
         """Raises BadFile for a file that broke before it could be played, _StillWaiting when no engine is there."""
         end = time.monotonic() + ENGINE_WAIT_S
         while not self.bank.playable(audio):
-            if audio.error and audio.done and not self._is_long(audio):
+            if audio.error and audio.done and (not self._is_long(audio) or self.bank.is_empty(audio)):
                 raise BadFile(audio.error)
             if not self.bank.enough(audio):
                 end = time.monotonic() + ENGINE_WAIT_S
             elif not patient and time.monotonic() > end:
                 raise _StillWaiting
             await asyncio.sleep(POLL_S)
-        if audio.error and not self._is_long(audio):
+        if audio.error and (not self._is_long(audio) or self.bank.is_empty(audio)):
             raise BadFile(audio.error)
         if self._is_long(audio) and not audio.done:
             self._background(self._report_damage(target, audio))
@@ -230,6 +255,7 @@ class Loader:
             self.loaded[target.address] = loaded
         else:
             self.loaded.pop(target.address, None)
+        self._desk.say_missing(target.address, False)
         self.changed(target.address)
         try:
             event = await asyncio.wait_for(asyncio.shield(future), OBEYED_WAIT_S)
@@ -240,7 +266,10 @@ class Loader:
                 self._revert(target, number, before)
                 raise Unavailable(f"{target.shown}: the engine refused the clip (reason {event.a:.0f}); load it again")
             self._give_up(number, before)
-        self._tell_texts(target, facts)
+        if facts:
+            self._tell_texts(target, str(facts.path), facts.name, facts.role)
+        else:
+            self._tell_texts(target, "", "", "none")
 
     def _revert(self, target: Target, number: int, before: Loaded | None) -> None:
         self._obeyed.pop(number, None)
@@ -260,12 +289,54 @@ class Loader:
         if before and before.audio:
             self.bank.release(before.audio)
 
-    def _tell_texts(self, target: Target, facts: Facts | None) -> None:
-        title = "name" if target.is_pad else "title"
-        self._desk.set_text(target.text("file"), str(facts.path) if facts else "")
-        self._desk.set_text(target.text(title), facts.name if facts else "")
+    def _tell_texts(self, target: Target, file: str, name: str, role: str) -> None:
+        self._desk.set_text(target.text("file"), file)
+        self._desk.set_text(target.text("name" if target.is_pad else "title"), name)
         if target.is_pad:
-            self._desk.set_text(target.text("role"), facts.role if facts else "none")
+            self._desk.set_text(target.text("role"), role)
+
+    def _places_of(self, audio: Audio) -> list[str]:
+        return [Target.at(place).shown for place, loaded in self.loaded.items() if loaded.audio is audio]
+
+    # -- the files behind it
+
+    async def _watch_files(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            stamps = await asyncio.to_thread(_stamps, {loaded.where for loaded in self.loaded.values()})
+            told: set[Audio] = set()
+            for place, loaded in list(self.loaded.items()):
+                if loaded.where not in stamps:
+                    continue
+                stamp = stamps[loaded.where]
+                if loaded.audio is None:
+                    if stamp is not None and stamp != self._seen.get(loaded.where):
+                        self._background(self._bring_back(Target.at(place), loaded))
+                elif loaded.audio.facts.stamp in (stamp, _UNKNOWN) or self._seen.get(loaded.where, _UNKNOWN) == stamp:
+                    continue
+                elif loaded.audio not in told:
+                    told.add(loaded.audio)
+                    self._tell_changed(loaded.where, stamp is None, loaded.audio)
+            self._seen = stamps
+
+    def _tell_changed(self, where: str, gone: bool, audio: Audio) -> None:
+        places = ", ".join(self._places_of(audio))
+        if gone:
+            self._desk.say(f"{where} is gone; {places} plays on from memory, but it will be missing at the next start: "
+                           "bring the file back")
+        else:
+            self._desk.say(f"{where} has changed; {places} plays on as it was: load it again to hear the new one")
+
+    async def _bring_back(self, target: Target, missing: Loaded) -> None:
+        """A missing file is there again, perhaps not all of it yet: then it is tried again when it has changed."""
+        if self.loaded.get(target.address) is not missing:
+            return
+        try:
+            await self.load(target, missing.where, missing.options, patient=True)
+        except ApplianceError as error:
+            log.info("%s: %s", target.shown, error.message)
+        else:
+            self._desk.say(f"{target.shown}: {missing.where} is there again and loaded", logging.INFO)
 
     def _event(self, event: Event) -> None:
         if event.kind in (Kind.COMMAND, Kind.REFUSED) and (future := self._obeyed.get(event.id)) and not future.done():
@@ -279,6 +350,18 @@ class Loader:
 
 class _StillWaiting(Exception):
     pass
+
+
+def _stamps(files: set[str]) -> dict[str, Stamp | None]:
+    """None: the file is not there."""
+    found: dict[str, Stamp | None] = {}
+    for file in files:
+        try:
+            status = Path(file).stat()
+            found[file] = (status.st_mtime_ns, status.st_size)
+        except OSError:
+            found[file] = None
+    return found
 
 
 def _told_by_load(address: Address, value: str) -> str:

@@ -21,7 +21,7 @@ _TELEMETRY = layout.offset("telemetry")
 _SCOPE = layout.offset("scope")
 _REFRESH_CYCLES = 64
 """Every so often all is told: what an engine that died had not said yet."""
-_EMPTY, _LOADED, _QUEUED, _PLAYING, _STOPPING = range(len(PAD_STATES))
+_EMPTY, _LOADED, _QUEUED, _PLAYING, _STOPPING = range(PAD_STATES.index("missing"))
 
 
 @kernel

@@ -24,6 +24,7 @@ DECK = Group("deck", "/deck/{deck}", (
     state("duration", "Length of the loaded file", reads="deck.duration_s", unit="s", maximum=36000),
     state("loaded", "Something is loaded", reads="deck.loaded", type=Type.BOOL),
     state("meter", "Peak level after the strip", reads="channel.peak", maximum=8.0),
+    state("missing", "The session's file is not there; file tells which", type=Type.BOOL, owner="control"),
     text("file", "", "Path of the loaded file"),
     text("title", "", "Name shown for the loaded file"),
 ), {"deck": 4})

@@ -10,7 +10,8 @@ SCENES = 8
 PAD_GROUPS = 4
 """Pads play through four channel strips after the decks' four."""
 
-PAD_STATES = ("empty", "loaded", "queued", "playing", "stopping")
+PAD_STATES = ("empty", "loaded", "queued", "playing", "stopping", "missing")
+"""The engine tells the first five; control says ``missing`` of an empty pad whose file of the session is not there."""
 MODES = ("loop", "oneshot", "gate", "stutter")
 ROLES = ("none", "drums", "bass", "chords", "lead", "texture", "voice", "recorded")
 

@@ -73,6 +73,8 @@ class View:
             job, progress = self._jobs[cell]
             if job is not Look.FAILED or look is Look.EMPTY:
                 return job, self._colours[cell], progress
+        if look is Look.EMPTY and self._desk.announcer.missing[cell]:
+            return Look.FAILED, self._colours[cell], 0.0
         return look, self._colours[cell], 0.0
 
     def cell(self, number: int) -> int:

@@ -161,7 +161,7 @@ class Keeper:
                 if error.status == 409:  # someone has loaded something else there meanwhile
                     return ""
                 problem = problem or error.message
-        self._loader.keep_missing(target, entry.path, options, entry.hash)
+        await self._loader.keep_missing(target, entry.path, options, entry.hash)
         return problem
 
     def _told(self, target: Target, options: Options) -> Options:
