@@ -38,6 +38,8 @@ OBEYED_WAIT_S = 2.0
 COLLECT_S = 0.5
 LOOK_S = 2.0
 """Time between looks at the files of what is loaded."""
+MESSAGE_S = 0.1
+"""Between messages: the hub tells the last of those that come at one moment."""
 Stamp = tuple[int, int]
 """Time of change (ns) and size of a file."""
 OPTION_NAMES = ("name", "role", "bpm", "beats", "gain")
@@ -304,28 +306,30 @@ class Loader:
         while True:
             await asyncio.sleep(LOOK_S)
             stamps = await asyncio.to_thread(_stamps, {loaded.where for loaded in self.loaded.values()})
-            told: set[Audio] = set()
+            others: dict[Audio, bool] = {}
             for place, loaded in list(self.loaded.items()):
                 if loaded.where not in stamps:
                     continue
-                stamp = stamps[loaded.where]
+                stamp, before = stamps[loaded.where], self._seen.get(loaded.where, _UNKNOWN)
                 if loaded.audio is None:
-                    if stamp is not None and stamp != self._seen.get(loaded.where):
+                    if stamp not in (None, before):
                         self._background(self._bring_back(Target.at(place), loaded))
-                elif loaded.audio.facts.stamp in (stamp, _UNKNOWN) or self._seen.get(loaded.where, _UNKNOWN) == stamp:
-                    continue
-                elif loaded.audio not in told:
-                    told.add(loaded.audio)
-                    self._tell_changed(loaded.where, stamp is None, loaded.audio)
+                elif loaded.audio.facts.stamp not in (stamp, _UNKNOWN) and stamp != before:
+                    others[loaded.audio] = stamp is None
             self._seen = stamps
+            await self._tell_others(others)
 
-    def _tell_changed(self, where: str, gone: bool, audio: Audio) -> None:
-        places = ", ".join(self._places_of(audio))
-        if gone:
-            self._desk.say(f"{where} is gone; {places} plays on from memory, but it will be missing at the next start: "
-                           "bring the file back")
-        else:
-            self._desk.say(f"{where} has changed; {places} plays on as it was: load it again to hear the new one")
+    async def _tell_others(self, others: dict[Audio, bool]) -> None:
+        """One line for the files that are gone (true), one for those that have changed: a stick that is pulled has many."""
+        for gone, what in (
+            (True, "gone from the disk: what is loaded plays on from memory, but it will be missing at the next start"),
+            (False, "another file now: what is loaded plays on as it was; load it again to hear the new one"),
+        ):
+            files = [f"{audio.facts.path} ({', '.join(self._places_of(audio))})" for audio in others if others[audio] is gone]
+            if files:
+                more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+                self._desk.say(f"{files[0]}{more}: {what}")
+                await asyncio.sleep(MESSAGE_S)
 
     async def _bring_back(self, target: Target, missing: Loaded) -> None:
         """A missing file is there again, perhaps not all of it yet: then it is tried again when it has changed."""

@@ -146,7 +146,7 @@ class TestMemory:
             await hub.do("/pad/1/clear")
             await hub.do("/pad/4/load", str(files[2]))
 
-    async def test_three_hours_are_too_much(self, own, tmp_path):
+    async def test_three_hours_are_too_much_for_a_pad(self, own, tmp_path):
         path = tmp_path / "night.wav"
         with wave.open(str(path), "wb") as file:
             file.setnchannels(1), file.setsampwidth(1), file.setframerate(8000), file.setnframes(8000 * 3 * 3600)
@@ -157,7 +157,7 @@ class TestMemory:
             file.seek(40), file.write((8000 * 3 * 3600).to_bytes(4, "little"))
         async with own.client() as hub:
             with pytest.raises(ApplianceError) as caught:
-                await hub.do("/deck/1/load", str(path))
+                await hub.do("/pad/1/load", str(path))
             assert caught.value.status == 413 and "4147 MB" in caught.value.message
 
 

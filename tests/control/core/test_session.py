@@ -214,10 +214,12 @@ async def test_a_missing_file_is_said_and_not_forgotten(rig, loop):
     async with rig.client() as hub:
         await rig.until(lambda: is_now(hub, "/pad/2/state", "loaded"), "the pad that is there")
         assert "no such file" in await rig.said("gone.wav")
-        assert await hub.get("/pad/1/name") == "Lost" and await hub.get("/pad/1/state") == "empty"
+        assert await hub.get("/pad/1/name") == "Lost" and await hub.get("/pad/1/state") == "missing"
+        assert await hub.get("/pad/1/file") == gone
         await hub.do("/session/save")
         assert read_session(rig.session_file)[0].clips["/bank/1/pad/1"].path == gone
         await hub.do("/pad/1/clear")
+        assert await hub.get("/pad/1/state") == "empty" and await hub.get("/pad/1/file") == ""
         await hub.do("/session/save")
         assert "/bank/1/pad/1" not in read_session(rig.session_file)[0].clips
 
