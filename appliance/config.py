@@ -94,6 +94,11 @@ class Engine(Section):
     stream_disk_mb: int = Field(default=32768, ge=64, description="disk for what decks play from there")
 
 
+class Safe(Section):
+    crashes: int = Field(default=3, ge=0, description="crashes within a minute after which a process starts in its safe form; "
+                                                      "0: never")
+
+
 class Config(Section):
     audio: Audio = Audio()
     http: Http = Http()
@@ -103,6 +108,7 @@ class Config(Section):
     mappings: Mappings = Mappings()
     session: Session = Session()
     engine: Engine = Engine()
+    safe: Safe = Safe()
 
     @field_validator("*", mode="before")
     @classmethod

@@ -19,8 +19,9 @@ from appliance.bus.box import Box
 from appliance.config import Config, cache_folder
 from appliance.errors import ApplianceError
 from appliance.supervision import jackfiles, probe
-from appliance.supervision.audioserver import pipewire_runs, realtime_permitted, sound_card
+from appliance.supervision.cards import sound_card
 from appliance.supervision.table import status
+from appliance.supervision.ways import pipewire_runs, realtime_permitted
 
 LEAST_FREE_GB = 2.0
 WANTED_LOCK_MB = 1024
@@ -206,7 +207,7 @@ def _disk(data: Path) -> Iterator[Finding]:
 
 
 def _ports(data: Path, config: Config) -> Iterator[Finding]:
-    from appliance.supervisor import require_free
+    from appliance.supervision.ports import require_free
 
     if _running(data):
         yield good("ports", f"the box runs and has them: HTTP {config.http}, OSC {config.osc}")

@@ -7,7 +7,6 @@ everything, say that it is ready, watch until somebody asks to stop, stop in ord
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import selectors
@@ -15,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -24,30 +23,40 @@ import numpy as np
 from appliance.bus import layout
 from appliance.bus.box import Box, Role
 from appliance.bus.memory import unlink
-from appliance.config import Config, Endpoint
+from appliance.bus.safeform import safe_form
+from appliance.config import Config
 from appliance.errors import Unavailable
 from appliance.supervision.audioserver import AudioServer
 from appliance.supervision.child import Backoff, Child
 from appliance.supervision.journal import Journal, stderr_descriptor
 from appliance.supervision.leftovers import Lock, Records, sweep_leftovers, sweep_memory
+from appliance.supervision.listening import Heard
 from appliance.supervision.notify import Notifier
+from appliance.supervision.ports import require_free
+from appliance.supervision.safety import DEEPEST, Safety, part_of
 from appliance.supervision.watch import ENGINE_START_S, INSIDE_S, Watch
 
-ENGINE = "engine-a"
+STANDBY = "engine-b"
+ENGINES = ("engine-a", STANDBY)
+"""In the order of their words; from the same program, and neither is the first: who plays they see to themselves."""
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
-    ENGINE: ("{python}", "-P", "-m", "appliance.engine", "--box", "{box}", "--engine", "a", "--backend", "{backend}",
-             "--server", "{server}"),
+    **{name: ("{python}", "-P", "-m", "appliance.engine", "--box", "{box}", "--engine", name[-1], "--backend", "{backend}",
+              "--server", "{server}") for name in ENGINES},
     "control": ("{python}", "-P", "-m", "appliance.control", "--box", "{box}"),
     "gen": ("{python}", "-P", "-m", "appliance.gen", "--box", "{box}"),
     "visuals": ("{python}", "-P", "-m", "appliance.visuals", "--box", "{box}"),
 }
-LONGEST_WAIT_S = {ENGINE: 0.5}
-"""Between two starts of a process that dies again and again: without the engine it is silent."""
+LONGEST_WAIT_S = dict.fromkeys(ENGINES, 0.5)
+"""Between two starts of a process that dies again and again: without an engine it is silent."""
+AGAIN = 5
+"""Exit status of an engine that wants to be started again, such as for an audio server of another rate: that is no crash."""
+UNREACHED = (3, 4)
+"""Exit statuses of an engine that has not come to the audio server, or lost it."""
 NICE = {"gen": 3, "visuals": 5}
-LATER_S = {"gen": 0.1, "visuals": 1.8}
+LATER_S = {"gen": 0.1, "visuals": 1.8, STANDBY: 4.0}
 """At the box's start the two cores of a small machine are for what makes the first sound."""
-STOP_ORDER = (("visuals", "gen"), ("control",), (ENGINE,))
-"""Control saves the session before the engine fades out; who is named together stops together."""
+STOP_ORDER = (("visuals", "gen"), ("control",), ENGINES)
+"""Control saves the session before the engines fade out; who is named together stops together."""
 STOP_S = (1.0, 2.0, 1.0)
 """Longest time that each of them has; with the audio server all is over within 5 s."""
 SERVER_STOP_S = 0.7
@@ -58,10 +67,10 @@ POLL_S = 0.02
 TOUR_S = 0.1
 ALERT_S = 0.1
 """For so long after a signal every poll looks at everything."""
-ENTERED, LEFT, CYCLES, READY = (
-    (layout.ENGINE.fields or {})[word][1] // 8 for word in ("entered_ns", "left_ns", "cycles", "ready")
+ENTERED, LEFT, CYCLES, READY, SERVER = (
+    (layout.ENGINE.fields or {})[word][1] // 8 for word in ("entered_ns", "left_ns", "cycles", "ready", "server")
 )
-"""Places of the engine's words."""
+"""Places of an engine's words."""
 
 
 class Supervisor:
@@ -70,8 +79,9 @@ class Supervisor:
     def __init__(self, data: Path, config: Config, programs: Mapping[str, tuple[str, ...]] = PROGRAMS) -> None:
         self._data = data
         self._config = config
-        off = {name for name, part in (("gen", config.gen), ("visuals", config.visuals)) if not part.enabled}
-        self._programs = {name: program for name, program in programs.items() if name not in off}
+        wanted = {"gen": config.gen.enabled, "visuals": config.visuals.enabled,
+                  STANDBY: config.engine.standby and config.audio.backend == "jack"}
+        self._programs = {name: program for name, program in programs.items() if wanted.get(name, True)}
         self._lock = Lock(data)
         self._records = Records(data)
         self._notifier = Notifier()
@@ -81,14 +91,16 @@ class Supervisor:
             for name in self._programs
         }
         self._watches = {name: Watch() for name in self._programs}
+        self._safeties = {part: Safety(config.safe.crashes, DEEPEST.get(part, 1)) for part in map(part_of, self._programs)}
+        self._setups: dict[str, tuple[str, list[str]]] = {}
         self._stop_asked = 0
         self._announced = self._notified = False
         self._began = time.monotonic()
-        self._cycles = -1
+        self._cycles: list[int] = []
         self._polled = time.monotonic()
         self._toured = self._alert_until = 0.0
         self._petted = 0.0
-        self._petted_cycles = -1
+        self._petted_cycles: list[int] = []
         self._environment = _environment()
 
     def run(self) -> int:
@@ -100,7 +112,8 @@ class Supervisor:
                 self._journal.say(f"removed what a killed box had left: {leftover}")
             require_free(self._config)
             self._box = self._make_box()
-            self._words = self._box.segment.view(np.int64, layout.ENGINE.itemsize // 8, layout.offset("engine"))
+            words = layout.ENGINE.itemsize // 8
+            self._words = self._box.segment.view(np.int64, len(ENGINES) * words, layout.offset("engine")).reshape(-1, words)
             self._listen_to_signals()
             self._audio = AudioServer(self._config.audio, self._journal, self._records, self._environment,
                                       self._selector)
@@ -134,27 +147,34 @@ class Supervisor:
         self._start_due()
 
     def _start_due(self) -> None:
-        """Start what is due; the engine only when there is something to play through."""
+        """Start what is due; an engine only when there is something to play through, the second only on a JACK server."""
         now = time.monotonic()
         for child in self._children.values():
-            if not child.running and child.due is not None and now >= child.due:
-                if child.name != ENGINE or self._audio.ready:
-                    self._start(child)
+            if child.running or child.due is None or now < child.due:
+                continue
+            if child.name not in ENGINES or (self._audio.on_jack if child.name == STANDBY else self._audio.ready):
+                self._start(child)
 
     def _start(self, child: Child) -> None:
-        prefix = self._audio.prefix if child.name == ENGINE else []
+        prefix = self._audio.prefix if child.name in ENGINES else []
         words = {"python": sys.executable, "box": str(self._box.run / "box.json"), "backend": self._audio.backend,
                  "server": self._config.audio.server}
-        row = self._box.process(child.name)
-        row["beat_ns"] = 0
+        command = [*prefix, *(word.format(**words) for word in self._programs[child.name])]
+        safety = self._safeties[part_of(child.name)]
+        if safety.recover(time.monotonic()):
+            self._journal.say(f"{part_of(child.name)} has been well for ten minutes: {child.name} starts in its normal form")
+        if safety.level:
+            command += ["--safe", str(safety.level)]
+        self._table(child.name, beat_ns=0, started_ns=time.monotonic_ns(), safe=safety.level)
         try:
-            child.start([*prefix, *(word.format(**words) for word in self._programs[child.name])], self._environment)
+            child.start(command, self._environment)
         except OSError as error:
             child.due = time.monotonic() + child.backoff.wait_s(0)
             self._journal.say(f"{child.name} cannot be started: {error.strerror}")
             return
-        self._table(child.name, pid=child.pid, started_ns=time.monotonic_ns(), restarts=child.starts - 1, role=Role.STARTING)
+        self._table(child.name, pid=child.pid, restarts=child.starts - 1, role=Role.STARTING)
         self._watches[child.name] = self._watches[child.name].again()
+        self._setups[child.name] = (self._audio.backend, list(prefix))
         self._records.add(child.name, child.pid, words["box"])
 
     # -- watching
@@ -169,63 +189,114 @@ class Supervisor:
                 self._alert_until = time.monotonic() + ALERT_S
 
     def _watch(self) -> None:
-        """The engine's words are looked at in every poll; the rest in every fifth, or when a process has ended or stopped."""
+        """The engines' words are looked at in every poll; the rest in every fifth, or when a process has ended or stopped."""
         now = time.monotonic()
         awake_s, self._polled = min(now - self._polled, 2 * POLL_S), now
-        engine, words = self._children[ENGINE], self._words.tolist()
-        if engine.running and (
-            fault := self._watches[ENGINE].inside(words[ENTERED], words[LEFT], INSIDE_S[self._audio.backend], awake_s)
-        ):
-            self._kill(engine, fault)
+        self._watch_blocks(awake_s)
         urgent = now < self._alert_until or not self._announced or not self._audio.ready
         if not urgent and now < self._toured + TOUR_S:
             return
         awake_s, self._toured = min(now - self._toured, 2 * TOUR_S), now
-        self._audio.poll()
+        self._audio.poll(self._heard(), awake_s)
         for child in self._children.values():
             if child.running:
                 if (status := child.ended()) is not None:
-                    self._bring_back(child, child.end_of(status), by_itself=status >= 0)
+                    self._bring_back(child, child.end_of(status), status=status)
                 elif fault := self._fault(child, awake_s):
                     self._kill(child, fault)
+        self._renew_engines()
         self._start_due()
+        self._tell_audio()
         self._announce()
         self._pet()
 
+    def _engines(self) -> Iterator[tuple[Child, np.ndarray]]:
+        """The engines that this box may have, with their words."""
+        for name, words in zip(ENGINES, self._words, strict=True):
+            if child := self._children.get(name):
+                yield child, words
+
+    def _watch_blocks(self, awake_s: float) -> None:
+        for child, words in self._engines():
+            if child.running and (fault := self._watches[child.name].inside(
+                int(words[ENTERED]), int(words[LEFT]), self._inside_s(child, words), awake_s
+            )):
+                self._kill(child, fault)
+
+    def _inside_s(self, child: Child, words: np.ndarray) -> float:
+        """How long a block may take: less where it is called in real time."""
+        watch = self._watches[child.name]
+        watch.served = watch.served or bool(words[SERVER])
+        paced = self._setups[child.name][0] == "clock" or not self._audio.on_jack or (watch.served and not words[SERVER])
+        return INSIDE_S["clock" if paced else "jack"]
+
+    def _heard(self) -> list[Heard]:
+        """What the engines that are ready and may be called by a JACK server tell of it."""
+        return [Heard(child.name, int(words[SERVER]), int(words[CYCLES]), bool(words[ENTERED] > words[LEFT]))
+                for child, words in self._engines()
+                if child.running and words[READY] and self._setups[child.name][0] == "jack"]
+
     def _fault(self, child: Child, awake_s: float) -> str:
-        """Why a living process counts as hung, or nothing."""
+        """Why a living process counts as hung, or nothing. Engines tell their role themselves."""
         watch, row = self._watches[child.name], self._box.process(child.name)
-        if child.name == ENGINE:
-            fault = watch.stopped(child.pid, awake_s) or watch.never_ready(bool(self._words[READY]), awake_s)
+        if child.name in ENGINES:
+            ready = bool(self._words[ENGINES.index(child.name)][READY])
+            fault = watch.stopped(child.pid, awake_s) or watch.never_ready(ready, awake_s)
             if watch.stopped_s:
                 self._alert_until = time.monotonic() + ALERT_S
-        else:
-            fault = watch.silent(int(row["beat_ns"]), awake_s)
+            return fault
+        fault = watch.silent(int(row["beat_ns"]), awake_s)
         if watch.beaten and row["role"] == Role.STARTING:
-            self._table(child.name, role=Role.PLAYING if child.name == ENGINE else Role.RUNNING)
+            self._table(child.name, role=Role.RUNNING)
         return fault
 
-    def _kill(self, child: Child, why: str) -> None:
+    def _kill(self, child: Child, why: str, *, crash: bool = True) -> None:
         child.signal(signal.SIGKILL)
-        self._bring_back(child, why)
+        self._bring_back(child, why, crash=crash)
 
-    def _bring_back(self, child: Child, what: str, *, by_itself: bool = False) -> None:
+    def _bring_back(self, child: Child, what: str, *, status: int = -signal.SIGKILL, crash: bool = True) -> None:
         """Reap an ended process and say when it comes back."""
         deadline = time.monotonic() + 0.1
         while child.ended() is None and time.monotonic() < deadline:
             time.sleep(0.001)
         if child.ended() is None:  # in an uninterruptible wait: the next poll tries again
             return
-        wait_s = child.backoff.wait_s(child.reap(self._journal))
-        if child.name == ENGINE:
-            self._words[[READY, ENTERED, LEFT]] = 0
-            if by_itself:
-                self._audio.engine_ended()
-            if not self._audio.ready:  # that is why it ended: it starts again as soon as the server is back
-                child.backoff.failures = wait_s = 0
+        lived_s = child.reap(self._journal)
+        engine = child.name in ENGINES
+        if engine:
+            self._words[ENGINES.index(child.name)][[READY, ENTERED, LEFT, SERVER]] = 0
+            crash = crash and status != AGAIN
+            if status in UNREACHED:
+                self._audio.doubt()
+            if not self._audio.ready:  # that may be why it ended: it starts again as soon as the server is back
+                child.backoff.failures, crash = 0, False
+        wait_s = child.backoff.wait_s(lived_s) if crash else 0.0
         child.due = time.monotonic() + wait_s
         self._table(child.name, pid=0, role=Role.WAITING)
         self._journal.say(f"{child.name} {what}; it starts again {f'in {wait_s:g} s' if wait_s else 'now'}")
+        if crash:
+            self._count_crash(child.name)
+
+    def _count_crash(self, name: str) -> None:
+        """Three crashes within a minute: whatever it was given last may be the cause, so it does without."""
+        part = part_of(name)
+        safety = self._safeties[part]
+        if safety.crashed(time.monotonic()):
+            who = "the engines have" if part == "engine" else f"{name} has"
+            self._journal.say(f"{who} crashed {self._config.safe.crashes} times within a minute and now start"
+                              f"{'' if part == 'engine' else 's'} in a safe form: {safe_form(name, safety.level)}")
+
+    def _renew_engines(self) -> None:
+        """One after the other, start the engines anew that cannot reach the audio server that is there now."""
+        unfit = [child for child, _ in self._engines()
+                 if child.running and not self._audio.suits(*self._setups.get(child.name, ("", [])))]
+        if not unfit:
+            return
+        others = [(child, words) for child, words in self._engines() if child not in unfit]
+        if any(not (child.running and words[READY]) for child, words in others):
+            return  # the other one is just starting, and then it plays meanwhile
+        unfit.sort(key=lambda child: int(self._box.process(child.name)["role"]) == Role.PLAYING)
+        self._kill(unfit[0], f"cannot reach the audio server {self._audio.label} as it was started", crash=False)
 
     def _table(self, process: str, **words: int) -> None:
         row = self._box.process(process)
@@ -236,7 +307,7 @@ class Supervisor:
 
     def _announce(self) -> None:
         """Print the one line on stdout once sound can be made and people can reach us."""
-        if self._announced or not (self._words[READY] and self._cycles_advance()):
+        if self._announced or not self._plays():
             return
         try:
             ends = json.loads((self._box.run / "endpoints.json").read_text(encoding="utf-8"))
@@ -259,17 +330,25 @@ class Supervisor:
             return "off"
         return "offscreen" if self._config.visuals.display == "none" else "starting"
 
-    def _cycles_advance(self) -> bool:
-        before, self._cycles = self._cycles, int(self._words[CYCLES])
-        return 0 <= before < self._cycles
+    def _plays(self) -> bool:
+        """Whether an engine plays and has rendered blocks since the last look."""
+        before, self._cycles = self._cycles, self._words[:, CYCLES].tolist()
+        return any(words[READY] and int(self._box.process(child.name)["role"]) == Role.PLAYING and
+                   0 <= was < words[CYCLES] for (child, words), was in zip(self._engines(), before, strict=False))
+
+    def _tell_audio(self) -> None:
+        label = self._audio.label.encode()[:63]
+        if self._box.record["audio"][0] != label:
+            self._box.record["audio"] = label
 
     def _pet(self) -> None:
         """Tell systemd's watchdog that we live, while blocks are rendered or we know why they are not."""
         now = time.monotonic()
         if not self._notifier.watchdog_s or now - self._petted < self._notifier.watchdog_s / 4:
             return
-        cycles, engine = int(self._words[CYCLES]), self._children[ENGINE]
-        known = not engine.running or not self._audio.ready or now - engine.started < ENGINE_START_S
+        cycles = self._words[:, CYCLES].tolist()
+        running = [child for child, _ in self._engines() if child.running]
+        known = not self._audio.ready or not any(now - child.started >= ENGINE_START_S for child in running)
         if cycles != self._petted_cycles or known:
             self._notifier.tell(WATCHDOG=1)
             self._petted, self._petted_cycles = now, cycles
@@ -322,38 +401,6 @@ class Supervisor:
                 if child.running and child.ended() is not None:
                     child.reap(self._journal)
                     self._table(child.name, pid=0, role=Role.STOPPED)
-
-
-def require_free(config: Config) -> None:
-    """Raises :class:`Unavailable` when another program has one of the box's ports, or one is not of this machine alone."""
-    wanted = ((config.http, socket.SOCK_STREAM, "HTTP", "--http"), (config.osc, socket.SOCK_DGRAM, "OSC", "--osc"))
-    for endpoint, kind, name, option in wanted:
-        if not _is_loopback(endpoint.host):
-            open_to = "the box is open to this machine only, for now"
-            raise Unavailable(f"{name} at {endpoint}: {open_to}; give {option} 127.0.0.1:PORT")
-        if endpoint.port:
-            _require_free(endpoint, kind, name, option)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _require_free(endpoint: Endpoint, kind: socket.SocketKind, name: str, option: str) -> None:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(endpoint.host, endpoint.port, type=kind)[0]
-        with socket.socket(family, kind, protocol) as trial:
-            if kind is socket.SOCK_STREAM:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-    except OSError as error:
-        raise Unavailable(
-            f"{name} cannot listen at {endpoint}: {error.strerror or error}; stop the program that does, or choose another "
-            f"with {option} HOST:PORT (port 0 takes a free one)"
-        ) from None
 
 
 def _environment() -> dict[str, str]:

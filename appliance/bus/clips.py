@@ -11,6 +11,7 @@ A clip that streams lies in a file on the disk instead (:mod:`appliance.bus.stre
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -36,8 +37,26 @@ class ClipState(IntEnum):
     RETIRING = 3
 
 
+DOUBTFUL_S = 120.0
+"""How old a clip may be to be suspected when an engine has crashed again and again."""
+
+
 def handle_of(generation: int, place: int) -> int:
     return (generation << PLACE_BITS) | place
+
+
+def doubtful(table: np.ndarray, safe: int, started_ns: int) -> frozenset[int]:
+    """Handles of the clips that an engine in its safe form ``safe``, started at ``started_ns``, does without.
+
+    1: those placed in the two minutes before it started; 2: all that were there.
+    """
+    if safe <= 0:
+        return frozenset()
+    placed_ns = table["placed_ns"]
+    found = (table["state"] != ClipState.FREE) & (placed_ns <= started_ns)
+    if safe == 1:
+        found &= placed_ns >= started_ns - int(DOUBTFUL_S * 1e9)
+    return frozenset(handle_of(int(table["generation"][place]), int(place)) for place in np.flatnonzero(found))
 
 
 @dataclass
@@ -116,6 +135,7 @@ class Clips:
         audio = _view(segment, frames)
         row["frames"], row["readable"], row["rate"] = frames, 0, rate
         row["bpm"], row["beats"], row["gain"], row["segment"] = bpm, beats, gain, name.encode()
+        row["placed_ns"] = time.monotonic_ns()
         row["generation"] = generation
         self._store(free, "state", ClipState.FILLING)
         clip = Clip(free, handle_of(generation, free), frames, audio, segment)

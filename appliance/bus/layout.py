@@ -114,10 +114,10 @@ TELEMETRY = _record(
 
 CLIP = _record(
     ("generation", i8), ("state", i8), ("frames", i8), ("readable", i8), ("rate", f8), ("bpm", f8), ("beats", f8),
-    ("gain", f8), ("mapped", i8, (ENGINES,)), ("segment", "S64"),
+    ("gain", f8), ("mapped", i8, (ENGINES,)), ("placed_ns", i8), ("segment", "S64"),
 )
 """A clip's audio lies in its own shared segment as float32, ``frames`` × 2. ``mapped[e]`` is the generation that engine e
-has mapped and locked. A handle is ``generation << 16 | place``."""
+has mapped and locked. ``placed_ns``: when it was placed, by the monotonic clock. A handle is ``generation << 16 | place``."""
 
 BINDING = _record(("kind", i4), ("flags", i4), ("code", i4), ("index", i4), ("minimum", f4), ("maximum", f4))
 """What the engine does at once with a MIDI message; ``kind`` 0: hand it to control."""
@@ -136,6 +136,7 @@ server that calls it, 0 while it paces itself by the clock. ``takeovers``: how o
 
 BOX = _record(
     ("magic", i8), ("layout", i8), ("rate", f8), ("period", i8), ("closing", i8), ("audio_generation", i8),
+    ("audio", "S64"),
     ("process", PROCESS, (len(PROCESSES),)),
     ("engine", ENGINE, (ENGINES,)),
     ("commit", i8), ("commit_pad", i8, (7,)),

@@ -15,11 +15,13 @@ def run() -> int:
     parser.add_argument("--engine", choices=("a", "b"), default="a")
     parser.add_argument("--backend", choices=("jack", "clock"), default="jack")
     parser.add_argument("--server", default="default")
+    parser.add_argument("--safe", type=int, default=0, metavar="N",
+                        help="1: without the clips of the last two minutes, 2: without all that are there now")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     from appliance.engine.process import main
 
-    return main(args.box, args.engine, args.backend, args.server)
+    return main(args.box, args.engine, args.backend, args.server, safe=args.safe)
 
 
 if __name__ == "__main__":

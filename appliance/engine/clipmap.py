@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from appliance.bus import atomic, layout
-from appliance.bus.clips import PLACE_BITS, ClipState
+from appliance.bus.clips import PLACE_BITS, ClipState, handle_of
 from appliance.bus.commit import committed
 from appliance.bus.memory import Segment
 from appliance.bus.streamfile import is_stream
@@ -44,12 +44,16 @@ def touch_pages(address: int, size: int) -> None:
 
 
 class ClipMap:
-    """Keeps ``context.clip_address`` in step with the clip table of the box."""
+    """Keeps ``context.clip_address`` in step with the clip table of the box.
 
-    def __init__(self, segment: Segment, context: np.ndarray, engine: int) -> None:
+    Clips whose handle is in ``refused`` are not mapped: what plays them is silent.
+    """
+
+    def __init__(self, segment: Segment, context: np.ndarray, engine: int, refused: frozenset[int] = frozenset()) -> None:
         self._segment = segment
         self._context = context
         self._engine = engine
+        self._refused = refused
         self._table = segment.view(layout.CLIP, layout.CLIPS, layout.offset("clip"))
         self._held: dict[int, Segment | Stream] = {}
         self._windows = np.zeros((layout.CLIPS, WINDOWS), np.int64)
@@ -111,7 +115,7 @@ class ClipMap:
     def _map(self, place: int) -> None:
         row = self._table[place]
         generation, name = int(row["generation"]), row["segment"].decode()
-        if place in self._leaving or not name:
+        if place in self._leaving or not name or handle_of(generation, place) in self._refused:
             return
         if is_stream(name):
             self._map_stream(place, generation, name)

@@ -1,29 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where the sound goes: a JACK server that runs, PipeWire's, one that we start, or none (the clock).
 
-Nothing here waits: :meth:`AudioServer.poll` is called from the supervisor's loop and advances by a step at a time.
+Nothing here waits: :meth:`AudioServer.poll` is called from the supervisor's loop and advances by a step at a time. While there
+is no server the engines pace themselves; they find one that is back by themselves.
 """
 
 from __future__ import annotations
 
-import os
-import resource
 import selectors
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from pathlib import Path
 
 from appliance.config import Audio
 from appliance.supervision import jackfiles, probe
-from appliance.supervision.child import Backoff, Child
+from appliance.supervision.cards import plugged_in
+from appliance.supervision.child import HEALTHY_S, Backoff, Child
 from appliance.supervision.journal import Journal
 from appliance.supervision.leftovers import Records
+from appliance.supervision.listening import Heard, Listener
+from appliance.supervision.ways import DUMMY, Way, all_ways, pipewire_runs, wanted_device
 
 PROBE_S = 3.0
 """A server that has not answered a probe by then counts as none."""
@@ -34,9 +34,22 @@ GIVEN_BACK_S = 2.0
 """A foreign server that went away has this long to come back before we see to the sound ourselves."""
 SERVER_WAIT_S = 1.0
 """Longest time between two tries to have back a server of ours that had worked."""
+CARD_TRIES, CARD_TRY_S = 4, 0.2
+"""A card that was pulled and put back at once is given so many tries before the server runs without one."""
+CARD_LOOK_S = 1.0
+CARD_AGAIN_S = (5.0, 300.0)
+"""A card that is there and could not be opened is tried again after so long, each time later."""
+RETRY_S = (5.0, 60.0)
+"""Without any server, the next try to have one comes after so long, each time later."""
+SIGN_S = 1.0
+LATE_S = 60.0
+LEAVE_S = 0.5
 CHATTER = ("jackdmp ", "Copyright ", "This is free software", "under certain conditions", "self-connect-mode",
-           "JackTimedDriver::Process XRun", "Jack main caught signal")
-"""What jackd says at each start and stop, and for each late cycle (those the engine counts)."""
+           "Jack main caught signal")
+"""What jackd says at each start and stop."""
+LATE = ("XRun", "xrun", "was not finished", "LockedTimedWait", "ProcessGraphAsync", "ProcessGraphSync", "ProcessAsync:",
+        "ProcessSync:")
+"""Words of jackd's lines about late cycles: they are counted."""
 
 
 class Stage(Enum):
@@ -44,55 +57,18 @@ class Stage(Enum):
     STARTING = "starting the JACK server"
     READY = "ready"
     DOWN = "waiting for the JACK server"
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way to start jackd: on which device, real time or not."""
-
-    device: str
-    realtime: bool
-
-    def command(self, audio: Audio) -> list[str]:
-        priority = ["-R", "-P", str(_priority())] if self.realtime else ["-r"]
-        driver = ["-d", "dummy"] if self.device == "dummy" else ["-d", "alsa", "-d", self.device, "-n", "3"]
-        return ["jackd", *priority, "-n", audio.server, *driver, "-r", str(audio.rate), "-p", str(audio.period)]
-
-
-def sound_card() -> str | None:
-    """The first ALSA card that can play (``hw:NAME``), or None."""
-    for pcm in sorted(Path("/proc/asound").glob("card[0-9]*/pcm*p")):
-        try:
-            return f"hw:{(pcm.parent / 'id').read_text().strip()}"
-        except OSError:
-            continue
-    return None
-
-
-def realtime_permitted() -> bool:
-    """Whether this user may run threads in real time."""
-    return os.geteuid() == 0 or resource.getrlimit(resource.RLIMIT_RTPRIO)[0] != 0
-
-
-def _priority() -> int:
-    most = resource.getrlimit(resource.RLIMIT_RTPRIO)[0]
-    return 80 if os.geteuid() == 0 or most == resource.RLIM_INFINITY else max(1, min(80, most))
-
-
-def pipewire_runs() -> bool:
-    folder = os.environ.get("PIPEWIRE_RUNTIME_DIR") or os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
-    return (Path(folder) / os.environ.get("PIPEWIRE_REMOTE", "pipewire-0")).exists()
+    LEAVING = "ending the JACK server, to start it another way"
 
 
 class AudioServer:
-    """``backend`` is ``jack``, ``clock`` or, while it is not decided, empty. ``prefix`` goes before the engine's command."""
+    """``backend`` is ``jack``, ``clock`` or, while it is not decided, empty. ``prefix`` goes before an engine's command."""
 
     def __init__(self, audio: Audio, journal: Journal, records: Records, environment: Mapping[str, str],
                  selector: selectors.BaseSelector) -> None:
         self.backend = ""
         self.prefix: list[str] = []
         self.stage = Stage.LOOKING
-        self.server = Child("jackd", selector, chatter=CHATTER, backoff=Backoff(SERVER_WAIT_S))
+        self.server = Child("jackd", selector, chatter=CHATTER, tally=LATE, backoff=Backoff(SERVER_WAIT_S))
         self._audio = audio
         self._journal = journal
         self._records = records
@@ -101,10 +77,19 @@ class AudioServer:
         self._probed = 0.0
         self._deadline = 0.0
         self._lost_at: float | None = None
-        self._ways = self._all_ways()
+        self._ways = all_ways(audio)
+        self._gap_s = 0.0
         self._way: Way | None = None
         self._proven = False
         self._candidates: list[list[str]] = []
+        self._listener = Listener()
+        self._retry_at = self._sign_at = 0.0
+        self._retry_s = RETRY_S[0]
+        self._sign: tuple[object, ...] = ()
+        self._card_absent = False
+        self._card_at = self._card_try_at = 0.0
+        self._card_wait_s = CARD_AGAIN_S[0]
+        self._late_since = 0.0
         if audio.backend == "clock":
             self._settle_on_clock("")
         else:
@@ -112,12 +97,18 @@ class AudioServer:
 
     @property
     def ready(self) -> bool:
-        return self.stage is Stage.READY
+        """Whether an engine that is started now has something that paces it."""
+        return self.stage is Stage.READY or self.backend == "clock"
+
+    @property
+    def on_jack(self) -> bool:
+        """Whether a JACK server is there, as far as we know."""
+        return self.backend == "jack" and self.stage is Stage.READY
 
     @property
     def label(self) -> str:
-        """For people: ``jack:default``, ``pipewire:default``, ``clock``."""
-        if self.backend != "jack":
+        """For people, what it is now: ``jack:default``, ``pipewire:default``, ``clock``."""
+        if not self.on_jack:
             return "clock"
         return f"{'pipewire' if self.prefix else 'jack'}:{self._audio.server}"
 
@@ -126,17 +117,38 @@ class AudioServer:
         """Whether we start the server (it runs, or is being started again)."""
         return self._way is not None
 
-    def poll(self) -> None:
-        """Advance: probes that have ended, a server that has come up or died, a time that is over."""
-        self._watch_server()
-        if self.stage in (Stage.LOOKING, Stage.STARTING):
-            self._advance()
-        elif self.stage is Stage.DOWN and self.server.due is not None and time.monotonic() >= self.server.due:
-            self._start(self._way or Way("dummy", realtime=False))
+    def suits(self, backend: str, prefix: Sequence[str]) -> bool:
+        """Whether an engine started for ``backend`` with ``prefix`` can reach the server that is there now, if one is."""
+        return not self.on_jack or (backend == "jack" and list(prefix) == self.prefix)
 
-    def engine_ended(self) -> None:
-        """The engine went: if it runs on a server that is not ours, see whether that is still there."""
-        if self.backend == "jack" and not self.ours and self.ready:
+    def poll(self, engines: Iterable[Heard] = (), awake_s: float = 0.0) -> None:
+        """Advance: probes that have ended, a server that has come up, died or hangs, a card that is back, a time that is over.
+
+        ``engines`` are those that are ready and were started for JACK; ``awake_s`` is how long the supervisor was awake since
+        the last call.
+        """
+        now = time.monotonic()
+        self._watch_server(now)
+        match self.stage:
+            case Stage.LOOKING | Stage.STARTING:
+                self._advance(now)
+            case Stage.DOWN if self.server.due is not None and now >= self.server.due:
+                self._next_way()
+            case Stage.LEAVING if now >= self._deadline:
+                self.server.signal(signal.SIGKILL)
+            case Stage.READY if self.backend == "jack":
+                self._listen(list(engines), awake_s)
+                if self.ours and self.stage is Stage.READY:
+                    self._watch_card(now)
+            case Stage.READY if self._audio.backend == "jack":
+                self._try_again(now)
+            case _:
+                pass
+        self._tell_late(now)
+
+    def doubt(self) -> None:
+        """An engine could not reach the server: if it is not ours, see whether it is still there."""
+        if self.on_jack and not self.ours:
             self._lost_at = time.monotonic()
             self._look()
 
@@ -162,14 +174,14 @@ class AudioServer:
     def _look(self) -> None:
         """Begin to ask: the plain JACK library first, then PipeWire's."""
         self.stage = Stage.LOOKING
+        self._way = None
         self._candidates = []
         if jackfiles.socket_of(self._audio.server) or pipewire_runs():
             self._candidates.append([])
             if pipewire_runs() and (wrapper := shutil.which("pw-jack")):
                 self._candidates.append([wrapper])
 
-    def _advance(self) -> None:
-        now = time.monotonic()
+    def _advance(self, now: float) -> None:
         if self._probe is None:
             if self.stage is Stage.STARTING:
                 self._await_ours(now)
@@ -183,7 +195,7 @@ class AudioServer:
             return
         self._drop_probe()
         if status == 0:
-            self._settle_on_jack()
+            self._settle_on_jack(now)
         elif self.stage is Stage.LOOKING:
             self._candidates.pop(0)
         else:
@@ -203,12 +215,21 @@ class AudioServer:
                 self._probe.wait()
             self._probe = None
 
-    def _settle_on_jack(self) -> None:
+    def _settle_on_jack(self, now: float) -> None:
+        was_clock = self.backend == "clock"
         if self.stage is Stage.LOOKING:
             self.prefix = self._candidates[0]
         else:
             self._proven = True
-        self.backend, self.stage, self._lost_at = "jack", Stage.READY, None
+            self.prefix = []
+        lost, self._lost_at = self._lost_at, None
+        self.backend, self.stage = "jack", Stage.READY
+        self.server.quiet = False
+        self._listener.begin()
+        self._card_try_at = now + self._card_wait_s
+        self._retry_s = RETRY_S[0]
+        if was_clock or (lost is not None and not self.ours):
+            self._journal.say(f"there is an audio server again: {self.label}")
 
     def _nobody_answers(self, now: float) -> None:
         if self._lost_at is not None and now - self._lost_at < GIVEN_BACK_S:
@@ -218,29 +239,20 @@ class AudioServer:
             return
         if self._lost_at is not None:
             self._journal.say(f"the JACK server {self._audio.server!r} is gone")
-        self.prefix = []
+            self._lost_at = None
         if not self._audio.start_server:
             self._settle_on_clock(f"no JACK server {self._audio.server!r} runs and audio.start_server is off")
         elif not shutil.which("jackd"):
             self._settle_on_clock("no JACK server runs and jackd is not installed (Debian package jackd2)")
         else:
+            self._ways, self._gap_s = all_ways(self._audio), 0.0
             self._next_way()
 
     # -- a server of ours
 
-    def _all_ways(self) -> Iterator[Way]:
-        wanted = self._audio.device
-        first = (sound_card() or "dummy") if wanted == "auto" else wanted
-        devices = [first] if first == "dummy" else [first, "dummy"]
-        for device in devices:
-            if realtime_permitted():
-                yield Way(device, True)
-            yield Way(device, False)
-
     def _next_way(self) -> None:
         way = next(self._ways, None)
         if way is None:
-            self._way = None
             self._settle_on_clock("jackd cannot be started in any way")
         else:
             self._start(way)
@@ -250,20 +262,30 @@ class AudioServer:
         self.stage = Stage.STARTING
         self._deadline = time.monotonic() + START_S
         jackfiles.reclaim()
-        kind = "no sound card" if way.device == "dummy" else way.device
-        self._journal.say(f"starts jackd ({kind}, {self._audio.rate} Hz, {self._audio.period} frames, "
-                          f"{'real time' if way.realtime else 'not real time'})")
-        self.server.start(way.command(self._audio), self._environment)
+        kind = "no sound card" if way.device == DUMMY else way.device
+        self._say(f"starts jackd ({kind}, {self._audio.rate} Hz, {self._audio.period} frames, "
+                  f"{'real time' if way.realtime else 'not real time'})")
+        try:
+            self.server.start(way.command(self._audio), self._environment)
+        except OSError as error:
+            self._settle_on_clock(f"jackd cannot be started: {error.strerror}")
+            return
         self._records.add("jackd", self.server.pid, self._audio.server)
+
+    def _say(self, message: str) -> None:
+        """What is only worth a line when it is not the tenth try."""
+        if not self.server.quiet:
+            self._journal.say(message)
 
     def _await_ours(self, now: float) -> None:
         if now > self._deadline:
-            self._journal.say(f"jackd has not come up within {START_S:g} s")
+            self._say(f"jackd has not come up within {START_S:g} s")
+            self._deadline = now + START_S
             self.server.signal(signal.SIGKILL)
         elif now - self._probed > REPROBE_S and jackfiles.socket_of(self._audio.server):
             self._ask([])
 
-    def _watch_server(self) -> None:
+    def _watch_server(self, now: float) -> None:
         """Reap the server; it counts as running for others until then, and no new one could be started."""
         status = self.server.ended()
         if not self.server.running or status is None:
@@ -272,14 +294,99 @@ class AudioServer:
         lived_s = self.server.reap(self._journal)
         self._drop_probe()
         jackfiles.sweep(self._audio.server, pid)
-        self._journal.say(f"jackd {self.server.end_of(status)}")
-        if self._proven:
-            self.stage = Stage.DOWN
-            self.server.due = time.monotonic() + self.server.backoff.wait_s(lived_s)
-        else:
+        self._say(f"jackd {self.server.end_of(status)}")
+        if self.stage is Stage.LEAVING:
+            self._proven = False
             self._next_way()
+            return
+        wait_s = self._gap_s
+        if self._proven:
+            wait_s = self.server.backoff.wait_s(lived_s)
+            if lived_s >= HEALTHY_S:
+                self._listener.forgive()
+            self._ways, self._gap_s = self._ways_back(), CARD_TRY_S
+            self._proven = False
+        self.stage, self.server.due = Stage.DOWN, now + wait_s
+
+    def _ways_back(self) -> Iterator[Way]:
+        """After the death of a server that had worked: the same way a few times, then any other."""
+        way = self._way
+        same = (DUMMY, way.device if way else DUMMY)
+        others = [other for other in all_ways(self._audio) if other != way and other.device in same]
+        return iter([*([way] * CARD_TRIES if way else []), *others])
+
+    # -- what the engines tell
+
+    def _listen(self, engines: list[Heard], awake_s: float) -> None:
+        """The engines know first: nobody calls them any more."""
+        if self.ours:
+            if self._listener.hangs(engines, awake_s):
+                self._journal.say(f"jackd has called no engine for {self._listener.waited_s:.1f} s: it hangs and was killed")
+                self.server.signal(signal.SIGKILL)
+        elif self._listener.lost(engines):
+            self._journal.say(f"the engines have lost the JACK server {self._audio.server!r} and go on by the clock")
+            self.doubt()
+
+    # -- a card that is back
+
+    def _watch_card(self, now: float) -> None:
+        if not self._way or self._way.device != DUMMY or self._audio.device == DUMMY or now < self._card_at:
+            return
+        self._card_at = now + CARD_LOOK_S
+        device = wanted_device(self._audio)
+        if not device or plugged_in(device) is False:
+            self._card_absent = True
+            return
+        if not self._card_absent and now < self._card_try_at:
+            return
+        if self._card_absent:
+            self._card_wait_s = CARD_AGAIN_S[0]
+            self._journal.say(f"the sound card is there ({device}): jackd is started again on it")
+        else:
+            self._card_wait_s = min(4 * self._card_wait_s, CARD_AGAIN_S[1])
+            self._journal.say(f"jackd is started again, to try the sound card {device} once more")
+        self._card_absent = False
+        self._ways, self._gap_s = all_ways(self._audio), 0.0
+        self.stage, self._deadline = Stage.LEAVING, now + LEAVE_S
+        self.server.terminate()
+
+    # -- none at all
 
     def _settle_on_clock(self, why: str) -> None:
         if why:
-            self._journal.say(f"{why}: the engine paces itself by the clock and is not heard")
+            self._say(f"{why}: the engines pace themselves by the clock and are not heard")
+        if self.backend != "clock":
+            self._sign, self._retry_s = (), RETRY_S[0]
+        self._way = None
+        self.prefix = []
+        self._retry_at = time.monotonic() + self._retry_s
         self.backend, self.stage = "clock", Stage.READY
+
+    def _try_again(self, now: float) -> None:
+        """At little cost and without a word: a server that has appeared at once, one of our own now and then."""
+        if now < self._sign_at:
+            return
+        self._sign_at = now + SIGN_S
+        before, self._sign = self._sign, self._signs()
+        if now < self._retry_at and (self._sign == before or not any(self._sign)):
+            return
+        self._retry_s = min(2 * self._retry_s, RETRY_S[1])
+        self.server.quiet = True
+        self._look()
+
+    def _signs(self) -> tuple[object, ...]:
+        socket = jackfiles.socket_of(self._audio.server)
+        try:
+            stamp = socket.stat().st_ino if socket else 0
+        except OSError:
+            stamp = 0
+        return stamp, pipewire_runs()
+
+    def _tell_late(self, now: float) -> None:
+        """Late cycles come in hundreds when a machine is busy: one line a minute tells how many."""
+        if self.server.tallied and not self._late_since:
+            self._late_since = now
+        elif self._late_since and now - self._late_since >= LATE_S:
+            times = "once" if self.server.tallied == 1 else f"{self.server.tallied} times"
+            self._journal.say(f"the audio server was late {times} in the last minute")
+            self._late_since, self.server.tallied = 0.0, 0

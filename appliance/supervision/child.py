@@ -50,14 +50,18 @@ def process_state(pid: int) -> tuple[str, int]:
 class Child:
     """A process of our own; it dies with us. Its output is to be read when ``selector`` says so.
 
-    Lines that begin with one of ``chatter`` are not worth a place in the journal. ``due`` is the monotonic time of the next
-    start while none runs (None: not wanted).
+    Lines that begin with one of ``chatter`` are not worth a place in the journal; those with one of ``tally`` in them are only
+    counted, in ``tallied``. ``quiet``: nothing is passed on. ``due`` is the monotonic time of the next start while none runs
+    (None: not wanted).
     """
 
     name: str
     selector: selectors.BaseSelector
     nice: int = 0
     chatter: tuple[str, ...] = ()
+    tally: tuple[str, ...] = ()
+    tallied: int = 0
+    quiet: bool = False
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     due: float | None = None
@@ -104,7 +108,9 @@ class Child:
     def _pass_on(self, journal: Journal) -> bool:
         chunk = os.read(self.output, 65536)
         for line in self.lines.feed(chunk):
-            if not line.startswith(self.chatter):
+            if any(mark in line for mark in self.tally):
+                self.tallied += 1
+            elif not self.quiet and not line.startswith(self.chatter):
                 journal.say(line, self.name)
         return bool(chunk)
 

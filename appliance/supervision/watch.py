@@ -25,13 +25,14 @@ clock the engine has no real-time priority and may be kept waiting by others."""
 
 @dataclass
 class Watch:
-    """What has been seen of one process since it was started."""
+    """What has been seen of one process since it was started. ``served``: an audio server has called it."""
 
     patience_s: float = FIRST_BEAT_S
     beaten: bool = False
     beat_ns: int = 0
     silent_s: float = 0.0
     stopped_s: float = 0.0
+    served: bool = False
     entered_ns: int = 0
     inside_s: float = 0.0
 

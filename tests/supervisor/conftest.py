@@ -25,6 +25,8 @@ from appliance.supervision.child import process_state
 ROOT = Path(__file__).resolve().parents[2]
 FAKE = Path(__file__).with_name("fake_process.py")
 NAMES = ("engine-a", "control", "gen", "visuals")
+BOTH = ("engine-a", "engine-b", *NAMES[1:])
+"""With the standby, which runs where JACK does."""
 
 START = """
 import json, sys
@@ -88,7 +90,7 @@ class Running:
     def back(self, name: str, old: int, timeout_s: float = 10.0) -> int:
         """Wait until ``name`` runs again, as another process than ``old``, and has beaten or rendered."""
         row = self.box.process(name)
-        until(lambda: int(row["pid"]) not in (0, old) and int(row["role"]) in (2, 3), timeout_s, f"{name} back: {self.said}")
+        until(lambda: int(row["pid"]) not in (0, old) and int(row["role"]) in (2, 3, 4), timeout_s, f"{name} back: {self.said}")
         return int(row["pid"])
 
     def stop(self, timeout_s: float = 10.0) -> int:
@@ -117,7 +119,7 @@ def start(data: Path) -> Iterator[Callable[..., Running]]:
     def begin(audio: dict[str, Any] | None = None, environment: dict[str, str] | None = None, **words: list[str]) -> Running:
         config = Config.model_validate({"audio": audio or {"backend": "clock"}, "http": {"port": 0}, "osc": {"port": 0},
                                         "visuals": {"display": "none"}})
-        programs = {name: ["{python}", str(FAKE), name, "{box}", *words.get(name.replace("-", "_"), [])] for name in NAMES}
+        programs = {name: ["{python}", str(FAKE), name, "{box}", *words.get(name.replace("-", "_"), [])] for name in BOTH}
         running.append(Running(data, [sys.executable, "-c", START, str(data), config.model_dump_json(), json.dumps(programs)],
                                environment))
         return running[-1]

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the engines' words tell of the audio server: whether it still calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+UNCALLED_S = 1.0
+FIRST_CALL_S = 3.0
+"""The engines need a moment to come to a new server."""
+LONGEST_S = 30.0
+
+
+class Heard(NamedTuple):
+    """Words of an engine that is ready. ``server`` is 0 while it paces itself; ``inside`` a block it is at work itself."""
+
+    name: str
+    server: int
+    cycles: int
+    inside: bool
+
+
+class Listener:
+    """One server, from the moment on that it is there; times count while the supervisor was awake itself."""
+
+    def __init__(self) -> None:
+        self.waited_s = 0.0
+        self._patience_s = UNCALLED_S
+        self._cycles: dict[str, int] = {}
+        self._told = self._called = False
+
+    def begin(self) -> None:
+        """There is a new server."""
+        self.waited_s = 0.0
+        self._cycles = {}
+        self._told = self._called = False
+
+    def forgive(self) -> None:
+        """It was well for long: the next that hangs is not waited for longer than the first."""
+        self._patience_s = UNCALLED_S
+
+    def lost(self, engines: Sequence[Heard]) -> bool:
+        """Whether all engines have just gone over to pacing themselves; told once."""
+        if any(engine.server for engine in engines):
+            self._told = True
+        elif engines and self._told:
+            self._told = False
+            return True
+        return False
+
+    def hangs(self, engines: Sequence[Heard], awake_s: float) -> bool:
+        """Whether the server has called none of the engines for too long; each time it is waited for longer."""
+        self._told = self._told or any(engine.server for engine in engines)
+        called = [engine for engine in engines if engine.server or not self._told]
+        moved = any(engine.inside or engine.cycles != self._cycles.get(engine.name) for engine in called)
+        if moved and self._cycles:
+            self._called = True
+        self._cycles = {engine.name: engine.cycles for engine in engines}
+        self.waited_s = 0.0 if moved or not engines else self.waited_s + awake_s
+        if self.waited_s <= (self._patience_s if self._called else max(self._patience_s, FIRST_CALL_S)):
+            return False
+        self._patience_s = min(2 * self._patience_s, LONGEST_S)
+        return True
