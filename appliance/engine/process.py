@@ -20,6 +20,7 @@ import numpy as np
 
 from appliance.bus import atomic, layout
 from appliance.bus.box import Box, Role
+from appliance.bus.clips import doubtful
 from appliance.bus.commit import EPOCH_SHIFT, commit_word
 from appliance.engine.clipmap import ClipMap
 from appliance.engine.compile import stamp
@@ -40,9 +41,12 @@ class RateChanged(ApplianceError):
 
 
 class Engine:
-    """One engine of the box; ``letter`` a or b. ``kind`` jack: the server ``server`` where it can be had, else the clock."""
+    """One engine of the box; ``letter`` a or b. ``kind`` jack: the server ``server`` where it can be had, else the clock.
 
-    def __init__(self, box: Box, letter: str, kind: str, server: str) -> None:
+    ``safe`` 1 or 2: it does without the clips that may have killed the engines before it.
+    """
+
+    def __init__(self, box: Box, letter: str, kind: str, server: str, *, safe: int = 0) -> None:
         self.box = box
         self.index = "ab".index(letter)
         self._letter = letter
@@ -56,7 +60,8 @@ class Engine:
             self.words[word] = 0
         self.backend: Any = self._open_jack() or self._open_clock(box.config.audio.rate, box.config.audio.period)
         self._take_rate()
-        self.clips = ClipMap(box.segment, self.context, self.index)
+        refused = doubtful(box.clips.table, safe, int(box.process()["started_ns"]))
+        self.clips = ClipMap(box.segment, self.context, self.index, refused)
 
     # -- the audio server, and the clock while there is none
 
@@ -215,14 +220,14 @@ def save_costs(context: np.ndarray, path: Path) -> None:
     temporary.replace(path)
 
 
-def main(box_path: str, letter: str, backend: str, server: str) -> int:
-    """Run an engine until it is told to stop. Returns the exit status."""
+def main(box_path: str, letter: str, backend: str, server: str, *, safe: int = 0) -> int:
+    """Run an engine until it is told to stop; ``safe`` is its safe form. Returns the exit status."""
     box = Box.attach(box_path, f"engine-{letter}")
     box.say_role(Role.STARTING)
     box.beat()
     if not stamp().exists():
         log.warning("the kernels of this version are not compiled, so this start takes a minute; `make kernels` does it")
-    engine = Engine(box, letter, backend, server)
+    engine = Engine(box, letter, backend, server, safe=safe)
     signal.signal(signal.SIGTERM, engine.request_stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, lambda *_: save_costs(engine.context, box.run / f"costs-{letter}.npz"))
