@@ -49,7 +49,7 @@ def examine(data: Path, config: Config) -> list[Finding]:
     """Look at everything; each part yields one finding or more."""
     parts: tuple[Callable[[], Iterator[Finding]], ...] = (
         _python, lambda: _jack(config), _realtime, _memory, _kernels, _midi, _graphics, lambda: _disk(data),
-        lambda: _ports(data, config), lambda: _late(data),
+        lambda: _ports(data, config), lambda: _late(data, config),
     )
     return [finding for part in parts for finding in part()]
 
@@ -227,7 +227,7 @@ def _running(data: Path) -> Box | None:
         return None
 
 
-def _late(data: Path) -> Iterator[Finding]:
+def _late(data: Path, config: Config) -> Iterator[Finding]:
     box = _running(data)
     if box is None:
         return
@@ -236,6 +236,11 @@ def _late(data: Path) -> Iterator[Finding]:
     except ApplianceError as error:
         yield weak("box", error.message.partition("; ")[0], "start it again with `appliance run`")
         return
+    if config.audio.backend == "jack" and facts["audio"]["server"] == "clock":
+        yield weak("audio server", "the box that runs has none now: it paces itself by the clock and is not heard",
+                   "start JACK or plug the interface in; the box finds it by itself")
+    else:
+        yield good("audio server", f"the box that runs is on {facts['audio']['server']}")
     overruns, xruns = facts["overruns"], facts["xruns"]
     restarts = {row["name"]: row["restarts"] for row in facts["processes"] if row["restarts"]}
     if overruns:

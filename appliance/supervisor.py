@@ -29,7 +29,7 @@ from appliance.errors import Unavailable
 from appliance.supervision.audioserver import AudioServer
 from appliance.supervision.child import Backoff, Child
 from appliance.supervision.journal import Journal, stderr_descriptor
-from appliance.supervision.leftovers import Lock, Records, sweep_leftovers, sweep_memory
+from appliance.supervision.leftovers import Lock, Records, claim, sweep_leftovers, sweep_memory, sweep_strangers
 from appliance.supervision.listening import Heard
 from appliance.supervision.notify import Notifier
 from appliance.supervision.ports import require_free
@@ -46,7 +46,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "gen": ("{python}", "-P", "-m", "appliance.gen", "--box", "{box}"),
     "visuals": ("{python}", "-P", "-m", "appliance.visuals", "--box", "{box}"),
 }
-LONGEST_WAIT_S = dict.fromkeys(ENGINES, 0.5)
+LONGEST_WAIT_S: Mapping[str, float] = dict.fromkeys(ENGINES, 0.5)
 """Between two starts of a process that dies again and again: without an engine it is silent."""
 AGAIN = 5
 """Exit status of an engine that wants to be started again, such as for an audio server of another rate: that is no crash."""
@@ -108,10 +108,11 @@ class Supervisor:
         self._lock.take()
         self._journal = Journal(stderr_descriptor())
         try:
-            for leftover in sweep_leftovers(self._data, self._records):
+            for leftover in (*sweep_leftovers(self._data, self._records), *sweep_strangers(self._data)):
                 self._journal.say(f"removed what a killed box had left: {leftover}")
             require_free(self._config)
             self._box = self._make_box()
+            claim(self._data)
             words = layout.ENGINE.itemsize // 8
             self._words = self._box.segment.view(np.int64, len(ENGINES) * words, layout.offset("engine")).reshape(-1, words)
             self._listen_to_signals()

@@ -145,6 +145,11 @@ class Box:
         """Frames a second of the audio server; the engine sets it."""
         return float(self.record["rate"][0])
 
+    @property
+    def audio(self) -> str:
+        """Where the sound goes at the moment, for people: ``jack:default``, ``pipewire:default``, ``clock``."""
+        return self.record["audio"][0].decode(errors="replace")
+
     def process(self, name: str | None = None) -> Any:
         """A row of the process table (``layout.PROCESS``), writable."""
         return self._process[layout.PROCESSES.index(name or self.name)]

@@ -130,6 +130,8 @@ class HubServer:
             task.cancel()
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the supervisor keeps a file there
+                self._path.parent.rmdir()
 
     def announce(self, address: str, value: Any) -> None:
         """Tell every watcher of the address."""

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from appliance.bus.box import Box
+from appliance.bus.safeform import safe_form
 from appliance.commands.common import add_data, data_folder
 from appliance.supervision.table import status
 
@@ -27,12 +28,13 @@ def _table(facts: dict[str, Any]) -> str:
     lines = [f"{'process':<10} {'pid':>7}  {'role':<9} {'restarts':>8}  uptime"]
     for row in facts["processes"]:
         name, pid, uptime = row["name"], row["pid"] or "-", _uptime(row["uptime_s"])
-        lines.append(f"{name:<10} {pid:>7}  {row['role']:<9} {row['restarts']:>8}  {uptime}")
+        lines.append(f"{name:<10} {pid:>7}  {row['role']:<9} {row['restarts']:>8}  {uptime}"
+                     + (f"  safe form: {safe_form(row['name'], row['safe'])}" if row["safe"] else ""))
     clock, audio = facts["clock"], facts["audio"]
     lines += [
         "",
         f"clock      {clock['bpm']:g} BPM, {'runs' if clock['play'] else 'stopped'}, bar {clock['bar']} beat {clock['beat']}",
-        f"audio      {audio['rate']:g} Hz, {audio['period']} frames a period, load {audio['load_pct']:g} %",
+        f"audio      {audio['server']}, {audio['rate']:g} Hz, {audio['period']} frames a period, load {audio['load_pct']:g} %",
         f"late       {facts['overruns']} blocks of ours (overruns), {facts['xruns']} cycles of the audio server (xruns)",
         f"data       {facts['data']} (supervisor: process {facts['supervisor']['pid']})",
     ]

@@ -76,7 +76,8 @@ class Facts:
 
 @dataclass(eq=False)
 class Audio:
-    """One file in shared memory. ``done`` is set when decoding has ended; then ``error`` tells whether it failed."""
+    """One file in shared memory. ``done`` is set when decoding has ended; then ``error`` tells whether it failed.
+    ``forgotten``: no engine will have it."""
 
     facts: Facts
     clip: Clip
@@ -86,6 +87,7 @@ class Audio:
     hash: str = ""
     error: str = ""
     done: bool = False
+    forgotten: bool = False
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -199,6 +201,12 @@ class ClipBank:
         """Enough is decoded, there is an engine, and every engine that runs has it locked."""
         engines = self._box.engines
         return self.enough(audio) and bool(engines) and self._box.clips.mapped(audio.clip, engines)
+
+    def forget(self, handles: frozenset[int]) -> None:
+        """The engines do without these clips: whoever loads such a file again gets a new one."""
+        for audio in [a for a in self._audio.values() if a.clip.handle in handles]:
+            audio.forgotten = True
+            self._drop(audio)
 
     def collect(self) -> None:
         """Free what the engines have let go of; call it now and then."""

@@ -54,10 +54,14 @@ def matching(pattern: str) -> tuple[str, ...]:
 
 
 class Desk:
-    """Reads, changes and does by address. ``hub`` is set when the socket is served; ``frame`` 0 means at once."""
+    """Reads, changes and does by address. ``hub`` is set when the socket is served; ``frame`` 0 means at once.
 
-    def __init__(self, box: Box) -> None:
+    ``safe``: control has crashed again and again and does without what a person has added.
+    """
+
+    def __init__(self, box: Box, *, safe: bool = False) -> None:
         self.box = box
+        self.safe = safe
         self.texts = Texts()
         self.announcer = Announcer(box)
         self.announcer.bank_changed = self._tell_pads

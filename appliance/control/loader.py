@@ -170,6 +170,15 @@ class Loader:
         async with self._locks.setdefault(target.address, asyncio.Lock()):
             await self._put(target, None, None)
 
+    async def give_up(self, handles: frozenset[int], why: str) -> None:
+        """Empty the decks and pads that hold one of these clips, and say so; loads of them that are on their way fail."""
+        for address, loaded in list(self.loaded.items()):
+            if loaded.handle in handles:
+                target = Target.at(address)
+                await self.clear(target)
+                self._desk.say(f"{target.shown} was emptied: {why} {Path(loaded.where).name} was loaded")
+        self.bank.forget(handles)
+
     def touched(self, target: Target) -> bool:
         """Somebody has loaded or cleared it since control started."""
         return target.address in self._wishes
@@ -206,6 +215,8 @@ class Loader:
         """Raises BadFile for a file that broke before it could be played, _StillWaiting when no engine is there."""
         end = time.monotonic() + ENGINE_WAIT_S
         while not self.bank.playable(audio):
+            if audio.forgotten:
+                raise Unavailable(f"{target.shown}: the engine goes without {audio.facts.path.name}; load it again")
             if audio.error and audio.done and (not self._is_long(audio) or self.bank.is_empty(audio)):
                 raise BadFile(audio.error)
             if not self.bank.enough(audio):

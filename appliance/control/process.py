@@ -25,6 +25,7 @@ from appliance.control.desk import Desk
 from appliance.control.eventlog import EventLog
 from appliance.control.loader import Loader
 from appliance.control.panic import Panic
+from appliance.control.safety import SafeForms
 from appliance.control.scenes import Scenes
 from appliance.control.session.keeper import Keeper
 from appliance.errors import ApplianceError
@@ -46,15 +47,16 @@ Stop = Callable[[], Awaitable[None]]
 class Control:
     """Everything that control runs, in the order in which it starts."""
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, box: Box, *, safe: bool = False) -> None:
         self.box = box
-        self.desk = Desk(box)
+        self.desk = Desk(box, safe=safe)
         self.hub = HubServer(box.hub_path, self.desk)
         self.loader = Loader(self.desk)
         self.scenes = Scenes(self.desk)
         self.panic = Panic(self.desk)
         self.events = EventLog(self.desk, self.loader, self.scenes)
         self.keeper = Keeper(self.desk, self.loader, self.scenes)
+        self.safety = SafeForms(self.desk, self.loader)
         self.failed = False
         self._stop_surfaces: Stop | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -66,7 +68,8 @@ class Control:
         self.desk.hub = self.hub
         self.desk.subscribe(self.hub.announce, self.hub.wants)
         await self.hub.start()
-        works = (self._pump(), self._watch_processes(), self.loader.run(), self.keeper.run(), self._finish())
+        works = (self._pump(), self._watch_processes(), self.loader.run(), self.keeper.run(), self.safety.run(),
+                 self._finish())
         for work in works:
             self._tasks.append(asyncio.create_task(self._watched(work)))
         self.box.say_role(Role.RUNNING)
@@ -139,19 +142,19 @@ def processes(box: Box) -> list[dict[str, Any]]:
         role = int(row["role"])
         rows.append({
             "name": name, "pid": int(row["pid"]), "role": Role(role).name.lower() if role in list(Role) else str(role),
-            "restarts": int(row["restarts"]), "started_s": round(int(row["started_ns"]) / 1e9, 3),
+            "restarts": int(row["restarts"]), "safe": int(row["safe"]), "started_s": round(int(row["started_ns"]) / 1e9, 3),
         })
     return rows
 
 
-async def run(path: Path) -> None:
-    """Until SIGTERM or SIGINT; ends the process."""
+async def run(path: Path, *, safe: bool = False) -> None:
+    """Until SIGTERM or SIGINT; ends the process. ``safe``: in its safe form."""
     begun = time.monotonic()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    control = Control(Box.attach(path, "control"))
+    control = Control(Box.attach(path, "control"), safe=safe)
     await control.start()
     log.info("the hub answers at %s, %.0f ms after the start", control.box.hub_path, 1000 * (time.monotonic() - begun))
     await stopping.wait()
@@ -164,10 +167,11 @@ async def run(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m appliance.control", description="the control process of a box")
     parser.add_argument("--box", type=Path, required=True, help="box.json of the running box")
+    parser.add_argument("--safe", type=int, default=0, metavar="N", help="1: without what a person has added")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(run(options.box))
+        asyncio.run(run(options.box, safe=bool(options.safe)))
     except ApplianceError as error:
         log.error("%s", error.message)
         sys.exit(1)

@@ -15,9 +15,10 @@ from appliance.gen.process import main
 
 parser = argparse.ArgumentParser(prog="python -m appliance.gen")
 parser.add_argument("--box", type=Path, required=True, help="the box.json of a running box")
+parser.add_argument("--safe", type=int, default=0, metavar="N", help="1: the embedded generator only")
 options = parser.parse_args()
 logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="gen: %(message)s")
 try:
-    asyncio.run(main(Box.attach(options.box, "gen")))
+    asyncio.run(main(Box.attach(options.box, "gen"), safe=bool(options.safe)))
 except ApplianceError as error:
     sys.exit(f"gen: {error.message}")

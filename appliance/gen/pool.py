@@ -8,12 +8,14 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from appliance.bus.lifeline import tied
 from appliance.errors import ApplianceError, Unavailable
 from appliance.gen.request import GenRequest
 
@@ -58,17 +60,19 @@ class WorkerProcess:
         if self.pid is not None:
             return
         await self.stop()
+        if not shutil.which(self._python):
+            self._refuse("there is no such program")
         ours, theirs = socket.socketpair()
+        command = [self._python, "-m", "appliance.gen.worker", "--fd", str(theirs.fileno()), "--backend", self.backend,
+                   "--data", str(self._data)]
         try:
             self._process = await asyncio.create_subprocess_exec(
-                self._python, "-m", "appliance.gen.worker", "--fd", str(theirs.fileno()), "--backend", self.backend,
-                "--data", str(self._data), pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
+                *tied(command), pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
                 stdout=sys.stderr.fileno(), env=_environment(),
             )  # fmt: skip
         except OSError as error:
             ours.close()
-            what = f"the worker's interpreter {self._python} cannot be started ({error.strerror})"
-            raise JobFailed(f"{what}; see gen.python in the config", retry=False) from None
+            self._refuse(str(error.strerror))
         finally:
             theirs.close()
         self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
@@ -78,6 +82,10 @@ class WorkerProcess:
             raise JobFailed(str(message.get("message")), retry=False)
         if message.get("op") != "ready":
             await self._give_up("answered something else than that it is ready")
+
+    def _refuse(self, why: str) -> NoReturn:
+        what = f"the worker's interpreter {self._python} cannot be started ({why})"
+        raise JobFailed(f"{what}; see gen.python in the config", retry=False) from None
 
     async def generate(
         self, job: int, request: GenRequest, candidates: list[int], on_progress: Callable[[float], None]

@@ -14,7 +14,7 @@ from typing import Any
 from appliance.bus.box import Box, Role
 from appliance.bus.hub import HubClient
 from appliance.errors import ApplianceError, BadValue, UnknownAddress
-from appliance.gen.backends import VERSIONS
+from appliance.gen.backends import EMBEDDED, VERSIONS
 from appliance.gen.backends.procedural.bank import bank_requests
 from appliance.gen.pool import WorkerProcess
 from appliance.gen.queue import STATES, Job, JobQueue
@@ -34,9 +34,9 @@ _FILL_FACT = "filled in boot"
 
 
 class GenProcess:
-    """Everything of the process but its signals."""
+    """Everything of the process but its signals. In its safe form only the embedded generator works; jobs of others wait."""
 
-    def __init__(self, box: Box, hub: HubClient) -> None:
+    def __init__(self, box: Box, hub: HubClient, *, safe: bool = False) -> None:
         self._box = box
         self._hub = hub
         self._queue = JobQueue(box.data / "gen" / "jobs.sqlite")
@@ -46,8 +46,8 @@ class GenProcess:
         self._takes: dict[str, int] = {}
         self._loaded: dict[str, str] = {}  # files of pads and decks: their clips are never pruned
         self._runners: dict[str, Runner] = {}
-        for backend in VERSIONS:
-            worker = WorkerProcess(backend, box.data, self._settings.python)
+        for backend in (EMBEDDED,) if safe else VERSIONS:
+            worker = WorkerProcess(backend, box.data, "" if safe else self._settings.python)
             self._runners[backend] = Runner(self._queue, self._store, worker, self._announce, self._deliver)
         self._outbox: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
 
@@ -93,7 +93,7 @@ class GenProcess:
                 return await self._fill(_whole(arguments, "bank", 1, BANKS, default=self._box.values.bank))
             case "/gen/cancel":
                 job = self._queue.get(_whole(arguments, "job id", 1, 2**53))
-                return self._runners[job.backend].cancel(job.id).public()
+                return self._runners.get(job.backend, self._runners[EMBEDDED]).cancel(job.id).public()
             case "/gen/retry":
                 job = self._queue.retry(_whole(arguments, "job id", 1, 2**53))
                 self._changed(job)
@@ -221,7 +221,8 @@ class GenProcess:
 
     def _changed(self, job: Job) -> None:
         self._announce(job, None)
-        self._runners[job.backend].wake()
+        if job.backend in self._runners:
+            self._runners[job.backend].wake()
 
     def _announce(self, job: Job, progress: float | None) -> None:
         self._outbox.put_nowait(("/gen/job", job.public(progress)))
@@ -266,12 +267,12 @@ def _whole(arguments: list[Any], what: str, low: int, high: int, default: int | 
     return value
 
 
-async def main(box: Box) -> None:
-    """Run until SIGTERM or SIGINT."""
+async def main(box: Box, *, safe: bool = False) -> None:
+    """Run until SIGTERM or SIGINT; ``safe``: in its safe form."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), NICE))
     hub = HubClient(box.hub_path, "gen")
-    process = GenProcess(box, hub)
+    process = GenProcess(box, hub, safe=safe)
     task = asyncio.create_task(process.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)

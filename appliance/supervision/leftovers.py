@@ -8,8 +8,10 @@ import json
 import os
 import shutil
 import signal
+import socket
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,66 @@ def sweep_leftovers(data: Path, records: Records) -> list[str]:
     found += sweep_memory(data)
     records.clear()
     return found
+
+
+CLAIM = "data"
+"""The file in the hub's folder that tells whose it is: the folder's own name is a hash."""
+UNCLAIMED_S = 60.0
+
+
+def claim(data: Path) -> None:
+    """Make the hub's folder and write into it whose it is, so that another box can tell when it is nobody's any more."""
+    with suppress(OSError):  # a full disk: the folder is then told by its socket
+        folder = hub_path(data).parent
+        folder.mkdir(mode=0o700, exist_ok=True)
+        (folder / CLAIM).write_text(str(data.resolve()), encoding="utf-8")
+
+
+def sweep_strangers(data: Path) -> list[str]:
+    """Remove hub folders and shared memory of boxes that were killed and whose data folder no box uses now."""
+    gone: list[str] = []
+    mine = hub_path(data).parent
+    for folder in mine.parent.glob(f"appliance-*-{os.getuid()}"):
+        with suppress(OSError):  # two boxes may sweep at the same time
+            if folder == mine or not folder.is_dir() or folder.stat().st_uid != os.getuid():
+                continue
+            with _unused(folder) as unused:
+                if unused:
+                    sweep(folder.name.removesuffix(f"-{os.getuid()}"))
+                    shutil.rmtree(folder, ignore_errors=True)
+                    gone.append(str(folder))
+    return gone
+
+
+@contextmanager
+def _unused(folder: Path) -> Iterator[bool]:
+    """Whether no box runs whose hub's folder that is; meanwhile none can be started there."""
+    try:
+        data = Path((folder / CLAIM).read_text(encoding="utf-8"))
+    except OSError:
+        yield time.time() - folder.stat().st_mtime > UNCLAIMED_S and not _answers(folder / "hub")
+        return
+    try:
+        descriptor = os.open(Box.run_folder(data) / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:
+        try:
+            trial.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def sweep_memory(data: Path) -> list[str]:

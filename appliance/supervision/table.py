@@ -33,7 +33,7 @@ def status(box: Box) -> dict[str, Any]:
         "processes": processes,
         "clock": {"play": bool(clock["running"]), "bpm": round(float(clock["bpm"]), 3), "bar": int(clock["bar"]),
                   "beat": int(clock["beat_in_bar"]), "position": round(float(clock["beat"]), 3)},
-        "audio": {"rate": float(box.record["rate"][0]), "period": int(box.record["period"][0]),
+        "audio": {"server": box.audio, "rate": float(box.record["rate"][0]), "period": int(box.record["period"][0]),
                   "load_pct": round(float(telemetry["system"]["load_pct"]), 2)},
         "overruns": sum(int(engine["overruns"]) for engine in engines),
         "xruns": sum(int(engine["xruns"]) for engine in engines),
@@ -43,7 +43,7 @@ def status(box: Box) -> dict[str, Any]:
 def _process(name: str, row: Any, now_ns: int) -> dict[str, Any]:
     pid = int(row["pid"])
     return {"name": name, "pid": pid, "role": Role(int(row["role"])).name.lower(), "restarts": int(row["restarts"]),
-            "uptime_s": _seconds(row["started_ns"], now_ns) if pid else 0.0}
+            "safe": int(row["safe"]), "uptime_s": _seconds(row["started_ns"], now_ns) if pid else 0.0}
 
 
 def _seconds(since_ns: Any, now_ns: int) -> float:

@@ -14,12 +14,13 @@ from appliance.errors import ApplianceError
 def main() -> int:
     parser = argparse.ArgumentParser(prog="appliance.visuals", description="Draws the picture of a running box.")
     parser.add_argument("--box", type=Path, required=True, help="box.json in the run folder of the box's data folder")
-    path = parser.parse_args().box
+    parser.add_argument("--safe", type=int, default=0, metavar="N", help="1: the logo, until another scene is chosen")
+    options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     from appliance.visuals.process import run
 
     try:
-        return run(path)
+        return run(options.box, safe=bool(options.safe))
     except ApplianceError as error:
         logging.getLogger(__name__).error("visuals: %s", error.message)
         return 1

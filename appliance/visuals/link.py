@@ -52,11 +52,14 @@ def encode_png(rgb: bytes, width: int, height: int) -> bytes:
 
 
 class Link(threading.Thread):
-    """Watches, serves and publishes, all of it safely from another thread. `wish` is the scene last asked for."""
+    """Watches, serves and publishes, all of it safely from another thread. `wish` is the scene last asked for; `chosen` tells
+    whether it is another one than at the start: somebody has chosen it since."""
 
     def __init__(self, hub_path: Path, library: SceneLibrary) -> None:
         super().__init__(name="hub", daemon=True)
         self.wish = ""
+        self.chosen = False
+        self._first: str | None = None
         self.snapshots: queue.SimpleQueue[Future[Picture]] = queue.SimpleQueue()
         self._hub_path = hub_path
         self._library = library
@@ -98,6 +101,8 @@ class Link(threading.Thread):
 
     def _heard(self, address: str, value: Any) -> None:
         if isinstance(value, str):
+            self._first = value if self._first is None else self._first
+            self.chosen = self.chosen or value != self._first
             self.wish = value
 
     async def _serve(self, address: str, args: list[Any]) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.bus.box import Box, Role
+from appliance.bus.safeform import safe_form
 from appliance.config import Visuals as VisualsConfig
 from appliance.config import cache_folder
 from appliance.errors import Unavailable
@@ -35,12 +36,13 @@ HARDWARE_SIZE, HARDWARE_FPS = (1280, 720), 60
 STATE_S = 1.0
 RETRY_S = 3.0
 """How often a display that could not be had is asked for again."""
+SAFE_MESSAGE = f"the safe form after crashes: {safe_form('visuals', 1)}"
 LONGEST_DELTA_S = 0.25
 """A scene does not leap further than this after a stall."""
 
 
-def run(path: Path) -> int:
-    """The whole life of the process; returns its exit status."""
+def run(path: Path, *, safe: bool = False) -> int:
+    """The whole life of the process; returns its exit status. `safe`: the logo, until another scene is chosen."""
     os.nice(max(0, 5 - os.nice(0)))  # sound first
     use_shader_cache()
     box = Box.attach(path, "visuals")
@@ -52,7 +54,7 @@ def run(path: Path) -> int:
     box.say_role(Role.RUNNING)
     try:
         while not pulse.stopping.is_set():
-            _one_output(box, library, pulse, link)
+            _one_output(box, library, pulse, link, safe)
     finally:
         link.end()
         pulse.end()
@@ -71,7 +73,7 @@ def use_shader_cache() -> None:
     os.environ.setdefault("__GL_SHADER_DISK_CACHE_PATH", str(folder))
 
 
-def _one_output(box: Box, library: SceneLibrary, pulse: Pulse, link: Link) -> None:
+def _one_output(box: Box, library: SceneLibrary, pulse: Pulse, link: Link, safe: bool) -> None:
     """Draws to one output until the process ends or a better output can be had."""
     try:
         with pulse.busy():
@@ -83,7 +85,7 @@ def _one_output(box: Box, library: SceneLibrary, pulse: Pulse, link: Link) -> No
     log.info("visuals: drawing with %s, %s", output.gl.renderer, output.description)
     if output.message:
         log.warning("visuals: %s", output.message)
-    stage = Stage(box, output, library, pulse, link)
+    stage = Stage(box, output, library, pulse, link, safe=safe)
     try:
         stage.run()
     finally:
@@ -133,7 +135,9 @@ def plan(config: VisualsConfig, output: Output) -> tuple[tuple[int, int], int]:
 class Stage:
     """One output with its scenes, and the loop that draws them."""
 
-    def __init__(self, box: Box, output: Output, library: SceneLibrary, pulse: Pulse, link: Link) -> None:
+    def __init__(self, box: Box, output: Output, library: SceneLibrary, pulse: Pulse, link: Link, *, safe: bool = False
+                 ) -> None:
+        self._safe = safe
         self._box, self._output, self._pulse, self._link = box, output, pulse, link
         self._size, fps = plan(box.config.visuals, output)
         self._pacer = Pacer(fps)
@@ -158,7 +162,7 @@ class Stage:
             delta_s = min(self._pacer.wait(), LONGEST_DELTA_S)
             self._pulse.progress()
             self._output.poll()
-            if self._link.wish != wish:
+            if self._link.wish != wish and not self._waits:
                 wish = self._link.wish
                 self._director.want(wish)
             self._director.update()
@@ -172,6 +176,11 @@ class Stage:
                 if isinstance(self._output, Offscreen) and self._output.message and display_answers():
                     return
 
+    @property
+    def _waits(self) -> bool:
+        """In the safe form: nobody has chosen another scene than the one that may have killed us."""
+        return self._safe and not self._link.chosen
+
     def _frame(self, delta_s: float) -> Frame:
         values = self._box.values
         switches: dict[str, Any] = {name: values.get(address) for name, address in self._switches.items()}
@@ -181,7 +190,7 @@ class Stage:
 
     def _tell(self) -> None:
         """Publishes what people want to know: at once when the scene or the message changes, else once a second."""
-        message = self._director.message or self._output.message
+        message = SAFE_MESSAGE if self._waits else self._director.message or self._output.message
         self._link.publish("/visuals/message", message)
         now = time.monotonic()
         if now - self._told_at < STATE_S and self._director.shown == self._told_scene:

@@ -7,20 +7,28 @@ import time
 from typing import Any
 
 from appliance.bus.box import Box, Role
+from appliance.bus.safeform import safe_form
 
+ENGINES = ("engine-a", "engine-b")
 SILENT_S = 2.0
 """A process that has not beaten for so long counts as hung; an engine that told nothing for so long does not play."""
 
 
 def health(box: Box) -> tuple[bool, dict[str, Any]]:
-    """Whether all is well, and what ``/healthz`` answers."""
+    """Whether all is well, and what ``/healthz`` answers. ``warnings`` are what the show goes on without."""
     reasons: list[str] = []
+    warnings: list[str] = []
     processes: dict[str, Any] = {}
     now_ns = time.monotonic_ns()
     for name in _expected(box):
         row = box.process(name)
         pid, beat_ns, role = int(row["pid"]), int(row["beat_ns"]), _role(int(row["role"]))
-        processes[name] = {"pid": pid, "role": role, "restarts": int(row["restarts"])}
+        safe = int(row["safe"])
+        processes[name] = {"pid": pid, "role": role, "restarts": int(row["restarts"]), "safe": safe}
+        if safe:
+            warnings.append(f"{name} runs in its safe form after crashes: {safe_form(name, safe)}")
+        if name in ENGINES:
+            continue
         if not pid:
             reasons.append(f"{name} is not running ({role}); the supervisor starts it again")
         elif beat_ns and now_ns - beat_ns > SILENT_S * 1e9:
@@ -28,13 +36,30 @@ def health(box: Box) -> tuple[bool, dict[str, Any]]:
     told_ns = int(box.telemetry.snapshot()["clock"]["monotonic_ns"])
     if now_ns - told_ns > SILENT_S * 1e9:
         reasons.append("the engine does not play: see `appliance status` and the audio server")
-    return not reasons, {"ok": not reasons, "reasons": reasons, "processes": processes}
+    _judge_engines(box, reasons, warnings, now_ns)
+    audio = box.audio
+    if box.config.audio.backend == "jack" and audio == "clock":
+        warnings.append("there is no audio server: the engine paces itself by the clock and is not heard")
+    return not reasons, {"ok": not reasons, "reasons": reasons, "warnings": warnings, "audio": audio, "processes": processes}
+
+
+def _judge_engines(box: Box, reasons: list[str], warnings: list[str], now_ns: int) -> None:
+    """One engine that plays is enough; that the other is missing is worth a word."""
+    faults: list[str] = []
+    wanted = [name for name in ENGINES if name in _expected(box)]
+    for name in wanted:
+        row = box.process(name)
+        pid, beat_ns = int(row["pid"]), int(row["beat_ns"])
+        if not pid:
+            faults.append(f"{name} is not running ({_role(int(row['role']))}); the supervisor starts it again")
+        elif beat_ns and now_ns - beat_ns > SILENT_S * 1e9:
+            faults.append(f"{name} has not answered for {(now_ns - beat_ns) / 1e9:.1f} s; the supervisor starts it again")
+    (reasons if len(faults) == len(wanted) else warnings).extend(faults)
 
 
 def _expected(box: Box) -> list[str]:
-    names = ["engine-a", "control"]
-    if int(box.process("engine-b")["pid"]):
-        names.insert(1, "engine-b")
+    standby = box.process("engine-b")
+    names = ["engine-a", *(["engine-b"] if int(standby["started_ns"]) else []), "control"]
     if box.config.gen.enabled:
         names.append("gen")
     if box.config.visuals.enabled:

@@ -58,7 +58,8 @@ class Devices:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         config = desk.box.config
-        self._library = ProfileLibrary((shipped_folder(), desk.box.data / "mappings", *config.mappings.folders))
+        own = () if desk.safe else (desk.box.data / "mappings", *config.mappings.folders)
+        self._library = ProfileLibrary((shipped_folder(), *own))
         self._table = PortTable(desk.box)
         self._out = MidiOut(desk.box.segment)
         self._router = Router(desk)
