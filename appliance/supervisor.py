@@ -53,7 +53,7 @@ AGAIN = 5
 UNREACHED = (3, 4)
 """Exit statuses of an engine that has not come to the audio server, or lost it."""
 NICE = {"gen": 3, "visuals": 5}
-LATER_S = {"gen": 0.1, "visuals": 1.8, STANDBY: 4.0}
+LATER_S: dict[str, float] = {"gen": 0.1, "visuals": 1.8, STANDBY: 4.0}
 """At the box's start the two cores of a small machine are for what makes the first sound."""
 STOP_ORDER = (("visuals", "gen"), ("control",), ENGINES)
 """Control saves the session before the engines fade out; who is named together stops together."""
@@ -108,8 +108,9 @@ class Supervisor:
         self._lock.take()
         self._journal = Journal(stderr_descriptor())
         try:
-            for leftover in (*sweep_leftovers(self._data, self._records), *sweep_strangers(self._data)):
+            for leftover in sweep_leftovers(self._data, self._records):
                 self._journal.say(f"removed what a killed box had left: {leftover}")
+            sweep_strangers(self._data)
             require_free(self._config)
             self._box = self._make_box()
             claim(self._data)

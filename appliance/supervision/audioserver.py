@@ -261,6 +261,7 @@ class AudioServer:
         self._way = way
         self.stage = Stage.STARTING
         self._deadline = time.monotonic() + START_S
+        self._card_absent = way.device == DUMMY and self._card_is_missing()
         jackfiles.reclaim()
         kind = "no sound card" if way.device == DUMMY else way.device
         self._say(f"starts jackd ({kind}, {self._audio.rate} Hz, {self._audio.period} frames, "
@@ -333,22 +334,25 @@ class AudioServer:
         if not self._way or self._way.device != DUMMY or self._audio.device == DUMMY or now < self._card_at:
             return
         self._card_at = now + CARD_LOOK_S
-        device = wanted_device(self._audio)
-        if not device or plugged_in(device) is False:
+        if self._card_is_missing():
             self._card_absent = True
             return
         if not self._card_absent and now < self._card_try_at:
             return
         if self._card_absent:
             self._card_wait_s = CARD_AGAIN_S[0]
-            self._journal.say(f"the sound card is there ({device}): jackd is started again on it")
+            self._journal.say(f"the sound card is there ({wanted_device(self._audio)}): jackd is started again on it")
         else:
             self._card_wait_s = min(4 * self._card_wait_s, CARD_AGAIN_S[1])
-            self._journal.say(f"jackd is started again, to try the sound card {device} once more")
-        self._card_absent = False
+            self._journal.say(f"jackd is started again, to try the sound card {wanted_device(self._audio)} once more")
         self._ways, self._gap_s = all_ways(self._audio), 0.0
         self.stage, self._deadline = Stage.LEAVING, now + LEAVE_S
         self.server.terminate()
+
+    def _card_is_missing(self) -> bool:
+        """Whether it is known that the wanted card is not plugged in."""
+        device = wanted_device(self._audio)
+        return not device or plugged_in(device) is False
 
     # -- none at all
 

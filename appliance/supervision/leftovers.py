@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.bus.box import Box, hub_path
-from appliance.bus.memory import box_name, sweep
+from appliance.bus.memory import FOLDER, box_name, sweep
 from appliance.errors import Unavailable
 from appliance.supervision import jackfiles
 from appliance.supervision.child import process_state
@@ -138,7 +138,7 @@ def sweep_strangers(data: Path) -> list[str]:
                 continue
             with _unused(folder) as unused:
                 if unused:
-                    sweep(folder.name.removesuffix(f"-{os.getuid()}"))
+                    sweep(_box_of(folder))
                     shutil.rmtree(folder, ignore_errors=True)
                     gone.append(str(folder))
     return gone
@@ -150,7 +150,8 @@ def _unused(folder: Path) -> Iterator[bool]:
     try:
         data = Path((folder / CLAIM).read_text(encoding="utf-8"))
     except OSError:
-        yield time.time() - folder.stat().st_mtime > UNCLAIMED_S and not _answers(folder / "hub")
+        lived = (FOLDER / f"{_box_of(folder)}-box").exists() or time.time() - folder.stat().st_mtime < UNCLAIMED_S
+        yield not lived and not _answers(folder / "hub")
         return
     try:
         descriptor = os.open(Box.run_folder(data) / "lock", os.O_RDWR | os.O_CLOEXEC)
@@ -164,6 +165,10 @@ def _unused(folder: Path) -> Iterator[bool]:
         yield False
     finally:
         os.close(descriptor)
+
+
+def _box_of(folder: Path) -> str:
+    return folder.name.removesuffix(f"-{os.getuid()}")
 
 
 def _answers(path: Path) -> bool:

@@ -29,11 +29,15 @@ BOTH = ("engine-a", "engine-b", *NAMES[1:])
 """With the standby, which runs where JACK does."""
 
 START = """
-import json, sys
+import json, os, sys
 from pathlib import Path
+import appliance.supervision.cards
+import appliance.supervisor
 from appliance.config import Config
 from appliance.errors import ApplianceError
 from appliance.supervisor import Supervisor
+appliance.supervisor.LATER_S["engine-b"] = float(os.environ.get("TEST_LATER_S", "0.5"))
+appliance.supervision.cards.FOLDER = Path(os.environ.get("TEST_CARDS", "/proc/asound"))
 try:
     config = Config.model_validate(json.loads(sys.argv[2]))
     raise SystemExit(Supervisor(Path(sys.argv[1]), config, json.loads(sys.argv[3])).run())
@@ -113,7 +117,10 @@ def data(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def start(data: Path) -> Iterator[Callable[..., Running]]:
-    """``start()`` runs stand-ins, ``start(gen=["mute"])`` gives one of them words; ``audio={…}`` sets the config's part."""
+    """``start()`` runs stand-ins, ``start(gen=["mute"])`` gives one of them words; ``audio={…}`` sets the config's part.
+
+    In the environment, TEST_LATER_S tells when the second engine starts, TEST_CARDS where the sound cards are listed.
+    """
     running: list[Running] = []
 
     def begin(audio: dict[str, Any] | None = None, environment: dict[str, str] | None = None, **words: list[str]) -> Running:

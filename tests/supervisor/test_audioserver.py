@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -149,4 +150,73 @@ def test_killed_servers_of_others_do_not_keep_ours_from_starting(start, server_n
             break
     running = start(audio={"server": server_name, "device": "dummy"})
     assert running.ready()["audio"] == f"jack:{server_name}"
+    assert running.stop() == 0
+
+
+class Rack:
+    """A machine whose one sound card can be pulled: jackd opens it, as the dummy, only while it is there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cards, self.tools = folder / "cards", folder / "bin"
+        self.cards.mkdir()
+        self.tools.mkdir()
+        jackd = self.tools / "jackd"
+        jackd.write_text(f"""#!/bin/bash
+words=()
+while [ $# -gt 0 ]; do
+    if [ "$1 $2" = "-d alsa" ]; then
+        [ -e {self.cards}/card0 ] || {{ echo "no such card" >&2; exit 1; }}
+        words+=(-d dummy); shift 6
+    else
+        words+=("$1"); shift
+    fi
+done
+exec -a jackd {shutil.which("jackd")} "${{words[@]}}"
+""")
+        jackd.chmod(0o755)
+        self.environment = {"PATH": f"{self.tools}:{os.environ['PATH']}", "TEST_CARDS": str(self.cards)}
+
+    def plug(self) -> None:
+        card = self.cards / "new"
+        (card / "pcm0p").mkdir(parents=True)
+        (card / "id").write_text("Stage\n")
+        card.rename(self.cards / "card0")
+
+    def pull(self) -> None:
+        shutil.rmtree(self.cards / "card0")
+
+
+def test_a_card_that_is_pulled_and_put_back(start, server_name, tmp_path):
+    rack = Rack(tmp_path)
+    running = start(audio={"server": server_name, "period": 1024}, environment=rack.environment)
+    assert running.ready()["audio"] == f"jack:{server_name}"
+    assert "starts jackd (no sound card" in running.said
+    rack.plug()
+    until(lambda: "the sound card is there (hw:Stage)" in running.said, 3, running.said)
+    began = time.monotonic()
+    until(lambda: "starts jackd (hw:Stage" in running.said and answers(server_name), 4, running.said)
+    assert time.monotonic() - began < 2, "the gap"
+    until(lambda: running.box.audio == f"jack:{server_name}", 3)
+
+    rack.pull()
+    os.kill(jackd_of(running), signal.SIGKILL)
+    until(lambda: running.said.count("starts jackd (no sound card") == 2, 4, running.said)
+    assert running.said.count("starts jackd (hw:Stage") == 5, "it was tried a few times more"
+    until(lambda: running.box.audio == f"jack:{server_name}", 3)
+    rack.plug()
+    until(lambda: running.said.count("starts jackd (hw:Stage") == 6, 4, running.said)
+    until(lambda: running.box.audio == f"jack:{server_name}", 3)
+    assert running.restarts("engine-a") == 0
+    assert running.stop() == 0
+
+
+def test_late_cycles_are_counted_and_not_told_each(start, server_name, tmp_path):
+    rack = Rack(tmp_path)
+    jackd = rack.tools / "jackd"
+    lines = "JackTimedDriver::Process XRun = 77 usec\\nJackEngine::XRun: client = x was not finished, state = Running\\n"
+    jackd.write_text(jackd.read_text().replace("words=()", f"words=()\nprintf '{lines}'; echo 'Something else'", 1))
+    running = start(audio={"server": server_name, "period": 1024}, environment=rack.environment)
+    running.ready()
+    assert "jackd: Something else" in running.said
+    assert "XRun" not in running.said
     assert running.stop() == 0
