@@ -102,19 +102,19 @@ class Keeper:
             self._loader.bank.retire_strangers()
         self._loader.adopted.set()
         if self._desk.safe:
-            self._leave_unloaded(entries)
+            await self._leave_unloaded(entries)
             return
         await self._load_all(entries, lambda target: not self._loader.touched(target))
         if not self._alone and self._box.config.session.resume == "play":
             for place in self._session.playing:
                 await self._start(place)
 
-    def _leave_unloaded(self, entries: dict[str, ClipEntry]) -> None:
+    async def _leave_unloaded(self, entries: dict[str, ClipEntry]) -> None:
         """In the safe form: one of these files may be what kills us. They stay in the session as they are."""
         for place, entry in entries.items():
             target = Target.at(place)
             if not self._loader.touched(target):
-                self._loader.keep_missing(target, entry.path, self._told(target, options_of(entry)), entry.hash)
+                await self._loader.keep_missing(target, entry.path, self._told(target, options_of(entry)), entry.hash)
                 self._desk.set_text(target.text("file"), entry.path)  # or the generator would take the place for an empty one
             self._waiting.pop(place, None)
         if entries:
