@@ -6,6 +6,7 @@ The recorder notes the server's frame time of every cycle, so that a place in th
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import jack
@@ -85,6 +86,9 @@ def _play(frames, context):
 class _Gear:
     def __init__(self, name: str, server: str, callback: Any) -> None:
         self.client = jack.Client(name, servername=server, no_start_server=True, use_exact_name=True)
+        self.gone = threading.Event()
+        """Set when the server has ended."""
+        self.client.set_shutdown_callback(lambda status, reason: self.gone.set())
         self.words = np.zeros(32, np.int64)
         self._ffi: Any = jack._ffi
         self.words[0] = self._address(self.client._ptr)
@@ -97,7 +101,8 @@ class _Gear:
         return int(self._ffi.cast("intptr_t", thing))
 
     def close(self) -> None:
-        self.client.deactivate()
+        if not self.gone.is_set():
+            self.client.deactivate()
         self.client.close()
 
 

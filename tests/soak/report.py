@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a soak found: as a tree for programs and as text for people."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.soak.causes import Notes
+from tests.soak.faults import Injected
+from tests.soak.memory import Growth
+from tests.soak.script import Played
+from tests.soak.verify import KINDS, Verdict
+
+GROWTH_LIMIT_PCT = 2.0
+GROWTH_FROM_MINUTES = 10.0
+"""Of a shorter run the growth is shown and not judged."""
+RATE = 48000
+
+
+@dataclass
+class Report:
+    """``restarts``: by process; ``said``: lines of the box's log by which it told of trouble."""
+
+    minutes: float
+    seed: int
+    every_s: float
+    verdict: Verdict
+    faults: list[Injected]
+    played: Played
+    notes: Notes
+    memory: list[Growth]
+    restarts: dict[str, int]
+    skipped: dict[str, int] = field(default_factory=dict)
+    events: int = 0
+    jumps: int = 0
+    verify_s: float = 0.0
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[str]:
+        """Why the soak is not passed; empty: it is."""
+        found = [f"{one.at_s:.3f} s: {one.frames} frames {one.kind}: {one.cause}"
+                 for one in self.verdict.disturbances if not one.explained]
+        found += [f"fault {fault.name!r} ({fault.target}): {fault.problem}" for fault in self.faults if fault.problem]
+        found += [f"fault {fault.name!r} ({fault.target}) was heard for {1000 * fault.heard_frames / RATE:.1f} ms, "
+                  f"{1000 * fault.allowed_s:.0f} ms are allowed"
+                  for fault in self.faults if fault.heard_frames > fault.allowed_s * RATE + 0.5]
+        found += [f"the recording: {problem}" for problem in self.verdict.problems]
+        found += [f"note lost: {note}" for note in self.notes.lost]
+        if self.verdict.compared < 0.5 * self.minutes * 60 * RATE:
+            found.append(f"only {self.verdict.compared / RATE:.1f} s of sound could be compared")
+        if self.minutes >= GROWTH_FROM_MINUTES:
+            found += [f"{one.role} has grown by {one.percent:.1f} %" for one in self.memory if one.percent > GROWTH_LIMIT_PCT]
+        return found
+
+    def tree(self) -> dict[str, Any]:
+        verdict = dataclasses.asdict(self.verdict)
+        for one, told in zip(self.verdict.disturbances, verdict["disturbances"], strict=True):
+            told["kind"] = one.kind
+        return {
+            "passed": not self.failures, "failures": self.failures, "minutes": self.minutes, "seed": self.seed,
+            "every_s": self.every_s, "faults": [dataclasses.asdict(fault) for fault in self.faults], "skipped": self.skipped,
+            "verdict": verdict, "played": dataclasses.asdict(self.played), "notes": dataclasses.asdict(self.notes),
+            "memory": [{**dataclasses.asdict(one), "percent": None if math.isnan(one.percent) else one.percent} for one in self.memory],
+            "restarts": self.restarts, "events": self.events, "jumps": self.jumps, "verify_s": self.verify_s, "said": self.said,
+        }
+
+    def text(self) -> str:
+        verdict = self.verdict
+        unexplained = [one for one in verdict.disturbances if not one.explained]
+        lines = [
+            f"soak: {self.minutes:g} minutes, seed {self.seed}, a fault every {self.every_s:g} s",
+            f"  recorded {verdict.recorded / RATE:.1f} s in {verdict.recordings} lives of the server; compared to the bit "
+            f"{verdict.compared / RATE:.1f} s in {self.verify_s:.1f} s",
+            f"  played {self.played.moves} moves, {self.played.requests} requests; {self.events} events obeyed; "
+            f"not answered: {self.played.failures or 'none'}",
+            f"  notes over MIDI: {self.notes.sent} sent, {self.notes.obeyed} obeyed at their frame, {self.notes.lost_in_faults} lost in "
+            f"faults, {self.notes.lost_by_machine} by the machine, {len(self.notes.lost)} otherwise",
+            f"  the machine: {len(verdict.gaps)} times cycles lost ({sum(g.frames for g in verdict.gaps) / RATE:.2f} s), "
+            f"{len(verdict.late)} times woken late; the engine announced {self.jumps} jumps",
+            "",
+            f"faults: {len(self.faults)}",
+        ]
+        lines += [self._faults_line(name) for name in dict.fromkeys(fault.name for fault in self.faults)]
+        lines += [f"  {name}: could not be injected {count} times" for name, count in self.skipped.items()]
+        lines += ["", f"disturbances: {len(verdict.disturbances)}, unexplained: {len(unexplained)}"]
+        lines += [f"  frames {kind}: {verdict.total(kind)}" for kind in KINDS if verdict.total(kind)]
+        lines += [
+            f"  {one.at_s:9.3f} s  frame {one.frame:>11}  {one.frames:7d} frames ({1000 * one.frames / RATE:8.1f} ms)  {one.kind:9s} "
+            f"{'' if one.explained else 'UNEXPLAINED: '}{one.cause}" + (f"; late by {one.moved} frames" if one.moved else "")
+            for one in verdict.disturbances
+        ]
+        lines += [f"  no server for {seconds:.2f} s" for _, seconds in verdict.silences_between]
+        lines += ["", "memory (private MB, PSS MB, growth over the run):"]
+        lines += [f"  {one.role:11s} {one.private_mb:7.1f} {one.pss_mb:7.1f} "
+                  f"{'too few samples' if math.isnan(one.percent) else f'{one.percent:+.2f} %'}" for one in self.memory]
+        lines += ["", "restarts: " + ", ".join(f"{name} {count}" for name, count in self.restarts.items() if count)]
+        lines += ["", "passed" if not self.failures else "NOT PASSED"]
+        lines += [f"  {failure}" for failure in self.failures]
+        return "\n".join(lines) + "\n"
+
+    def _faults_line(self, name: str) -> str:
+        ours = [fault for fault in self.faults if fault.name == name]
+        longest = max(fault.back_s for fault in ours)
+        heard = max(fault.heard_frames for fault in ours)
+        may = f"heard at most {1000 * heard / RATE:.1f} ms" if any(fault.audible for fault in ours) else "must not be heard"
+        return f"  {len(ours):3d} × {name}: over after at most {longest:.2f} s, {may}"
+
+    def write(self, folder: Path) -> None:
+        (folder / "report.json").write_text(json.dumps(self.tree(), indent=1, allow_nan=False) + "\n")
+        (folder / "report.txt").write_text(self.text())
