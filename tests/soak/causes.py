@@ -19,6 +19,7 @@ from tests.soak.watcher import Log
 BEFORE_NS, AFTER_NS = 20_000_000, 400_000_000
 """A fault's window is longer than the fault: JACK plays a dead client's last block for some 50 ms, and a server is heard late."""
 MACHINE_NS = 30_000_000
+STALL_NS = 12_000_000
 LONGEST_LOSS_FRAMES = 4800
 """What lasts longer is not the machine's doing alone."""
 NEAR_FRAMES = 2048
@@ -32,19 +33,22 @@ def jumps(log: Log) -> list[tuple[int, int]]:
     return [(int(event["frame"]), int(event["a"])) for event in found]
 
 
-def explain(verdict: Verdict, faults: list[Injected], log: Log, xruns: list[int]) -> None:
-    """Fill in ``cause`` and ``explained`` of every disturbance, and how much each fault was heard."""
+def explain(verdict: Verdict, faults: list[Injected], log: Log, xruns: list[int], stalls: np.ndarray) -> None:
+    """``xruns``: when the server complained; ``stalls``: when cores stood still (stalls.py); all in monotonic ns. Fill in ``cause`` and ``explained`` of every disturbance, and how much each fault was heard."""
     jumped, machine = jumps(log), _machine(verdict)
     for one in verdict.disturbances:
         fault = next((f for f in faults if f.audible and _overlap(one, f.began_ns - BEFORE_NS, f.ended_ns + AFTER_NS)), None)
         waiting = _near(one, xruns) and not _near(one, log.overruns)
         short = one.frames <= LONGEST_LOSS_FRAMES
+        lost = short and (_near(one, machine) or _stood_still(one, stalls))
         if fault is not None:
             one.cause, one.explained = fault.name, True
-            if not (short and _near(one, machine)):
+            if not lost:
                 fault.heard_frames += one.frames
-        elif short and _near(one, machine):
-            one.cause, one.explained = "cycles that the machine lost", True
+        elif one.grid_error:
+            one.cause = f"the grid has moved by {-one.grid_error} frames against the server's time"
+        elif lost:
+            one.cause, one.explained = "the machine stood still", True
         elif jump := next(((at, count) for at, count in jumped
                            if at - NEAR_FRAMES <= one.frame + one.frames and one.frame <= at + count + NEAR_FRAMES), None):
             one.cause, one.explained = f"a jump of {jump[1]} frames that the engine announced", True
@@ -67,6 +71,11 @@ def _overlap(one: Disturbance, began_ns: int, ended_ns: int) -> bool:
 def _near(one: Disturbance, times_ns: list[int]) -> bool:
     at = np.searchsorted(times_ns, one.began_ns - MACHINE_NS)
     return bool(at < len(times_ns) and times_ns[at] <= one.ended_ns + MACHINE_NS)
+
+
+def _stood_still(one: Disturbance, stalls: np.ndarray) -> bool:
+    """JACK hears of it up to a few cycles later."""
+    return bool(((stalls[:, 0] <= one.ended_ns) & (stalls[:, 1] >= one.began_ns - STALL_NS)).any())
 
 
 @dataclass

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tests.soak.timeline import LOOPBACK_CYCLES, timeline
+from tests.soak.timeline import LOOPBACK_CYCLES, overtaken, timeline
 
 LONGEST_REPEAT_FRAMES = 48000
 """An older frame than that counts as displaced."""
@@ -43,6 +43,8 @@ class Findings:
 
     judged: int = 0
     unrecorded: int = 0
+    overtaken: int = 0
+    """Cycles in which the box was quicker than the loopback driver (see timeline.py)."""
     gaps: list[tuple[int, int]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
@@ -116,6 +118,13 @@ def judge_ramp(recording: np.ndarray, times: np.ndarray, clip_frames: int, *, sc
     place = _coherent(np.where(named, (index - when) % clip_frames, -1))
     found = Findings(judged=len(sound), unrecorded=int(line.gaps[line.gaps > 0].sum()),
                      gaps=[(int(line.times[k] - line.gaps[k]), int(line.gaps[k])) for k in np.flatnonzero(line.gaps)])
+    if late_cycles:
+        early = named & ((index - line.times[cycle] - within) % clip_frames == offset)
+        wrong = place != offset
+        bad = np.bincount(cycle, weights=wrong, minlength=len(line)) > 0
+        quick = overtaken(bad, np.bincount(cycle, weights=wrong & ~early, minlength=len(line)) == 0)
+        found.overtaken = int(quick.sum())
+        place = np.where(quick[cycle], offset, place)
     return _collect(found, place, offset, silent, when, cycle, clip_frames)
 
 

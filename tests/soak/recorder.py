@@ -26,6 +26,7 @@ llvm.load_library_permanently("libjack.so.0")
 from numba import carray, cfunc, types  # noqa: E402
 
 from appliance.bus.atomic import load_acquire, pointer, read, store_release  # noqa: E402
+from tests.soak.stalls import Stalls  # noqa: E402
 
 _port_buffer = types.ExternalFunction("jack_port_get_buffer", types.intp(types.intp, types.uint32))
 _frame_time = types.ExternalFunction("jack_last_frame_time", types.uint32(types.intp))
@@ -152,6 +153,7 @@ def main(server: str, folder: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     jack.set_error_function(lambda message: None)
     jack.set_info_function(lambda message: None)
+    stalls = Stalls()
     number = 0
     while not stop.is_set():
         try:
@@ -165,6 +167,7 @@ def main(server: str, folder: Path) -> None:
         while not stop.wait(_DRAIN_S) and not life.gone.is_set():
             life.drain()
         life.close(folder)
+    stalls.write(folder / "stalls")
 
 
 if __name__ == "__main__":

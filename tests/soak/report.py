@@ -38,6 +38,7 @@ class Report:
     skipped: dict[str, int] = field(default_factory=dict)
     events: int = 0
     jumps: int = 0
+    stalls: int = 0
     verify_s: float = 0.0
     said: list[str] = field(default_factory=list)
 
@@ -67,7 +68,7 @@ class Report:
             "every_s": self.every_s, "faults": [dataclasses.asdict(fault) for fault in self.faults], "skipped": self.skipped,
             "verdict": verdict, "played": dataclasses.asdict(self.played), "notes": dataclasses.asdict(self.notes),
             "memory": [{**dataclasses.asdict(one), "percent": None if math.isnan(one.percent) else one.percent} for one in self.memory],
-            "restarts": self.restarts, "events": self.events, "jumps": self.jumps, "verify_s": self.verify_s, "said": self.said,
+            "restarts": self.restarts, "events": self.events, "jumps": self.jumps, "stalls": self.stalls, "verify_s": self.verify_s, "said": self.said,
         }
 
     def text(self) -> str:
@@ -82,7 +83,8 @@ class Report:
             f"  notes over MIDI: {self.notes.sent} sent, {self.notes.obeyed} obeyed at their frame, {self.notes.lost_in_faults} lost in "
             f"faults, {self.notes.lost_by_machine} by the machine, {len(self.notes.lost)} otherwise",
             f"  the machine: {len(verdict.gaps)} times cycles lost ({sum(g.frames for g in verdict.gaps) / RATE:.2f} s), "
-            f"{len(verdict.late)} times woken late; the engine announced {self.jumps} jumps",
+            f"{len(verdict.late)} times woken late, cores stood still {self.stalls} times; the engine announced {self.jumps} jumps; "
+            f"the loopback driver was overtaken {verdict.overtaken} times",
             "",
             f"faults: {len(self.faults)}",
         ]
@@ -93,6 +95,7 @@ class Report:
         lines += [
             f"  {one.at_s:9.3f} s  frame {one.frame:>11}  {one.frames:7d} frames ({1000 * one.frames / RATE:8.1f} ms)  {one.kind:9s} "
             f"{'' if one.explained else 'UNEXPLAINED: '}{one.cause}" + (f"; late by {one.moved} frames" if one.moved else "")
+            + (f"; the grid moves by {-one.grid_error} frames" if one.grid_error else "")
             for one in verdict.disturbances
         ]
         lines += [f"  no server for {seconds:.2f} s" for _, seconds in verdict.silences_between]

@@ -16,6 +16,7 @@ from tests.soak.recorder import recordings
 from tests.soak.report import Report
 from tests.soak.script import Player
 from tests.soak.stage import Stage
+from tests.soak.stalls import read_stalls
 from tests.soak.verify import verify
 from tests.soak.watcher import Watcher
 
@@ -60,11 +61,12 @@ def soak(folder: Path, minutes: float, seed: int = 1, every_s: float = 5.0, *, n
     started = time.monotonic()
     verdict = verify(recordings(stage.recording), log)
     xruns = _xruns(stage.recording / "xruns")
-    explain(verdict, faults.log, log, xruns)
+    stalls = read_stalls(stage.recording / "stalls")
+    explain(verdict, faults.log, log, xruns, stalls)
     report = Report(
         round(minutes_played, 2), seed, every_s, verdict, faults.log, played,
         count_notes(folder / "notes", log, verdict, faults.log, xruns), growth(samples, 120.0 if minutes > 4 else 15.0), restarts,
-        skipped, len(log.all_events), len(jumps(log)), time.monotonic() - started,
+        skipped, len(log.all_events), len(jumps(log)), len(stalls), time.monotonic() - started,
         [line for line in stage.log.read_text(errors="replace").splitlines() if any(word in line for word in TROUBLE)][-200:],
     )
     report.write(folder)

@@ -76,6 +76,14 @@ def test_cycles_that_the_recorder_missed_are_no_fault_of_the_box() -> None:
     assert (found.faults, found.unrecorded) == ([], 3 * N)
 
 
+def test_a_block_that_overtakes_the_loopback_driver_is_no_fault_of_the_box() -> None:
+    heard, times = recorded()
+    heard[700 * N : 701 * N] = heard[701 * N : 702 * N]
+    heard[900 * N + 40 : 901 * N] = heard[901 * N + 40 : 902 * N]
+    found = judge_ramp(heard, times, LOOP)
+    assert (found.faults, found.overtaken) == ([], 2)
+
+
 def test_damage_beside_a_lost_cycle_says_so() -> None:
     heard, times = recorded(gap_at=900, gap=2 * N)
     heard[902 * N : 903 * N] = 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from tests.soak.recorder import Recording
 from tests.soak.replay import Replay
-from tests.soak.timeline import Timeline, timeline
+from tests.soak.timeline import Timeline, overtaken, timeline
 from tests.soak.watcher import Anchor, Log
 
 CHUNK_CYCLES = 64
@@ -44,6 +44,8 @@ class Disturbance:
     partial_blocks: int = 0
     unrendered: int = 0
     moved: int = 0
+    grid_error: int = 0
+    """From then on all stands that many frames later (negative: earlier) against the server's time."""
     deviation: float = 0.0
     diverged: bool = False
     """Nothing fitted any more: from its end on the comparison started anew from the engine's own state."""
@@ -77,6 +79,8 @@ class Verdict:
     recordings: int = 0
     gaps: list[Gap] = field(default_factory=list)
     late: list[tuple[int, float]] = field(default_factory=list)
+    overtaken: int = 0
+    """Cycles in which the box was quicker than the loopback driver (see timeline.py)."""
     disturbances: list[Disturbance] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     silences_between: list[tuple[int, float]] = field(default_factory=list)
@@ -166,10 +170,11 @@ class Verifier:
         starts = self._starts(recording, line, rows, offset)
         heard, wanted, known = self._pieces(recording, line, rows, starts, offset)
         bad = ((heard != wanted).any(axis=1) | ~known) & self._judged(line, rows, starts + offset)
+        bad = self._without_overtaken(line, rows, offset, heard, bad)
         if bad.mean() > 0.9:
             for other in offsets:
                 if other != offset and self._fits(recording, line, rows, other):
-                    self._begin_or_go_on(rows.start, 0, recording, line, starts, offset).moved += offset - other
+                    self._begin_or_go_on(rows.start, 0, recording, line, starts, offset).grid_error += offset - other
                     return self._judge_chunk(recording, line, rows, other, offsets)
         self.verdict.compared += int(known.sum())
         if bad.any():
@@ -200,6 +205,19 @@ class Verifier:
         within = np.arange(len(heard)) - np.repeat(line.at[rows] - begin, counts)
         wanted, known = self.replay.at(np.repeat(starts + offset, counts) + within)
         return heard, wanted, known
+
+    def _without_overtaken(self, line: Timeline, rows: slice, offset: int, heard: np.ndarray, bad: np.ndarray) -> np.ndarray:
+        if not bad.any():
+            return bad
+        counts = line.frames[rows]
+        cycle = np.repeat(np.arange(len(counts)), counts)
+        within = np.arange(len(heard)) - np.repeat(line.at[rows] - line.at[rows.start], counts)
+        wanted, known = self.replay.at(line.times[rows][cycle] + offset + within)
+        wrong = bad & ((heard != wanted).any(axis=1) | ~known)
+        quick = overtaken(np.bincount(cycle, weights=bad, minlength=len(counts)) > 0,
+                          np.bincount(cycle, weights=wrong, minlength=len(counts)) == 0)
+        self.verdict.overtaken += int(quick.sum())
+        return bad & ~quick[cycle]
 
     def _judged(self, line: Timeline, rows: slice, starts: np.ndarray) -> np.ndarray:
         """What was recorded before the first and after the last look at the engine is not judged."""
