@@ -20,8 +20,7 @@ BEFORE_NS, AFTER_NS = 20_000_000, 400_000_000
 """A fault's window is longer than the fault: JACK plays a dead client's last block for some 50 ms, and a server is heard late."""
 MACHINE_NS = 30_000_000
 STALL_NS = 12_000_000
-LONGEST_LOSS_FRAMES = 4800
-"""What lasts longer is not the machine's doing alone."""
+SHORT_FRAMES = 512
 NEAR_FRAMES = 2048
 UNEXPLAINED = "nothing that is known"
 
@@ -35,33 +34,40 @@ def jumps(log: Log) -> list[tuple[int, int]]:
 
 def explain(verdict: Verdict, faults: list[Injected], log: Log, xruns: list[int], stalls: np.ndarray) -> None:
     """``xruns``: when the server complained; ``stalls``: when cores stood still (stalls.py); all in monotonic ns. Fill in ``cause`` and ``explained`` of every disturbance, and how much each fault was heard."""
-    jumped, machine = jumps(log), _machine(verdict)
+    jumped, lost_s = jumps(log), _lost_by_machine(verdict, stalls)
     for one in verdict.disturbances:
         fault = next((f for f in faults if f.audible and _overlap(one, f.began_ns - BEFORE_NS, f.ended_ns + AFTER_NS)), None)
-        waiting = _near(one, xruns) and not _near(one, log.overruns)
-        short = one.frames <= LONGEST_LOSS_FRAMES
-        lost = short and (_near(one, machine) or _stood_still(one, stalls))
+        machine = _is_machines(one, lost_s)
         if fault is not None:
             one.cause, one.explained = fault.name, True
-            if not lost:
+            if not machine:
                 fault.heard_frames += one.frames
         elif one.grid_error:
             one.cause = f"the grid has moved by {-one.grid_error} frames against the server's time"
-        elif lost:
+        elif machine:
             one.cause, one.explained = "the machine stood still", True
         elif jump := next(((at, count) for at, count in jumped
                            if at - NEAR_FRAMES <= one.frame + one.frames and one.frame <= at + count + NEAR_FRAMES), None):
             one.cause, one.explained = f"a jump of {jump[1]} frames that the engine announced", True
-        elif short and waiting:
-            one.cause, one.explained = "the machine kept the engine waiting (late, and no block was too dear)", True
+        elif one.frames <= SHORT_FRAMES and _near(one, xruns) and not _near(one, log.overruns):
+            one.cause, one.explained = "the engine was late though its block cost less than a period", True
         else:
             during = next((f for f in faults if _overlap(one, f.began_ns - BEFORE_NS, f.ended_ns + AFTER_NS)), None)
             one.cause = f"{UNEXPLAINED}, during {during.name!r}, which must not be heard" if during else UNEXPLAINED
 
 
-def _machine(verdict: Verdict) -> list[int]:
-    """When the recorder, which needs nothing of the box, was kept waiting or lost cycles."""
-    return sorted([gap.monotonic_ns for gap in verdict.gaps] + [when for when, _ in verdict.late])
+def _lost_by_machine(verdict: Verdict, stalls: np.ndarray) -> np.ndarray:
+    """Rows of begin, end (monotonic ns) in which a core stood still, or the recorder, which needs nothing of the box, lost cycles or
+    was kept waiting."""
+    gaps = [(gap.monotonic_ns - int(abs(gap.frames) / 48e-6), gap.monotonic_ns) for gap in verdict.gaps]
+    late = [(when - int(late_ms * 1e6), when) for when, late_ms in verdict.late]
+    return np.array([*gaps, *late, *stalls.tolist()], np.int64).reshape(-1, 2)
+
+
+def _is_machines(one: Disturbance, lost: np.ndarray) -> bool:
+    """Something was lost just before it, and it is not much longer than that. JACK hears of it up to a few cycles later."""
+    near = lost[(lost[:, 0] <= one.ended_ns) & (lost[:, 1] >= one.began_ns - STALL_NS)]
+    return bool(len(near)) and one.frames <= SHORT_FRAMES + 3 * 48e-6 * float((near[:, 1] - near[:, 0]).sum())
 
 
 def _overlap(one: Disturbance, began_ns: int, ended_ns: int) -> bool:
@@ -71,11 +77,6 @@ def _overlap(one: Disturbance, began_ns: int, ended_ns: int) -> bool:
 def _near(one: Disturbance, times_ns: list[int]) -> bool:
     at = np.searchsorted(times_ns, one.began_ns - MACHINE_NS)
     return bool(at < len(times_ns) and times_ns[at] <= one.ended_ns + MACHINE_NS)
-
-
-def _stood_still(one: Disturbance, stalls: np.ndarray) -> bool:
-    """JACK hears of it up to a few cycles later."""
-    return bool(((stalls[:, 0] <= one.ended_ns) & (stalls[:, 1] >= one.began_ns - STALL_NS)).any())
 
 
 @dataclass
@@ -100,7 +101,7 @@ def count_notes(path: Path, log: Log, verdict: Verdict, faults: list[Injected], 
     for frame in ours["frame"].tolist():
         seen[frame] = seen.get(frame, 0) + 1
     offsets = {anchor.offset for anchor in log.anchors}
-    machine = sorted(_machine(verdict) + xruns)
+    machine = sorted([gap.monotonic_ns for gap in verdict.gaps] + [when for when, _ in verdict.late] + xruns)
     low = {frame & 0xFFFFFFFF: frame for frame in seen}
     rows = [tuple(map(int, line.split())) for line in path.read_text().splitlines() if not line.startswith("#")]
     for _, when, pad, written_ns in rows:

@@ -26,7 +26,7 @@ RATE = 48000
 BPM = 120.0
 BED_DECK = 4
 LOOPS = 16
-PAUSE_S = (0.02, 0.2)
+PAUSE_S = (0.01, 0.1)
 
 
 def make_loops(folder: Path, seed: int) -> list[Path]:
@@ -79,8 +79,8 @@ class Player:
         self._thread = threading.Thread(target=self._run, name="set", daemon=True)
         self._moves: list[tuple[float, Callable[[], None]]] = [
             (14, self._strip), (6, self._pad_setting), (6, self._launch), (1.5, self._scene), (3, self._crossfade),
-            (3, self._deck_rate), (2, self._deck_loop), (1.2, self._load_deck), (1, self._load_pad), (1, self._tempo),
-            (2, self._ask), (0.3, self._generate), (0.7, self._pictures), (0.2, self._save),
+            (3, self._deck_rate), (2, self._deck_loop), (0.8, self._load_deck), (0.7, self._load_pad), (1, self._tempo),
+            (2, self._ask), (0.15, self._generate), (0.7, self._pictures), (0.2, self._save),
         ]
 
     def begin(self) -> None:

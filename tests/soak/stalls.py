@@ -18,8 +18,8 @@ _gettime = types.ExternalFunction("clock_gettime", types.int32(types.int32, type
 _sleep = types.ExternalFunction("clock_nanosleep", types.int32(types.int32, types.int32, types.intp, types.intp))
 
 EVERY_NS = 500_000
-LATE_NS = 700_000
-"""More than a quarter of a period of 128 frames: enough to make a block late."""
+LATE_NS = 1_000_000
+"""More than a third of a period of 128 frames: enough to make a block late."""
 MOST = 1 << 16
 PRIORITY = 95
 _MONOTONIC, _ABSOLUTE = 1, 1

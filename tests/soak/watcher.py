@@ -7,6 +7,7 @@ seconds (where a rendering can begin), and how the engine's frames stand to the 
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from dataclasses import dataclass, field
@@ -102,6 +103,7 @@ class Watcher:
         self._next_snapshot = 0.0
         self._number = 0
         self._overruns = self._overruns_now()
+        self._audio: dict[bytes, np.ndarray] = {}
         self._open: dict[int, tuple[Segment, np.void]] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
@@ -192,7 +194,8 @@ class Watcher:
     def _keep(self, handle: int, row: np.void) -> None:
         segment, _ = self._open.pop(handle)
         frames = int(row["frames"])
-        audio = segment.view(np.float32, frames * 2).reshape(frames, 2).copy()
+        audio = segment.view(np.float32, frames * 2).reshape(frames, 2)
+        audio = self._audio.setdefault(hashlib.blake2b(np.ascontiguousarray(audio)).digest(), audio.copy())
         self.log.clips[handle] = LoadedClip(audio, float(row["bpm"]), float(row["beats"]), float(row["gain"]))
         segment.close()
 
