@@ -7,16 +7,16 @@ monotonic time in ns at which it was written down. It plugs itself in when nothi
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jack
 
 from tests.jackgear import NotePlayer
+from tests.soak.lives import Gone, live
 
 COUNT = 60_000
 GAP_CYCLES = 83
@@ -24,32 +24,28 @@ GAP_CYCLES = 83
 
 
 def main(server: str, path: Path) -> None:
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     jack.set_error_function(lambda message: None)
     jack.set_info_function(lambda message: None)
-    life = plugged = 0
-    with path.open("w") as file:
-        while not stop.is_set():
-            try:
-                player = NotePlayer(server, COUNT, GAP_CYCLES, "soak-keys")
-            except jack.JackError:
-                stop.wait(0.1)
-                continue
-            written = 0
-            player.go()
+
+    def one_life(number: int, opened: Callable[[], None], stop: threading.Event) -> None:
+        try:
+            player = NotePlayer(server, COUNT, GAP_CYCLES, "soak-keys")
+        except jack.JackError:
+            raise Gone from None
+        opened()
+        plugged = written = 0
+        with path.open("a", buffering=1) as file:
             while not stop.wait(0.1) and not player.done and not player.gone.is_set():
-                plugged += plug_in(player)
+                if plug_in(player):
+                    plugged += 1
+                    player.go()
                 now = int(player.words[10])
                 for when, pad in player.sent[written:now]:
-                    file.write(f"{life} {when} {pad} {time.monotonic_ns()}\n")
+                    file.write(f"{number} {when} {pad} {time.monotonic_ns()}\n")
                 written = now
-            file.flush()
-            life += 1
-            with contextlib.suppress(jack.JackError):
-                player.close()
-        file.write(f"# plugged in {plugged} times\n")
+            file.write(f"# plugged in {plugged} times\n")
+
+    live(one_life, lambda: None)
 
 
 def plug_in(player: NotePlayer) -> int:

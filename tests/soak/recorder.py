@@ -9,10 +9,12 @@ ends with SIGTERM.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,8 @@ llvm.load_library_permanently("libjack.so.0")
 from numba import carray, cfunc, types  # noqa: E402
 
 from appliance.bus.atomic import load_acquire, pointer, read, store_release  # noqa: E402
-from tests.soak.stalls import Stalls  # noqa: E402
+from tests.soak.lives import Gone, live  # noqa: E402
+from tests.soak.stalls import fork_stalls  # noqa: E402
 
 _port_buffer = types.ExternalFunction("jack_port_get_buffer", types.intp(types.intp, types.uint32))
 _frame_time = types.ExternalFunction("jack_last_frame_time", types.uint32(types.intp))
@@ -106,7 +109,8 @@ class Life:
         self._drained = written
         self.words[9] = at + frames
 
-    def close(self, folder: Path) -> None:
+    def finish(self, folder: Path) -> None:
+        """Write what is left. The client is closed by the process's end."""
         self.drain()
         self._sound.close()
         self._times.close()
@@ -114,10 +118,6 @@ class Life:
             file.writelines(f"{when}\n" for when in self.xruns)
         if self.words[10]:
             print(f"recorder: {self.words[10]} cycles could not be kept; the disk is too slow", file=sys.stderr)
-        try:
-            self.client.close()
-        except jack.JackError as error:
-            print(f"recorder: {error}", file=sys.stderr)
 
 
 @dataclass
@@ -148,26 +148,23 @@ def recordings(folder: Path) -> list[Recording]:
 
 
 def main(server: str, folder: Path) -> None:
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     jack.set_error_function(lambda message: None)
     jack.set_info_function(lambda message: None)
-    stalls = Stalls()
-    number = 0
-    while not stop.is_set():
+
+    def one_life(number: int, opened: Callable[[], None], stop: threading.Event) -> None:
         try:
             life = Life(server, folder, number)
         except jack.JackError:
-            stop.wait(0.03)
-            continue
-        if number == 0:
-            print("ready", flush=True)
-        number += 1
+            raise Gone from None
+        opened()
         while not stop.wait(_DRAIN_S) and not life.gone.is_set():
             life.drain()
-        life.close(folder)
-    stalls.write(folder / "stalls")
+        life.finish(folder)
+
+    stalls = fork_stalls(folder / "stalls")
+    live(one_life, lambda: print("ready", flush=True))
+    os.kill(stalls, signal.SIGTERM)
+    os.waitpid(stalls, 0)
 
 
 if __name__ == "__main__":
