@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from appliance.bus import atomic, layout
+from appliance.bus import atomic, layout, wakeup
 from appliance.bus.memory import PrivateSegment, Segment, memory_left_bytes, unlink
 from appliance.bus.streamfile import StreamFile, is_stream, remove
 from appliance.errors import Unavailable
@@ -217,6 +217,7 @@ class Clips:
         atomic.write(self._base + place * layout.CLIP.itemsize + offset, int(value))
         if field == "state":  # the engines look at the table when this has moved
             atomic.write(self._changes, int(atomic.read(self._changes)) + 1)
+            wakeup.wake(self._changes)
 
 
 def _view(segment: Segment | PrivateSegment | StreamFile, frames: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from pathlib import Path
 from appliance.config import cache_folder
 
 PACKAGE = Path(__file__).resolve().parent.parent
-PLAIN = {"__main__.py", "clipmap.py", "compile.py", "links.py", "process.py"}
+PLAIN = {"__main__.py", "clipmap.py", "compile.py", "links.py", "process.py", "streams.py"}
 """Files of the engine that compile nothing and give nothing that is compiled."""
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from appliance.bus import atomic, layout
+from appliance.bus import atomic, layout, wakeup
 from appliance.bus.clips import PLACE_BITS, ClipState, handle_of
 from appliance.bus.commit import committed
 from appliance.bus.memory import Segment
@@ -28,6 +28,8 @@ from appliance.errors import Unavailable
 log = logging.getLogger(__name__)
 
 POLL_S = 0.008
+"""While a clip is on its way out or one streams; else the table says when it has changed."""
+IDLE_S = 0.25
 FIRST_WINDOWS_S = 0.05
 """Time for a stream's first windows before it may be played."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -65,6 +67,7 @@ class ClipMap:
         self._thread: threading.Thread | None = None
         self._warned = False
         self._changes = segment.view(np.int64, 1, layout.offset("clip_changes"))
+        self._changes_at = segment.address + layout.offset("clip_changes")
         self._seen = -1
 
     def start(self) -> None:
@@ -76,12 +79,14 @@ class ClipMap:
 
     def stop(self) -> None:
         self._stop.set()
+        wakeup.wake(self._changes_at)
         if self._thread:
             self._thread.join(1.0)
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            time.sleep(POLL_S)  # half the cost of waiting on the event
+            busy = bool(self._leaving) or any(isinstance(held, Stream) for held in self._held.values())
+            wakeup.wait(self._changes_at, self._seen, POLL_S if busy else IDLE_S)
             try:
                 self.step()
             except Exception:

@@ -29,7 +29,7 @@ from appliance.errors import ApplianceError
 
 log = logging.getLogger("engine")
 
-BEAT_S = 0.05
+BEAT_S = 0.1
 FADE_OUT_S = 0.03
 RATE_CHANGED = 5
 """Exit status: start again at once, nothing is wrong."""
