@@ -22,6 +22,7 @@ notes of the beginning tempo, both from the file's first frame. Events of one fr
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any, Self
@@ -200,17 +201,22 @@ class EventFile(Section):
         return file
 
     def save(self, path: Path) -> None:
-        """Write atomically; clip paths below the file's folder become relative to it."""
+        """Write atomically, or raise OSError and leave nothing; clip paths below the file's folder become relative to it."""
         tree = self.model_dump(mode="json", exclude_none=True, exclude={"clips", "events"})
         tree["clips"] = {name: clip.model_dump(exclude_defaults=True) | {"file": relative(clip.file, path.parent)}
                          for name, clip in self.clips.items()}
         tree["events"] = [event.model_dump(mode="json", exclude_defaults=True) for event in self.events]
         temporary = path.with_name(path.name + ".new")
-        with temporary.open("w", encoding="utf-8") as file:
-            yaml.dump(tree, file, _Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=4096)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                yaml.dump(tree, file, _Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=4096)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
 
 
 def relative(file: str, folder: Path) -> str:

@@ -322,11 +322,17 @@ class ClipBank:
             return None
         from appliance.library.store import AudioStore
 
-        store = AudioStore(self._box.data)
         try:
-            row = store.get(where if is_hash else stem)
-        finally:
-            store.close()
+            store = AudioStore(self._box.data)
+            try:
+                row = store.get(where if is_hash else stem)
+            finally:
+                store.close()
+        except ApplianceError as error:
+            if is_hash:
+                raise
+            log.warning("%s: loaded as a plain file (%s)", where, error.message)
+            return None
         if row is None and is_hash:
             raise BadFile(f"{where[:12]}…: no stored clip has this hash; generate it again or load a file", status=404)
         return row

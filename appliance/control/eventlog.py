@@ -24,7 +24,7 @@ from appliance.bus.events import Event, Kind
 from appliance.control.desk import Desk
 from appliance.control.loader import Loader
 from appliance.control.scenes import Scenes, pad_of
-from appliance.errors import BadValue, NotAllowed, Unavailable
+from appliance.errors import ApplianceError, BadValue, NotAllowed, Unavailable
 from appliance.namespace import Address, Type
 from appliance.nodes import ENGINE_VALUES, NAMESPACE
 
@@ -42,6 +42,7 @@ class EventLog:
         self._loader = loader
         self._scenes = scenes
         self._file: EventFile | None = None
+        self._ending = asyncio.Lock()
         self._end_frame = 0
         self._commands = {number: name for name, number in NAMESPACE.commands.items()}
         self._addresses = {(a.group.record, a.node.field, a.index): a for a in NAMESPACE}
@@ -133,11 +134,12 @@ class EventLog:
             return
         self._end_frame = max(self._end_frame, event.frame)
         written = self._as_file_event(file, event)
-        if written is not None:
-            file.events.append(written)
-        if len(file.events) >= MOST_EVENTS:
+        if written is None or len(file.events) >= MOST_EVENTS:
+            return
+        file.events.append(written)
+        if len(file.events) == MOST_EVENTS:
             self._desk.say(f"events: {MOST_EVENTS} are recorded and no more fit; the recording ends here")
-            asyncio.get_running_loop().create_task(self._end())
+            asyncio.get_running_loop().create_task(self._end_full())
 
     def _scene_changed(self, row: int) -> None:
         """What a later launch does has changed: the file's scenes are those of its beginning."""
@@ -190,13 +192,26 @@ class EventLog:
 
     # -- the end
 
+    async def _end_full(self) -> None:
+        try:
+            await self._end()
+        except ApplianceError as error:
+            self._desk.say(error.message)
+
     async def _end(self) -> dict[str, Any]:
-        self._desk.pump_events()
-        file, self._file = self._file, None
-        if file is None:
-            raise NotAllowed("/system/events/record: events are not being recorded", status=409)
-        end = max(int(self._box.telemetry.snapshot()["clock"]["frame"]), self._end_frame)
-        file.length = Moment(frame=end, at=None, beat=None)
+        """Write the file. When the disk refuses it, recording goes on and nothing is lost."""
+        async with self._ending:
+            self._desk.pump_events()
+            if self._file is None:
+                raise NotAllowed("/system/events/record: events are not being recorded", status=409)
+            end = max(int(self._box.telemetry.snapshot()["clock"]["frame"]), self._end_frame)
+            length = Moment(frame=end, at=None, beat=None)
+            file = self._file.model_copy(update={"events": list(self._file.events), "length": length})
+            told = await self._save(file)
+            self._file = None
+            return told | {"frames": end - file.start_frame}
+
+    async def _save(self, file: EventFile) -> dict[str, Any]:
         folder = self._box.data / "events"
         path = folder / f"EVENTS-{time.strftime('%Y%m%d-%H%M%S')}.yaml"
         try:
@@ -204,8 +219,9 @@ class EventLog:
             await asyncio.to_thread(file.save, path)
         except OSError as error:
             why = error.strerror or error
-            raise Unavailable(f"{path}: cannot be written ({why}); make room on the disk", status=507) from None
-        return {"file": str(path), "events": len(file.events), "frames": end - file.start_frame}
+            raise Unavailable(f"{path}: cannot be written ({why}); events are still being recorded: make room on the disk, "
+                              "then end it again", status=507) from None
+        return {"file": str(path), "events": len(file.events)}
 
 
 def _handles(state: np.void) -> set[int]:

@@ -7,6 +7,7 @@ by, and follows the audio server: when it goes, the clock takes its place until 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import logging
@@ -215,9 +216,14 @@ def save_costs(context: np.ndarray, path: Path) -> None:
     size = context["cost_ns"].shape[1]
     order = np.arange(max(0, count - size), count) % size
     temporary = path.with_suffix(".part")
-    with temporary.open("wb") as file:
-        np.savez(file, cost_ns=context["cost_ns"][0][order], frames=context["block_frames"][0][order])
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, cost_ns=context["cost_ns"][0][order], frames=context["block_frames"][0][order])
+        temporary.replace(path)
+    except OSError as error:  # a full disk must not end the engine
+        log.warning("%s: cannot be written (%s)", path, error.strerror or error)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def main(box_path: str, letter: str, backend: str, server: str, *, safe: int = 0) -> int:

@@ -28,8 +28,8 @@ LINE_LIMIT = 4 * 1024 * 1024
 class JobFailed(ApplianceError):
     """A job went wrong in its worker; ``retry`` tells whether another try may help."""
 
-    def __init__(self, message: str, *, retry: bool) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, retry: bool, status: int = 500) -> None:
+        super().__init__(message, status=status)
         self.retry = retry
 
 
@@ -119,7 +119,9 @@ class WorkerProcess:
                 case "cancelled":
                     raise JobCancelled("cancelled")
                 case "failed":
-                    raise JobFailed(str(message.get("message", "failed")), retry=bool(message.get("retry")))
+                    status = message.get("status")
+                    raise JobFailed(str(message.get("message", "failed")), retry=bool(message.get("retry")),
+                                    status=status if isinstance(status, int) else 500)
                 case _:
                     await self._give_up("sent something that is no answer")
 

@@ -19,7 +19,7 @@ from appliance.gen.backends.procedural.bank import bank_requests
 from appliance.gen.pool import WorkerProcess
 from appliance.gen.queue import STATES, Job, JobQueue
 from appliance.gen.request import GenRequest, parse_request
-from appliance.gen.runner import Runner
+from appliance.gen.runner import DISK_FULL, DISK_RETRY_S, Runner
 from appliance.library.store import AudioStore, Clip
 from appliance.nodes.clock import METRE_BEATS, METRES
 from appliance.nodes.pad import BANKS, PADS, ROLES
@@ -51,11 +51,14 @@ class GenProcess:
             self._runners[backend] = Runner(self._queue, self._store, worker, self._announce, self._deliver)
         self._outbox: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
 
-    async def run(self) -> None:
-        """Work until cancelled."""
+    def recover(self) -> None:
+        """Once, before :meth:`run`. Raises Unavailable (507) on a full disk."""
         again = self._queue.recover()
         if again:
             log.info("%d jobs that were interrupted are queued again", again)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
         self._store.sweep()
         self._hub.serve("/gen", self._serve)
         self._hub.watch("/gen/prompt", self._prompt_changed)
@@ -181,13 +184,13 @@ class GenProcess:
                 files = [await self._hub.get(f"/bank/1/pad/{pad}/file") for pad in range(1, PADS + 1)]
                 if not any(files):
                     await self._fill(1)
+                self._queue.remember(_FILL_FACT, boot)
             except ApplianceError as error:
-                if error.status != 503:
+                if error.status not in (503, DISK_FULL):
                     log.error("bank 1 cannot be filled: %s", error.message)
                     return
-                await asyncio.sleep(RETRY_S)  # control has just gone away; it comes back
-            else:
-                self._queue.remember(_FILL_FACT, boot)
+                # control has just gone away, or there is no room: it comes back
+                await asyncio.sleep(DISK_RETRY_S if error.status == DISK_FULL else RETRY_S)
 
     def _jobs(self, arguments: list[Any]) -> list[dict[str, Any]]:
         state = arguments[0] if arguments else None
@@ -272,8 +275,7 @@ async def main(box: Box, *, safe: bool = False) -> None:
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), NICE))
     hub = HubClient(box.hub_path, "gen")
-    process = GenProcess(box, hub, safe=safe)
-    task = asyncio.create_task(process.run())
+    task = asyncio.create_task(_work(box, hub, safe=safe))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     box.say_role(Role.RUNNING)
@@ -283,4 +285,33 @@ async def main(box: Box, *, safe: bool = False) -> None:
         log.info("stopping")
     finally:
         await hub.stop()
+
+
+async def _work(box: Box, hub: HubClient, *, safe: bool) -> None:
+    process = await _opened(box, hub, safe=safe)
+    try:
+        await process.run()
+    finally:
         process.close()
+
+
+async def _opened(box: Box, hub: HubClient, *, safe: bool) -> GenProcess:
+    """The process with its files open; with a full disk when there is room."""
+    told = False
+    while True:
+        process: GenProcess | None = None
+        try:
+            process = GenProcess(box, hub, safe=safe)
+            process.recover()
+            return process
+        except ApplianceError as error:
+            if process is not None:
+                process.close()
+            if error.status != DISK_FULL:
+                raise
+            if not told:
+                log.error("generation waits: %s", error.message)
+            told = True
+        for _ in range(round(DISK_RETRY_S / BEAT_S)):
+            box.beat()
+            await asyncio.sleep(BEAT_S)

@@ -19,6 +19,7 @@ from typing import Any
 
 from appliance.errors import ApplianceError, BadFile, BadValue, Unavailable
 from appliance.gen.request import GenRequest, parse_request
+from appliance.library.wav import disk_is_full
 
 log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
@@ -102,8 +103,9 @@ class JobQueue:
         if version > _SCHEMA_VERSION:
             raise BadFile(f"{self._path}: was written by a newer version; upgrade, or move it away to start afresh")
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.executescript(_SCHEMA)
-        self._db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+        if version < _SCHEMA_VERSION:  # nothing is written where nothing is new: the disk may be full
+            self._db.executescript(_SCHEMA)
+            self._db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
 
     def close(self) -> None:
         self._db.close()
@@ -199,6 +201,16 @@ class JobQueue:
                     ("queued" if again else "failed", message, time.time() + wait if again else 0.0,
                      None if again else time.time(), id_),
                 )  # fmt: skip
+            return self._get(id_)
+
+    def put_back(self, id_: int, wait_s: float) -> Job:
+        """A running job could not go on for a reason that is not its own: it waits and does not count as tried."""
+        with self._writing():
+            self._db.execute(
+                "UPDATE jobs SET state='queued', started=NULL, attempts=attempts-1, not_before=?"
+                " WHERE id=? AND state='running'",
+                (time.time() + wait_s, id_),
+            )
             return self._get(id_)
 
     def cancel(self, id_: int) -> Job:
@@ -299,6 +311,6 @@ def _plain_errors(path: Path) -> Generator[None]:
 
 
 def _plain(path: Path, error: sqlite3.DatabaseError) -> ApplianceError:
-    if "full" in str(error):
+    if "full" in str(error) or (isinstance(error, sqlite3.OperationalError) and disk_is_full(path.parent)):
         return Unavailable(f"{path}: the disk is full; delete or move something, then try again", status=507)
     return ApplianceError(f"{path}: the list of jobs cannot be used ({error})")

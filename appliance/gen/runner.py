@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from appliance.errors import ApplianceError
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 PROGRESS_EVERY_S = 0.1
 DELIVERY_RETRY_S = 0.5
 DISK_RETRY_S = 2.0
+DISK_FULL = 507
 
 Announce = Callable[[Job, float | None], None]
 Deliver = Callable[[Job, Clip], Awaitable[None]]
@@ -43,6 +45,7 @@ class Runner:
         self._deliver_wake = asyncio.Event()
         self.current: Job | None = None
         self.progress = 0.0
+        self._full_told = False
 
     def wake(self) -> None:
         """There is something new in the queue."""
@@ -63,7 +66,7 @@ class Runner:
                         continue
                     wait_s = self._queue.next_due_s(self._worker.backend)
                 except ApplianceError as error:  # the queue itself: a full disk, a file that has gone
-                    log.error("jobs wait: %s", error.message)
+                    self._say_once(f"jobs wait: {error.message}")
                     wait_s = DISK_RETRY_S
                 await _wait(self._wake, wait_s)
         finally:
@@ -78,7 +81,7 @@ class Runner:
                 for job in self._queue.undelivered():
                     waiting |= not await self._delivered(job)
             except ApplianceError as error:
-                log.error("clips wait: %s", error.message)
+                self._say_once(f"clips wait: {error.message}")
                 waiting = True
             await _wait(self._deliver_wake, DELIVERY_RETRY_S if waiting else None)
 
@@ -97,19 +100,51 @@ class Runner:
             results = await self._made(job)
         except JobCancelled:
             ended = self._queue.get(job.id)
-        except JobFailed as error:
-            ended = self._queue.fail(job.id, error.message, retry=error.retry)
-            outlook = "; will be tried again" if ended.state == "queued" else ""
-            log.warning("job %d (%s): %s%s", job.id, job.name, error.message, outlook)
         except ApplianceError as error:
-            ended = self._queue.fail(job.id, error.message)
-            log.warning("job %d (%s): %s", job.id, job.name, error.message)
+            ended = await self._failed(job, error)
         else:
-            ended = self._queue.finish(job.id, results)
+            ended = await self._settled(lambda: self._queue.finish(job.id, results))
             self._deliver_wake.set()
+            self._room_again()
         finally:
             self.current = None
         self._announce(ended, None)
+
+    async def _failed(self, job: Job, error: ApplianceError) -> Job:
+        """A full disk is no fault of the job's: it waits until there is room."""
+        if error.status == DISK_FULL:
+            if self._say_once(f"jobs wait: {error.message}"):
+                self._announce(replace(job, message=error.message), None)
+            return await self._settled(lambda: self._queue.put_back(job.id, DISK_RETRY_S))
+        retry = isinstance(error, JobFailed) and error.retry
+        ended = await self._settled(lambda: self._queue.fail(job.id, error.message, retry=retry))
+        log.warning("job %d (%s): %s%s", job.id, job.name, error.message,
+                    "; will be tried again" if ended.state == "queued" else "")
+        return ended
+
+    async def _settled(self, write: Callable[[], Job]) -> Job:
+        """Write down how a job ended, when there is room for it; until then it counts as running."""
+        while True:
+            try:
+                return write()
+            except ApplianceError as error:
+                if error.status != DISK_FULL:
+                    raise
+                self._say_once(f"jobs wait: {error.message}")
+            await asyncio.sleep(DISK_RETRY_S)
+
+    def _say_once(self, message: str) -> bool:
+        """Not again until there was room; whether it was said."""
+        if self._full_told:
+            return False
+        self._full_told = True
+        log.error("%s", message)
+        return True
+
+    def _room_again(self) -> None:
+        if self._full_told:
+            self._full_told = False
+            log.info("there is room on the disk again; jobs go on")
 
     async def _made(self, job: Job) -> list[str]:
         """Hashes of the job's clips: from the cache what is there, from the worker what is missing."""
@@ -138,7 +173,7 @@ class Runner:
     async def _delivered(self, job: Job) -> bool:
         clip = self._store.get(job.results[0]) if job.results else None
         if clip is None:
-            self._announce(self._queue.deliver(job.id, "made, but its audio has vanished; ask for it again"), None)
+            await self._delivery_ended(job, "made, but its audio has vanished; ask for it again")
             return True
         try:
             await self._deliver(job, clip)
@@ -146,10 +181,14 @@ class Runner:
             if error.status == 503:
                 return False
             log.warning("job %d (%s): %s refused it: %s", job.id, job.name, job.target, error.message)
-            self._announce(self._queue.deliver(job.id, f"made, but {job.target} refused it: {error.message}"), None)
+            await self._delivery_ended(job, f"made, but {job.target} refused it: {error.message}")
             return True
-        self._announce(self._queue.deliver(job.id), None)
+        await self._delivery_ended(job, "")
         return True
+
+    async def _delivery_ended(self, job: Job, message: str) -> None:
+        """Written down before anything else is delivered: else the same clip would be loaded again and again."""
+        self._announce(await self._settled(lambda: self._queue.deliver(job.id, message)), None)
 
 
 async def _wait(event: asyncio.Event, timeout_s: float | None) -> None:

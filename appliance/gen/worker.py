@@ -124,7 +124,7 @@ class Worker:
         except GenerationCancelled:
             self._say("cancelled", job=job)
         except ApplianceError as error:
-            self._say("failed", job=job, message=error.message, retry=False)
+            self._say("failed", job=job, message=error.message, retry=False, status=error.status)
         except MemoryError:
             self._say("failed", job=job, message="not enough memory for this request; ask for fewer bars", retry=True)
         except Exception as error:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.errors import ApplianceError, BadFile, Unavailable
-from appliance.library.wav import write_wav
+from appliance.library.wav import disk_is_full, write_wav
 
 Samples = NDArray[np.float32]
 _SCHEMA_VERSION = 1
@@ -83,8 +83,9 @@ class AudioStore:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("PRAGMA foreign_keys=ON")
-            self._db.executescript(_SCHEMA)
-            self._db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+            if version < _SCHEMA_VERSION:  # nothing is written where nothing is new: the disk may be full
+                self._db.executescript(_SCHEMA)
+                self._db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
 
     def close(self) -> None:
         self._db.close()
@@ -238,7 +239,7 @@ def _plain_errors(file: Path) -> Generator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if "full" in str(error):
+        if "full" in str(error) or disk_is_full(file.parent):
             raise Unavailable(f"{file}: the disk is full; delete or move something, then try again", status=507) from None
         raise ApplianceError(f"{file}: {error}") from None
     except sqlite3.DatabaseError as error:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from appliance.errors import ApplianceError, BadFile, BadValue, Unavailable
 
+_SMALL_BYTES = 65_536
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -60,6 +61,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def disk_is_full(folder: Path) -> bool:
+    """No room for even a small file. Databases tell a full disk as an I/O error too, when they cannot map what they need."""
+    try:
+        there = os.statvfs(folder)
+    except OSError:
+        return False
+    return there.f_bavail * there.f_frsize < _SMALL_BYTES
 
 
 def disk_error(path: Path, error: OSError) -> ApplianceError:

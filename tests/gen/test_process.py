@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -245,3 +247,67 @@ async def test_it_beats_and_stops_within_a_second_of_sigterm(running: Running) -
     assert running.process and os.getpriority(os.PRIO_PROCESS, running.process.pid) >= 10
     assert await running.stop() < 1.0
     assert running.process.returncode in (0, -signal.SIGTERM)
+
+
+class SmallDisk:
+    """A box's data on a file system of 6 MB, which can be filled but for some bytes, and emptied."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ballast = folder / "ballast"
+
+    def fill(self, leave_bytes: int = 0) -> None:
+        with self._ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        os.truncate(self._ballast, max(self._ballast.stat().st_size - leave_bytes, 0))
+
+    def free(self) -> None:
+        self._ballast.unlink()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs the right to mount a small file system")
+    yield SmallDisk(folder)
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+async def test_on_a_full_disk_jobs_wait_and_go_on_when_there_is_room(
+    capfd: pytest.CaptureFixture[str], small_disk: SmallDisk, running: Running
+) -> None:
+    control = running.control
+    running.box.values.set("/gen/bars", 2)
+    await running.do("/gen/generate", "only bass", "/pad/1")
+    await running.until(lambda: len(control.loads) == 1)
+    small_disk.fill()
+    with pytest.raises(ApplianceError) as caught:
+        await running.do("/gen/generate", "only drums " + "x" * 3000, "/pad/2")
+    assert caught.value.status == 507 and "disk is full" in caught.value.message
+    small_disk.free()
+    small_disk.fill(leave_bytes=300_000)  # room for the job, none for its audio
+    id_ = await running.do("/gen/generate", "only chords", "/pad/3")
+    await running.until(lambda: "disk is full" in control.states.get("/gen/message", ""))
+    await asyncio.sleep(4.5)
+    said = [job for job in control.jobs if job["id"] == id_ and "disk is full" in job["message"]]
+    assert len(said) == 1, "said once, not with every try"
+    assert (await running.do("/gen/jobs", "failed")) == []
+    small_disk.free()
+    await running.until(lambda: len(control.loads) == 2)
+    assert sf.info(control.loads[1][1]).frames == 4 * 48000
+    await running.stop()
+    small_disk.fill()
+    starting = asyncio.create_task(running.start())
+    await asyncio.sleep(1.5)
+    assert not starting.done() and running.process and running.process.returncode is None, "it waits for room"
+    small_disk.free()
+    await starting
+    await running.do("/gen/generate", "only lead", "/pad/4")
+    await running.until(lambda: len(control.loads) == 3)
+    logged = capfd.readouterr().err
+    assert "Traceback" not in logged
+    assert logged.count("jobs wait") == 1

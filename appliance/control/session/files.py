@@ -9,6 +9,7 @@ disk, removes the older ones.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -118,8 +119,10 @@ class SessionFiles:
         """Append to a new journal from here on. Raises OSError."""
         self.close()
         self.folder.mkdir(parents=True, exist_ok=True)
-        last = max((int(p.suffix[9:]) for p in self.journals(name)), default=0)
-        self._number = last + 1
+        before = self.journals(name)
+        last = int(before[-1].suffix[9:]) if before else 0
+        empty = bool(before) and before[-1].stat().st_size == 0  # the disk was full when it was begun
+        self._number = last if empty else last + 1
         self._journal_of = name
         self._journal = (self.folder / f"{name}.journal-{self._number}").open("ab", buffering=0)
 
@@ -127,8 +130,11 @@ class SessionFiles:
         """Write one change. Raises OSError (a full disk); without a journal it does nothing."""
         if self._journal is not None:
             line = json.dumps(entry, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+            whole = self._journal.tell()
             if self._journal.write(line) != len(line):
-                raise OSError(28, "No space left on device")
+                self._journal.truncate(whole)  # half a line would spoil the next one
+                self._journal.seek(whole)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def forget_journals(self) -> None:
         """The session is saved: drop the journals before the one that is open."""
