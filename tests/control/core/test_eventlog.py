@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,35 @@ async def test_a_recording_tells_what_happened_and_when(playing, loop, tmp_path)
     frames = [e.frame for e in file.events]
     assert frames == sorted(frames) and began["start_frame"] <= frames[0] and frames[-1] <= file.end_frame
     assert result["frames"] == file.end_frame - file.start_frame > 4000
+
+
+@pytest.fixture
+def small_folder(playing):
+    """The folder of recordings, on a file system of 64 KB that is full."""
+    folder = playing.data / "events"
+    folder.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("needs the right to mount a small file system")
+    (folder / "ballast").write_bytes(bytes(65_536))
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+async def test_a_recording_that_the_disk_refuses_goes_on_and_is_whole_in_the_end(playing, small_folder):
+    async with playing.client() as hub:
+        await hub.do("/system/events/record", True)
+        await hub.set("/clock/bpm", 125)
+        with pytest.raises(ApplianceError) as caught:
+            await hub.do("/system/events/record", False)
+        assert caught.value.status == 507 and "still being recorded" in caught.value.message
+        assert [path.name for path in small_folder.iterdir()] == ["ballast"]
+        await hub.set("/clock/bpm", 126)
+        (small_folder / "ballast").unlink()
+        result = await hub.do("/system/events/record", False)
+        assert [event.value for event in EventFile.load(Path(result["file"])).events] == [125, 126]
+        with pytest.raises(ApplianceError, match="not being recorded"):
+            await hub.do("/system/events/record", False)
 
 
 async def test_what_plays_already_is_in_the_beginning(playing, loop):
