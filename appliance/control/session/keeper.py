@@ -9,7 +9,6 @@ of the whole box everything is read back, pads are armed and nothing plays.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from appliance.bus.commit import committed
+from appliance.bus.memory import FOLDER, box_name
 from appliance.control.clipbank import Options
 from appliance.control.desk import Desk
 from appliance.control.loader import Loader, Target
@@ -213,17 +213,17 @@ class Keeper:
 
     def _same_box(self) -> bool:
         """Whether a control before this one has restored this box already."""
-        try:
-            known = json.loads((self._box.run / "control.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
-        return isinstance(known, dict) and known.get("box") == self._identity() != ""
+        return self._identity() != "" and self._mark().exists()
+
+    def _mark(self) -> Path:
+        """An empty file that goes with the box's memory; the disk may be full."""
+        return FOLDER / f"{box_name(self._box.data)}-restored-{self._identity()}"
 
     def _remember_box(self) -> None:
         try:
-            (self._box.run / "control.json").write_text(json.dumps({"box": self._identity()}), encoding="utf-8")
+            self._mark().touch()
         except OSError as error:
-            self._complain(error)
+            log.warning("%s: %s; a control that starts again would begin as after a start of the box", self._mark(), error)
 
     # -- hearing of changes
 
