@@ -63,7 +63,8 @@ class SessionFiles:
         body = dump_session(session)
         path = self.path(session.name)
         write_atomically(path, body)
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + f"-{time.time_ns() // 1_000_000 % 1000:03d}"
+        now_ms = time.time_ns() // 1_000_000
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now_ms // 1000)) + f"-{now_ms % 1000:03d}"
         write_atomically(self.history / f"{session.name}-{stamp}.yaml", body)
         for old in self.saves(session.name)[self._keep :]:
             old.unlink(missing_ok=True)
