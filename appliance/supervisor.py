@@ -28,6 +28,7 @@ from appliance.config import Config
 from appliance.errors import Unavailable
 from appliance.supervision.audioserver import AudioServer
 from appliance.supervision.child import Backoff, Child
+from appliance.supervision.jackfiles import LIBRARY_CHATTER
 from appliance.supervision.journal import Journal, stderr_descriptor
 from appliance.supervision.leftovers import Lock, Records, claim, sweep_leftovers, sweep_memory, sweep_strangers
 from appliance.supervision.listening import Heard
@@ -50,8 +51,6 @@ LONGEST_WAIT_S: Mapping[str, float] = dict.fromkeys(ENGINES, 0.5)
 """Between two starts of a process that dies again and again: without an engine it is silent."""
 AGAIN = 5
 """Exit status of an engine that wants to be started again, such as for an audio server of another rate: that is no crash."""
-UNREACHED = (3, 4)
-"""Exit statuses of an engine that has not come to the audio server, or lost it."""
 NICE = {"gen": 3, "visuals": 5}
 LATER_S: dict[str, float] = {"gen": 0.1, "visuals": 1.8, STANDBY: 4.0}
 """At the box's start the two cores of a small machine are for what makes the first sound."""
@@ -87,7 +86,8 @@ class Supervisor:
         self._notifier = Notifier()
         self._selector = selectors.DefaultSelector()
         self._children = {
-            name: Child(name, self._selector, NICE.get(name, 0), backoff=Backoff(LONGEST_WAIT_S.get(name, 5.0)))
+            name: Child(name, self._selector, NICE.get(name, 0), chatter=LIBRARY_CHATTER if name in ENGINES else (),
+                        backoff=Backoff(LONGEST_WAIT_S.get(name, 5.0)))
             for name in self._programs
         }
         self._watches = {name: Watch() for name in self._programs}
@@ -154,8 +154,16 @@ class Supervisor:
         for child in self._children.values():
             if child.running or child.due is None or now < child.due:
                 continue
-            if child.name not in ENGINES or (self._audio.on_jack if child.name == STANDBY else self._audio.ready):
+            if self._may_start(child):
                 self._start(child)
+
+    def _may_start(self, child: Child) -> bool:
+        """The first time an engine waits for the audio server; later it paces itself while there is none."""
+        if child.name not in ENGINES:
+            return True
+        if child.name == STANDBY:
+            return self._audio.on_jack or (child.starts > 0 and self._audio.backend == "jack")
+        return self._audio.ready or child.starts > 0
 
     def _start(self, child: Child) -> None:
         prefix = self._audio.prefix if child.name in ENGINES else []
@@ -264,14 +272,9 @@ class Supervisor:
         if child.ended() is None:  # in an uninterruptible wait: the next poll tries again
             return
         lived_s = child.reap(self._journal)
-        engine = child.name in ENGINES
-        if engine:
+        if child.name in ENGINES:
             self._words[ENGINES.index(child.name)][[READY, ENTERED, LEFT, SERVER]] = 0
             crash = crash and status != AGAIN
-            if status in UNREACHED:
-                self._audio.doubt()
-            if not self._audio.ready:  # that may be why it ended: it starts again as soon as the server is back
-                child.backoff.failures, crash = 0, False
         wait_s = child.backoff.wait_s(lived_s) if crash else 0.0
         child.due = time.monotonic() + wait_s
         self._table(child.name, pid=0, role=Role.WAITING)

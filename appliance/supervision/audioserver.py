@@ -44,9 +44,9 @@ RETRY_S = (5.0, 60.0)
 SIGN_S = 1.0
 LATE_S = 60.0
 LEAVE_S = 0.5
-CHATTER = ("jackdmp ", "Copyright ", "This is free software", "under certain conditions", "self-connect-mode",
-           "Jack main caught signal")
-"""What jackd says at each start and stop."""
+CHATTER = (*jackfiles.LIBRARY_CHATTER, "jackdmp ", "Copyright ", "This is free software", "under certain conditions",
+           "self-connect-mode", "Jack main caught signal")
+"""What jackd says at each start and stop, and whenever a client has died."""
 LATE = ("XRun", "xrun", "was not finished", "LockedTimedWait", "ProcessGraphAsync", "ProcessGraphSync", "ProcessAsync:",
         "ProcessSync:")
 """Words of jackd's lines about late cycles: they are counted."""
@@ -145,12 +145,6 @@ class AudioServer:
             case _:
                 pass
         self._tell_late(now)
-
-    def doubt(self) -> None:
-        """An engine could not reach the server: if it is not ours, see whether it is still there."""
-        if self.on_jack and not self.ours:
-            self._lost_at = time.monotonic()
-            self._look()
 
     def stop(self, patience_s: float) -> None:
         """End the probe and the server that is ours, and remove what a server that had to be killed leaves."""
@@ -326,7 +320,8 @@ class AudioServer:
                 self.server.signal(signal.SIGKILL)
         elif self._listener.lost(engines):
             self._journal.say(f"the engines have lost the JACK server {self._audio.server!r} and go on by the clock")
-            self.doubt()
+            self._lost_at = time.monotonic()
+            self._look()
 
     # -- a card that is back
 

@@ -15,6 +15,12 @@ from pathlib import Path
 from appliance.bus.memory import FOLDER
 from appliance.supervision.child import process_state
 
+LIBRARY_CHATTER = (
+    "Cannot write socket", "Cannot read socket", "CheckRes error", "Could not write notification", "ClientNotify fails",
+    "JackSocketClientChannel", "Server is not running", "Cannot connect to server", "jack server is not running",
+    "JackShmReadWritePtr",
+)
+"""What JACK's library prints, server's side and clients', when the other one is gone."""
 _HEADER = struct.Struct("<IIiIII")
 _SERVER = struct.Struct("<i260s")
 _SERVERS = 8

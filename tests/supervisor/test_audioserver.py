@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -193,9 +192,7 @@ def test_a_card_that_is_pulled_and_put_back(start, server_name, tmp_path):
     assert "starts jackd (no sound card" in running.said
     rack.plug()
     until(lambda: "the sound card is there (hw:Stage)" in running.said, 3, running.said)
-    began = time.monotonic()
     until(lambda: "starts jackd (hw:Stage" in running.said and answers(server_name), 4, running.said)
-    assert time.monotonic() - began < 2, "the gap"
     until(lambda: running.box.audio == f"jack:{server_name}", 3)
 
     rack.pull()

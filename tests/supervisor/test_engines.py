@@ -70,7 +70,7 @@ def test_a_server_of_ours_that_calls_nobody_is_started_again(two, server_name):
     (two.box.run / "uncalled").touch()
     until(lambda: "jackd has called no engine for 1." in two.said, 5, two.said)
     (two.box.run / "uncalled").unlink()
-    until(lambda: (now := jackd_of(two)) not in (0, old) and answers(server_name), 5, two.said)
+    until(lambda: jackd_of(two) not in (0, old) and answers(server_name), 5, two.said)
     until(lambda: two.box.audio == f"jack:{server_name}", 3, "it says so")
     assert two.restarts("engine-a") == two.restarts("engine-b") == 0, "the engines live on"
     time.sleep(1.5)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,7 +43,7 @@ def appliance(data):
 
 
 def all_run(running: Running) -> bool:
-    return all(running.pid(name) and int(running.box.process(name)["role"]) in (2, 3) for name in NAMES)
+    return all(running.pid(name) and int(running.box.process(name)["role"]) in (2, 3, 4) for name in NAMES)
 
 
 def test_a_box_without_jack_from_start_to_end(run, appliance, data):
@@ -115,9 +116,30 @@ def test_status_tells_the_truth_while_control_is_down(run, appliance):
     assert facts["clock"]["play"] and len(facts["processes"]) == 4
 
 
+def test_hung_processes_are_back_with_what_was_set(run, appliance, data):
+    running = run("--audio", "clock")
+    running.ready(60)
+    until(lambda: all_run(running) and all(running.box.process(name)["beat_ns"] for name in NAMES[1:]), 30, running.said)
+    assert appliance("send", "/mixer/crossfader", "-0.5") == ""
+    assert appliance("send", "/gen/prompt", "slow and dark") == ""
+    cycles = int(running.box.engine(0)["cycles"])
+    old = {name: running.pid(name) for name in NAMES[1:]}
+    for pid in old.values():
+        os.kill(pid, signal.SIGSTOP)
+    for name, pid in old.items():
+        running.back(name, pid, 15)
+        assert f"{name} has given no sign of life for 2" in running.said
+        assert not lives(pid)
+    assert running.restarts("engine-a") == 0 and int(running.box.engine(0)["cycles"]) > cycles + 500, "the sound went on"
+    until(lambda: appliance("get", "/gen/prompt") == "slow and dark", 10, "what only control knew")
+    assert appliance("get", "/mixer/crossfader") == "-0.5"
+    assert running.stop() == 0
+
+
 def test_a_box_on_a_jack_server_of_its_own(run, server_name):
     running = run("--jack-server", server_name)
     assert running.ready(60)["audio"] == f"jack:{server_name}"
+    until(lambda: running.pid("engine-b") and running.box.engine(1)["ready"], 20, running.said)
     ports = _ports(server_name)
     assert {"appliance-a:master_1", "appliance-a:master_2", "appliance-a:cue_1", "appliance-a:midi_in"} <= ports
     old = running.pid("engine-a")
@@ -125,12 +147,31 @@ def test_a_box_on_a_jack_server_of_its_own(run, server_name):
     running.back("engine-a", old, 20)
     assert "appliance-a:master_1" in until(lambda: _ports(server_name), 5)
 
-    jackd = _jackd(server_name)
-    os.kill(jackd, signal.SIGKILL)
-    until(lambda: "appliance-a:master_1" in _ports(server_name) and _jackd(server_name) != jackd, 20, running.said)
-    cycles = int(running.box.engine(0)["cycles"])
-    until(lambda: int(running.box.engine(0)["cycles"]) > cycles, 5, "the engine plays on the new server")
-    assert running.stop() == 0
+    pids = [running.pid(name) for name in ("engine-a", "engine-b")]
+    for number in (signal.SIGKILL, signal.SIGSTOP):
+        jackd, generation = _jackd(server_name), _generation(running)
+        os.kill(jackd, number)
+        until(lambda old=jackd: _jackd(server_name) not in (0, old), 10, running.said)
+        until(lambda last=generation: _generation(running) > last, 10, "both engines are called by the new server")
+        assert {"appliance-a:master_1", "appliance-b:master_1"} <= until(lambda: _ports(server_name), 5)
+    assert "jackd has called no engine for 1." in running.said
+    assert [running.pid(name) for name in ("engine-a", "engine-b")] == pids, "they live on by the clock meanwhile"
+    worker = until(lambda: _children(running.pid("gen")), 10, "gen's worker")
+    left = [*pids, *worker, _jackd(server_name), *(running.pid(name) for name in NAMES[1:])]
+    running.process.kill()
+    running.process.wait()
+    until(lambda: not any(lives(pid) for pid in left), 5, "processes left")
+    again = run("--jack-server", server_name)
+    again.ready(60)
+    assert again.stop() == 0
+
+
+def _generation(running: Running) -> int:
+    return min(int(running.box.engine(index)["server"]) for index in (0, 1))
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _ports(server: str) -> set[str]:

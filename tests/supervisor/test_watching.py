@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 
+from appliance.bus.box import hub_path
 from appliance.bus.memory import FOLDER, box_name
 from appliance.supervision.child import process_state
+from appliance.supervision.leftovers import Lock, claim, sweep_strangers
 
 from .conftest import NAMES, lives, until
 
@@ -145,6 +147,25 @@ def test_a_killed_supervisor_takes_all_with_it_and_the_next_one_sweeps(start, da
     assert not stray.exists()
     assert again.stop() == 0
     assert not list(FOLDER.glob(f"{box_name(data)}-*"))
+
+
+def test_what_boxes_of_other_data_folders_left_is_swept_too(tmp_path):
+    mine, gone, alive = (tmp_path / name for name in ("mine", "gone", "alive"))
+    lock = Lock(alive)
+    lock.take()
+    for folder in (mine, gone, alive):
+        claim(folder)
+        (FOLDER / f"{box_name(folder)}-box").write_bytes(b"x")
+    try:
+        assert str(hub_path(gone).parent) in sweep_strangers(mine)
+        assert not hub_path(gone).parent.exists() and not (FOLDER / f"{box_name(gone)}-box").exists()
+        for folder in (mine, alive):
+            assert hub_path(folder).parent.is_dir() and (FOLDER / f"{box_name(folder)}-box").exists()
+    finally:
+        lock.release()
+        sweep_strangers(gone)
+        sweep_strangers(mine)
+    assert not hub_path(alive).parent.exists() and not hub_path(mine).parent.exists()
 
 
 def test_a_process_that_outlived_a_killed_supervisor_is_found(start, data, tmp_path):
