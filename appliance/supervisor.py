@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -90,6 +90,7 @@ class Supervisor:
                         backoff=Backoff(LONGEST_WAIT_S.get(name, 5.0)))
             for name in self._programs
         }
+        self._engine_children = [(self._children[name], index) for index, name in enumerate(ENGINES) if name in self._children]
         self._watches = {name: Watch() for name in self._programs}
         self._safeties = {part: Safety(config.safe.crashes, DEEPEST.get(part, 1)) for part in map(part_of, self._programs)}
         self._setups: dict[str, tuple[str, list[str]]] = {}
@@ -97,6 +98,7 @@ class Supervisor:
         self._announced = self._notified = False
         self._began = time.monotonic()
         self._cycles: list[int] = []
+        self._label = ""
         self._polled = time.monotonic()
         self._toured = self._alert_until = 0.0
         self._petted = 0.0
@@ -220,20 +222,19 @@ class Supervisor:
         self._announce()
         self._pet()
 
-    def _engines(self) -> Iterator[tuple[Child, np.ndarray]]:
-        """The engines that this box may have, with their words."""
-        for name, words in zip(ENGINES, self._words, strict=True):
-            if child := self._children.get(name):
-                yield child, words
+    def _engines(self) -> list[tuple[Child, list[int]]]:
+        """The engines that this box may have, with their words as they are now."""
+        words = self._words.tolist()
+        return [(child, words[index]) for child, index in self._engine_children]
 
     def _watch_blocks(self, awake_s: float) -> None:
         for child, words in self._engines():
             if child.running and (fault := self._watches[child.name].inside(
-                int(words[ENTERED]), int(words[LEFT]), self._inside_s(child, words), awake_s
+                words[ENTERED], words[LEFT], self._inside_s(child, words), awake_s
             )):
                 self._kill(child, fault)
 
-    def _inside_s(self, child: Child, words: np.ndarray) -> float:
+    def _inside_s(self, child: Child, words: list[int]) -> float:
         """How long a block may take: less where it is called in real time."""
         watch = self._watches[child.name]
         watch.served = watch.served or bool(words[SERVER])
@@ -242,7 +243,7 @@ class Supervisor:
 
     def _heard(self) -> list[Heard]:
         """What the engines that are ready and may be called by a JACK server tell of it."""
-        return [Heard(child.name, int(words[SERVER]), int(words[CYCLES]), bool(words[ENTERED] > words[LEFT]))
+        return [Heard(child.name, words[SERVER], words[CYCLES], words[ENTERED] > words[LEFT])
                 for child, words in self._engines()
                 if child.running and words[READY] and self._setups[child.name][0] == "jack"]
 
@@ -293,7 +294,7 @@ class Supervisor:
 
     def _renew_engines(self) -> None:
         """One after the other, start the engines anew that cannot reach the audio server that is there now."""
-        unfit = [child for child, _ in self._engines()
+        unfit = [child for child, _ in self._engine_children
                  if child.running and not self._audio.suits(*self._setups.get(child.name, ("", [])))]
         if not unfit:
             return
@@ -342,9 +343,9 @@ class Supervisor:
                    0 <= was < words[CYCLES] for (child, words), was in zip(self._engines(), before, strict=False))
 
     def _tell_audio(self) -> None:
-        label = self._audio.label.encode()[:63]
-        if self._box.record["audio"][0] != label:
-            self._box.record["audio"] = label
+        if self._audio.label != self._label:
+            self._label = self._audio.label
+            self._box.record["audio"] = self._label.encode()[:63]
 
     def _pet(self) -> None:
         """Tell systemd's watchdog that we live, while blocks are rendered or we know why they are not."""

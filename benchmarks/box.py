@@ -55,11 +55,11 @@ def rows() -> Iterator[Row]:
 
 def _start(data: Path) -> subprocess.Popen[str]:
     config = data / "bench.yaml"
-    config.write_text("safe: {crashes: 0}  # they are killed more often than a safe form would bear\n")
+    config.write_text("safe: {crashes: 0}  # they are killed more often than that\n")
     audio = ["--audio", "jack", "--jack-server", f"bench-{os.getpid()}"] if shutil.which("jackd") else ["--audio", "clock"]
     return subprocess.Popen(
-        [sys.executable, "-m", "appliance", "run", "--config", str(config), *audio, "--display", "none", "--http", "127.0.0.1:0",
-         "--osc", "127.0.0.1:0", "--data", str(data)],
+        [sys.executable, "-m", "appliance", "run", "--config", str(config), *audio, "--display", "none",
+         "--http", "127.0.0.1:0", "--osc", "127.0.0.1:0", "--data", str(data)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
     )
