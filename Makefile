@@ -14,7 +14,7 @@ DEBIAN := python3-venv jackd2 libjack-jackd2-0 librubberband2 libegl1 libgl1 lib
 DEBIAN_TEST := liblo-tools xserver-xorg-core xserver-xorg-video-dummy x11-xserver-utils ffmpeg
 KERNELS := $(shell find appliance/engine appliance/nodes appliance/bus -name '*.py') appliance/namespace.py
 
-.PHONY: run setup test lint reference bench soak kernels clean
+.PHONY: run setup test lint reference bench soak soak-tests soak-set kernels clean
 
 run: setup
 	@exec $(BIN)/appliance run $(ARGS)
@@ -36,8 +36,16 @@ reference: $(DONE)/python
 bench: setup
 	$(BIN)/appliance bench $(or $(NAME),all) $(ARGS)
 
-soak: setup $(DONE)/debian-test $(DONE)/test
+soak: soak-tests soak-set
+
+# The long forms of the tests.
+soak-tests: setup $(DONE)/debian-test $(DONE)/test
 	$(BIN)/python -m pytest -o addopts='-ra --strict-markers --import-mode=importlib -m soak' $(ARGS)
+
+# A set for MINUTES, with a fault every EVERY seconds drawn from SEED; AUDIO: a folder with more files to play.
+soak-set: setup $(DONE)/debian-test $(DONE)/test
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) --every $(or $(EVERY),5) \
+		$(if $(AUDIO),--audio $(AUDIO)) --out build/soak
 
 kernels: $(DONE)/python
 	$(BIN)/python -m appliance.engine.compile

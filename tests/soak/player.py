@@ -36,9 +36,7 @@ def main(server: str, path: Path) -> None:
         plugged = written = 0
         with path.open("a", buffering=1) as file:
             while not stop.wait(0.1) and not player.done and not player.gone.is_set():
-                if plug_in(player):
-                    plugged += 1
-                    player.go()
+                plugged += plug_in(player)
                 now = int(player.words[10])
                 for when, pad in player.sent[written:now]:
                     file.write(f"{number} {when} {pad} {time.monotonic_ns()}\n")
@@ -51,7 +49,8 @@ def main(server: str, path: Path) -> None:
 def plug_in(player: NotePlayer) -> int:
     """Into the box, when nothing is plugged in; returns 1 when that was needed."""
     try:
-        if player.client.get_all_connections(player.port):
+        if player.client.get_all_connections(player.port):  # also when the box has plugged itself in
+            player.go()
             return 0
         for engine in ("appliance-a", "appliance-b"):
             if player.client.get_ports(f"{engine}:midi_in$"):

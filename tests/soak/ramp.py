@@ -119,7 +119,10 @@ def judge_ramp(recording: np.ndarray, times: np.ndarray, clip_frames: int, *, sc
     found = Findings(judged=len(sound), unrecorded=int(line.gaps[line.gaps > 0].sum()),
                      gaps=[(int(line.times[k] - line.gaps[k]), int(line.gaps[k])) for k in np.flatnonzero(line.gaps)])
     if late_cycles:
-        early = named & ((index - line.times[cycle] - within) % clip_frames == offset)
+        early = np.ones(len(sound), bool)
+        for column, sign in zip(sound.T, (scale, -scale), strict=False):  # the two sides are copied one after the other
+            early &= (((when + offset) % clip_frames + 1 == column * sign)
+                      | ((line.times[cycle] + within + offset) % clip_frames + 1 == column * sign))
         wrong = place != offset
         bad = np.bincount(cycle, weights=wrong, minlength=len(line)) > 0
         quick = overtaken(bad, np.bincount(cycle, weights=wrong & ~early, minlength=len(line)) == 0)

@@ -6,7 +6,6 @@ Every run of frames that differ is a disturbance. Its kind is read off the sound
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -106,7 +105,7 @@ class Verifier:
         self._last_bad = 0
         self._last_good_ns = 0
         self._first_ns = 0
-        self._started = False
+        self._started = self._placed = False
 
     def judge(self, recordings: list[Recording]) -> Verdict:
         verdict = self.verdict
@@ -130,7 +129,7 @@ class Verifier:
         if not offsets:
             self.verdict.problems.append(f"no engine was seen during the recording that begins at {self._second(recording.began_ns):.1f} s")
             return
-        offset = offsets[0]
+        offset, self._placed = offsets[0], False
         for first in range(0, len(line), CHUNK_CYCLES):
             rows = slice(first, min(first + CHUNK_CYCLES, len(line)))
             offset = self._judge_chunk(recording, line, rows, offset, offsets)
@@ -150,8 +149,8 @@ class Verifier:
     def _offsets(self, recording: Recording) -> list[int]:
         """What may stand between the server's time and the engine's frames in this recording, in the order in which it was seen."""
         anchors = self.log.anchors
-        if any(anchor.server for anchor in anchors):
-            anchors = [anchor for anchor in anchors if anchor.server]
+        if any(anchor.server > 0 for anchor in anchors):  # else it plays by the clock
+            anchors = [anchor for anchor in anchors if anchor.server > 0]
         inside: list[Anchor] = [a for a in anchors if recording.began_ns - 5e7 <= a.monotonic_ns <= recording.ended_ns + 5e7]
         before = [a for a in anchors if a.monotonic_ns < recording.began_ns - 5e7]
         found = ([before[-1]] if before else []) + inside
@@ -170,13 +169,15 @@ class Verifier:
         starts = self._starts(recording, line, rows, offset)
         heard, wanted, known = self._pieces(recording, line, rows, starts, offset)
         bad = ((heard != wanted).any(axis=1) | ~known) & self._judged(line, rows, starts + offset)
-        bad = self._without_overtaken(line, rows, offset, heard, bad)
+        bad = self._without_overtaken(line, rows, starts + offset, offset, heard, bad)
         if bad.mean() > 0.9:
             for other in offsets:
                 if other != offset and self._fits(recording, line, rows, other):
-                    self._begin_or_go_on(rows.start, 0, recording, line, starts, offset).grid_error += offset - other
+                    if self._placed:  # else this is the first that is heard on a new server, which counts anew
+                        self._begin_or_go_on(rows.start, 0, recording, line, starts, offset).grid_error += offset - other
                     return self._judge_chunk(recording, line, rows, other, offsets)
         self.verdict.compared += int(known.sum())
+        self._placed = self._placed or bad.mean() < 0.1
         if bad.any():
             self._find_runs(recording, line, rows, starts, offset, heard, wanted, known, bad)
         else:
@@ -206,14 +207,16 @@ class Verifier:
         wanted, known = self.replay.at(np.repeat(starts + offset, counts) + within)
         return heard, wanted, known
 
-    def _without_overtaken(self, line: Timeline, rows: slice, offset: int, heard: np.ndarray, bad: np.ndarray) -> np.ndarray:
+    def _without_overtaken(self, line: Timeline, rows: slice, starts: np.ndarray, offset: int, heard: np.ndarray,
+                           bad: np.ndarray) -> np.ndarray:
         if not bad.any():
             return bad
         counts = line.frames[rows]
         cycle = np.repeat(np.arange(len(counts)), counts)
         within = np.arange(len(heard)) - np.repeat(line.at[rows] - line.at[rows.start], counts)
         wanted, known = self.replay.at(line.times[rows][cycle] + offset + within)
-        wrong = bad & ((heard != wanted).any(axis=1) | ~known)
+        on_time, _ = self.replay.at(np.repeat(starts, counts) + within)
+        wrong = bad & (((heard != wanted) & (heard != on_time)).any(axis=1) | ~known)
         quick = overtaken(np.bincount(cycle, weights=bad, minlength=len(counts)) > 0,
                           np.bincount(cycle, weights=wrong, minlength=len(counts)) == 0)
         self.verdict.overtaken += int(quick.sum())
@@ -298,20 +301,15 @@ class Verifier:
             self._open = None
 
     def _begin_anew_if_lost(self, recording: Recording, line: Timeline, rows: slice, starts: np.ndarray, offset: int) -> None:
-        if self._open is None or self._open.ended_ns - self._open.began_ns < LOST_S * 1e9:
+        one = self._open
+        if one is None or one.other + one.mixed + one.displaced < LOST_S * self.rate:
             return
         frame = int(starts[-1]) + offset
         later = [snapshot for snapshot in self.log.snapshots if snapshot.frame > max(frame, self.replay.frame)]
         if later and later[0].frame - frame < 0.5 * self.rate:
-            self._open.diverged = True
+            one.diverged = True
             self.replay.resume(later[0])
 
 
 def verify(recordings: list[Recording], log: Log, rate: float = 48000.0) -> Verdict:
     return Verifier(log, rate).judge(recordings)
-
-
-def stretches(disturbances: list[Disturbance]) -> Iterator[str]:
-    for one in disturbances:
-        yield (f"{one.at_s:9.3f} s  frame {one.frame:10d}  {one.frames:7d} frames  {one.kind:9s} "
-               f"{'' if one.explained else 'UNEXPLAINED '}{one.cause}")
