@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why was it disturbed? A fault that was injected and may be heard, cycles that the machine lost, a jump that the engine announced;
-anything else is unexplained."""
+"""Why was it disturbed? A fault that was injected and may be heard, cycles that the machine lost, a jump that the engine
+announced; anything else is unexplained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from tests.soak.verify import Disturbance, Verdict
 from tests.soak.watcher import Log
 
 BEFORE_NS, AFTER_NS = 20_000_000, 400_000_000
-"""A fault's window is longer than the fault: JACK plays a dead client's last block for some 50 ms, and a server is heard late."""
+"""A fault's window is longer than the fault: JACK plays a dead client's last block for some 50 ms, and a server is heard
+late."""
 MACHINE_NS = 30_000_000
 STALL_NS = 12_000_000
 SHORT_FRAMES = 512
@@ -33,7 +34,8 @@ def jumps(log: Log) -> list[tuple[int, int]]:
 
 
 def explain(verdict: Verdict, faults: list[Injected], log: Log, xruns: list[int], stalls: np.ndarray) -> None:
-    """``xruns``: when the server complained; ``stalls``: when cores stood still (stalls.py); all in monotonic ns. Fill in ``cause`` and ``explained`` of every disturbance, and how much each fault was heard."""
+    """``xruns``: when the server complained; ``stalls``: when cores stood still (stalls.py); all in monotonic ns. Fill in
+    ``cause`` and ``explained`` of every disturbance, and how much each fault was heard."""
     jumped, lost_s = jumps(log), _lost_by_machine(verdict, stalls)
     for one in verdict.disturbances:
         fault = next((f for f in faults if f.audible and _overlap(one, f.began_ns - BEFORE_NS, f.ended_ns + AFTER_NS)), None)
@@ -57,8 +59,8 @@ def explain(verdict: Verdict, faults: list[Injected], log: Log, xruns: list[int]
 
 
 def _lost_by_machine(verdict: Verdict, stalls: np.ndarray) -> np.ndarray:
-    """Rows of begin, end (monotonic ns) in which a core stood still, or the recorder, which needs nothing of the box, lost cycles or
-    was kept waiting."""
+    """Rows of begin, end (monotonic ns) in which a core stood still, or the recorder, which needs nothing of the box, lost
+    cycles or was kept waiting."""
     gaps = [(gap.monotonic_ns - int(abs(gap.frames) / 48e-6), gap.monotonic_ns) for gap in verdict.gaps]
     late = [(when - int(late_ms * 1e6), when) for when, late_ms in verdict.late]
     return np.array([*gaps, *late, *stalls.tolist()], np.int64).reshape(-1, 2)
@@ -96,7 +98,8 @@ def count_notes(path: Path, log: Log, verdict: Verdict, faults: list[Injected], 
     notes, events = Notes(), log.all_events
     trigger = int(NAMESPACE.command("pad", "trigger"))
     kinds, codes = events["kind"] & 0xFF, events["kind"] >> 8
-    ours = events[np.isin(kinds, (int(Kind.COMMAND), int(Kind.REFUSED))) & (codes == trigger) & (events["source"] == int(Source.MIDI))]
+    answers = np.isin(kinds, (int(Kind.COMMAND), int(Kind.REFUSED)))
+    ours = events[answers & (codes == trigger) & (events["source"] == int(Source.MIDI))]
     seen: dict[int, int] = {}
     for frame in ours["frame"].tolist():
         seen[frame] = seen.get(frame, 0) + 1

@@ -17,7 +17,6 @@ import time
 import urllib.error
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from appliance.bus.box import Role
 from appliance.supervision.child import process_state
@@ -233,15 +232,20 @@ def bad_input(faults: Faults, injected: Injected) -> None:
         for _ in range(60):
             kind = rng.randrange(5)
             packet = (
-                rng.randbytes(rng.randrange(1, 400)), b"#bundle\0" + rng.randbytes(40), b"/deck/9/play\0\0\0\0,i\0\0" + struct.pack(">i", 1),
-                b"/mixer/master\0\0\0,f\0\0" + struct.pack(">f", float("nan")), b"/channel/1/fader\0\0\0\0,s\0\0loud\0\0\0\0",
+                rng.randbytes(rng.randrange(1, 400)), b"#bundle\0" + rng.randbytes(40),
+                b"/deck/9/play\0\0\0\0,i\0\0" + struct.pack(">i", 1),
+                b"/mixer/master\0\0\0,f\0\0" + struct.pack(">f", float("nan")),
+                b"/channel/1/fader\0\0\0\0,s\0\0loud\0\0\0\0",
             )[kind]
             osc.sendto(packet, ("127.0.0.1", stage.osc_port))
-    for method, address, body in (("PUT", "/mixer/master", "loud"), ("POST", "/deck/1/load", ["/no/such/file.wav"]),
-                                  ("GET", "/no/such/address", None), ("PUT", "/clock/bpm", 1e9), ("POST", "/pad/99/trigger", [])):
+    for method, address, body in (("PUT", "/mixer/master", "loud"),
+                                  ("POST", "/deck/1/load", ["/no/such/file.wav"]),
+                                  ("GET", "/no/such/address", None), ("PUT", "/clock/bpm", 1e9),
+                                  ("POST", "/pad/99/trigger", [])):
         with contextlib.suppress(urllib.error.HTTPError, TimeoutError, OSError):
             stage.http(method, address, body)
-    for junk in (b"GET / HTTP/9.9\r\n\r\n", rng.randbytes(300), b"POST /api/v1/clock/bpm HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n{"):
+    for junk in (b"GET / HTTP/9.9\r\n\r\n", rng.randbytes(300),
+                 b"POST /api/v1/clock/bpm HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n{"):
         with contextlib.suppress(OSError), socket.create_connection(stage.http_address, 1.0) as tcp:
             tcp.sendall(junk)
 
@@ -278,7 +282,8 @@ FAULTS: dict[str, Callable[[Faults, Injected], None]] = {
     "bad input": bad_input,
     "programs come and go": come_and_go,
 }
-SHORT = ("control killed", "playing engine killed", "bad input", "loaded file deleted", "visuals killed", "programs come and go")
+SHORT = ("control killed", "playing engine killed", "bad input", "loaded file deleted", "visuals killed",
+         "programs come and go")
 """For the short form: one of each of these, quickly recovered from."""
 
 
@@ -293,6 +298,3 @@ class Deck:
         if not self._left:
             self._left = self._random.sample(self._names, len(self._names))
         return self._left.pop()
-
-
-__all__ = ["FAULTS", "SHORT", "Deck", "Faults", "Injected", "Path"]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A JACK client for each life of the server, each in a process of its own: libjack can hang in a client whose server was killed, and a
-process can always be ended."""
+"""A JACK client for each life of the server, each in a process of its own: libjack can hang in a client whose server was
+killed, and a process can always be ended."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class Gone(Exception):
 
 
 def live(one_life: Callable[[int, Callable[[], None], threading.Event], None], ready: Callable[[], None]) -> None:
-    """Until SIGTERM: ``one_life(number, opened, stop)`` in a child process. It calls ``opened`` when its client works, and returns when the
-    server is gone or ``stop`` is set; raises :class:`Gone` when there is no server. ``ready`` is called after the first ``opened``."""
+    """Until SIGTERM: ``one_life(number, opened, stop)`` in a child process. It calls ``opened`` when its client works, and
+    returns when the server is gone or ``stop`` is set; raises :class:`Gone` when there is no server. ``ready`` is called
+    after the first ``opened``."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How much memory the processes of the box hold, over time.
 
-A process that was just started has not touched all it needs, so a sample counts from ``WARM_S`` after its start. What is shared is
-shared out to those who map it (PSS), so the sum over all processes is the box; restarted processes stand under their role.
-"""
+A process that was just started has not touched all it needs, so a sample counts from ``WARM_S`` after its start. What is
+shared is shared out to those who map it (PSS), so the sum over all processes is the box; restarted processes stand under
+their role. """
 
 from __future__ import annotations
 
@@ -110,6 +110,7 @@ def _growth(role: str, seconds: np.ndarray, private_kb: np.ndarray, pss_kb: np.n
     if len(seconds) >= 10:
         i, j = np.triu_indices(len(seconds), 1)
         apart = seconds[j] - seconds[i] > 10
-        slope = float(np.median((private_kb[j] - private_kb[i])[apart] / (seconds[j] - seconds[i])[apart])) if apart.any() else 0.0
+        slopes = (private_kb[j] - private_kb[i])[apart] / (seconds[j] - seconds[i])[apart]
+        slope = float(np.median(slopes)) if len(slopes) else 0.0
         percent = 100.0 * slope * (seconds[-1] - seconds[0]) / max(float(np.median(private_kb)), 1.0)
     return Growth(role, len(seconds), float(np.median(private_kb)) / 1000, float(np.median(pss_kb)) / 1000, percent)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A keyboard player as a JACK client of its own: notes for the pads at random frames, for as long as it takes.
 
-Started as ``python -m tests.soak.player SERVER FILE``. FILE gets a row for every note: life of the server, frame time, pad, and the
-monotonic time in ns at which it was written down. It plugs itself in when nothing is plugged into it, and counts that.
-"""
+Started as ``python -m tests.soak.player SERVER FILE``. FILE gets a row for every note: life of the server, frame time, pad,
+and the monotonic time in ns at which it was written down. It plugs itself in when nothing is plugged into it, and counts
+that. """
 
 from __future__ import annotations
 

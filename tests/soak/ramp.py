@@ -23,8 +23,8 @@ SETTLED_FRAMES = 4096
 
 @dataclass
 class Fault:
-    """One disturbance. ``time`` is the frame time at which its first frame was due; all counts are frames but ``partial_blocks``:
-    cycles in which some frames are as they should be, or of another kind than the rest."""
+    """One disturbance. ``time`` is the frame time at which its first frame was due; all counts are frames but
+    ``partial_blocks``: cycles in which some frames are as they should be, or of another kind than the rest."""
 
     time: int
     frames: int
@@ -38,8 +38,9 @@ class Fault:
 
 @dataclass
 class Findings:
-    """``faults`` in their order; ``judged``: frames that were looked at; ``unrecorded``: frames that the server or the recorder lost,
-    of which nothing can be said; ``lost`` is music that was not heard at its place, whatever was heard instead."""
+    """``faults`` in their order; ``judged``: frames that were looked at; ``unrecorded``: frames that the server or the
+    recorder lost, of which nothing can be said; ``lost`` is music that was not heard at its place, whatever was heard
+    instead."""
 
     judged: int = 0
     unrecorded: int = 0
@@ -81,7 +82,8 @@ class Findings:
 
     def near_gap(self, fault: Fault, frames: int = 1024) -> bool:
         """Whether cycles were lost by the server or the recorder next to it: then it is not (only) the box's doing."""
-        return any(fault.time - frames <= time + lost and time <= fault.time + fault.frames + frames for time, lost in self.gaps)
+        begin, end = fault.time - frames, fault.time + fault.frames + frames
+        return any(begin <= time + lost and time <= end for time, lost in self.gaps)
 
     def __str__(self) -> str:
         return (f"{len(self.faults)} disturbances: silent {self.silent}, repeated {self.repeated}, displaced {self.displaced}, "
@@ -90,17 +92,17 @@ class Findings:
 
 
 def ramp_clip(frames: int, scale: int = 1 << 20) -> np.ndarray:
-    """Frame n is (n + 1) / scale on the left and its negative on the right. Below the limiter's ceiling, and exact in float32, up to
-    0.96 × ``scale`` frames; ``scale`` up to 1 << 24 (335 s)."""
+    """Frame n is (n + 1) / scale on the left and its negative on the right. Below the limiter's ceiling, and exact in
+    float32, up to 0.96 × ``scale`` frames; ``scale`` up to 1 << 24 (335 s)."""
     values = (np.arange(frames) + 1) / scale
     return np.stack([values, -values], 1).astype(np.float32)
 
 
 def judge_ramp(recording: np.ndarray, times: np.ndarray, clip_frames: int, *, scale: int = 1 << 20,
                late_cycles: int = LOOPBACK_CYCLES) -> Findings:
-    """``recording``: the cycles one after the other, frames × 2 or frames; ``times``: frame time and length of each. The clip is a loop
-    of ``clip_frames`` at its own speed (for one that is played once: longer than the recording). What is heard first counts as right;
-    begin the recording a moment after the clip's start."""
+    """``recording``: the cycles one after the other, frames × 2 or frames; ``times``: frame time and length of each. The
+    clip is a loop of ``clip_frames`` at its own speed (for one that is played once: longer than the recording). What is
+    heard first counts as right; begin the recording a moment after the clip's start."""
     line = timeline(times, late_cycles)
     sound = np.asarray(recording, np.float64).reshape(len(recording), -1)[: int(line.frames.sum())]
     index = np.round(sound[:, 0] * scale).astype(np.int64) - 1
@@ -145,7 +147,7 @@ def _most_common(place: np.ndarray) -> int:
     return int(values[np.argmax(counts)])
 
 
-def _choose(line, cycle, place, offset, when, other) -> np.ndarray:  # noqa: ANN001
+def _choose(line, cycle, place, offset, when, other) -> np.ndarray:
     """After a gap: the sound of a cycle belongs to the frame time at which it is right, if there is one."""
     ambiguous = line.starts != line.others
     if not ambiguous.any():
@@ -175,7 +177,8 @@ def _collect(found: Findings, place: np.ndarray, offset: int, silent: np.ndarray
 
 
 def _end_of(place: np.ndarray, first: int, offset: int) -> tuple[int, int]:
-    """Where the disturbance that begins at ``first`` is over, and the place where everything stands from then on (-1: where it did)."""
+    """Where the disturbance that begins at ``first`` is over, and the place where everything stands from then on (-1: where
+    it did)."""
     at = first
     while at < len(place):
         changes = np.flatnonzero(place[at:] != place[at])

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Records JACK's loopback driver to disk, in a process of its own, for as long as it takes and through every restart of the server.
+"""Records JACK's loopback driver to disk, in a process of its own, for as long as it takes and through every restart of the
+server.
 
-Every life of the server gives two files: ``sound-N.f32`` (frames × 2 float32, the cycles one after the other) and ``cycles-N.i64``
-(a row a cycle: frame time, frames, monotonic time in ns at which our callback began). ``xruns`` holds the monotonic times at which the
-server complained. Started as ``python -m tests.soak.recorder SERVER FOLDER``; it says ``ready`` when it hears the server, and
-ends with SIGTERM.
-"""
+Every life of the server gives two files: ``sound-N.f32`` (frames × 2 float32, the cycles one after the other) and
+``cycles-N.i64`` (a row a cycle: frame time, frames, monotonic time in ns at which our callback began). ``xruns`` holds the
+monotonic times at which the server complained. Started as ``python -m tests.soak.recorder SERVER FOLDER``; it says
+``ready`` when it hears the server, and ends with SIGTERM. """
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ _DRAIN_S = 0.05
 
 @cfunc(types.int32(types.uint32, types.intp), nopython=True, cache=True, error_model="numpy")
 def _record(frames, context):
-    # words: 0 client, 1 2 ports, 3 audio, 4 cycles, 5 cycles written, 6 frames written, 7 8 timespec, 9 frames read, 10 overflow
+    # words: 0 client, 1 2 ports, 3 audio, 4 cycles, 5 cycles written, 6 frames written, 7 8 timespec, 9 frames read,
+    # 10 cycles that found no room
     x = carray(pointer(context), (16,), np.int64)
     n = int(frames)
     _gettime(_MONOTONIC, context + 8 * 7)

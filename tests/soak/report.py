@@ -22,6 +22,11 @@ GROWTH_FROM_MINUTES = 10.0
 RATE = 48000
 
 
+def _plain(tree: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN."""
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in tree.items()}
+
+
 @dataclass
 class Report:
     """``restarts``: by process; ``said``: lines of the box's log by which it told of trouble."""
@@ -67,8 +72,8 @@ class Report:
             "passed": not self.failures, "failures": self.failures, "minutes": self.minutes, "seed": self.seed,
             "every_s": self.every_s, "faults": [dataclasses.asdict(fault) for fault in self.faults], "skipped": self.skipped,
             "verdict": verdict, "played": dataclasses.asdict(self.played), "notes": dataclasses.asdict(self.notes),
-            "memory": [{**dataclasses.asdict(one), "percent": None if math.isnan(one.percent) else one.percent} for one in self.memory],
-            "restarts": self.restarts, "events": self.events, "jumps": self.jumps, "stalls": self.stalls, "verify_s": self.verify_s, "said": self.said,
+            "memory": [_plain(dataclasses.asdict(one)) for one in self.memory], "restarts": self.restarts, "events": self.events,
+            "jumps": self.jumps, "stalls": self.stalls, "verify_s": self.verify_s, "said": self.said,
         }
 
     def text(self) -> str:
@@ -80,11 +85,11 @@ class Report:
             f"{verdict.compared / RATE:.1f} s in {self.verify_s:.1f} s",
             f"  played {self.played.moves} moves, {self.played.requests} requests; {self.events} events obeyed; "
             f"not answered: {self.played.failures or 'none'}",
-            f"  notes over MIDI: {self.notes.sent} sent, {self.notes.obeyed} obeyed at their frame, {self.notes.lost_in_faults} lost in "
-            f"faults, {self.notes.lost_by_machine} by the machine, {len(self.notes.lost)} otherwise",
+            f"  notes over MIDI: {self.notes.sent} sent, {self.notes.obeyed} obeyed at their frame, "
+            f"{self.notes.lost_in_faults} lost in faults, {self.notes.lost_by_machine} by the machine, {len(self.notes.lost)} otherwise",
             f"  the machine: {len(verdict.gaps)} times cycles lost ({sum(g.frames for g in verdict.gaps) / RATE:.2f} s), "
-            f"{len(verdict.late)} times woken late, cores stood still {self.stalls} times; the engine announced {self.jumps} jumps; "
-            f"the loopback driver was overtaken {verdict.overtaken} times",
+            f"{len(verdict.late)} times woken late, cores stood still {self.stalls} times",
+            f"  the engine announced {self.jumps} jumps; the loopback driver was overtaken {verdict.overtaken} times",
             "",
             f"faults: {len(self.faults)}",
         ]
@@ -93,8 +98,8 @@ class Report:
         lines += ["", f"disturbances: {len(verdict.disturbances)}, unexplained: {len(unexplained)}"]
         lines += [f"  frames {kind}: {verdict.total(kind)}" for kind in KINDS if verdict.total(kind)]
         lines += [
-            f"  {one.at_s:9.3f} s  frame {one.frame:>11}  {one.frames:7d} frames ({1000 * one.frames / RATE:8.1f} ms)  {one.kind:9s} "
-            f"{'' if one.explained else 'UNEXPLAINED: '}{one.cause}" + (f"; late by {one.moved} frames" if one.moved else "")
+            f"  {one.at_s:9.3f} s  frame {one.frame:>11}  {one.frames:7d} frames ({1000 * one.frames / RATE:8.1f} ms)  "
+            f"{one.kind:9s} {'' if one.explained else 'UNEXPLAINED: '}{one.cause}" + (f"; late by {one.moved} frames" if one.moved else "")
             + (f"; the grid moves by {-one.grid_error} frames" if one.grid_error else "")
             for one in verdict.disturbances
         ]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The set that is played: decks at odd speeds, pads and scenes on the grid, EQ and filter moves, crossfades, new files; from a seed.
+"""The set that is played: decks at odd speeds, pads and scenes on the grid, EQ and filter moves, crossfades, new files;
+from a seed.
 
-Deck 4 plays a bed of noise throughout and its strip is left alone: so the master is never silent and no two of its blocks are equal,
-and whatever happens to the sound can be seen.
-"""
+Deck 4 plays a bed of noise throughout and its strip is left alone: so the master is never silent and no two of its blocks
+are equal, and whatever happens to the sound can be seen. """
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def make_bed(path: Path, seed: int) -> Path:
 
 @dataclass
 class Played:
-    """What was done and what was not taken. ``failures``: by kind, requests that were not answered (control may just be dead)."""
+    """What was done and what was not taken. ``failures``: by kind, requests that were not answered (control may just be
+    dead)."""
 
     moves: int = 0
     requests: int = 0
@@ -172,8 +173,8 @@ class Player:
     def _deck_loop(self) -> None:
         deck = self._pick(1, 2, 3)
         what, *values = self._pick(("loop/auto", True), ("loop/exit",), ("loop/reloop",), ("jump", -2.0), ("jump", 4.0),
-                                   ("seek", self._random.random()), ("loop/beats", self._pick(0.5, 1.0, 4.0)), ("reverse", True),
-                                   ("reverse", False), ("play", True), ("play", True), ("play", False))
+                                   ("seek", self._random.random()), ("loop/beats", self._pick(0.5, 1.0, 4.0)),
+                                   ("reverse", True), ("reverse", False), ("play", True), ("play", True), ("play", False))
         self._send(f"/deck/{deck}/{what}", *values)
 
     def _load_deck(self) -> None:
@@ -201,11 +202,12 @@ class Player:
                 time.sleep(0.45)
 
     def _ask(self) -> None:
-        self._http("GET", self._pick("/mixer/crossfader", "/system/processes", "/deck/1/position", "/pad/1/state", "/clock/bpm"))
+        self._http("GET", self._pick("/mixer/crossfader", "/system/processes", "/deck/1/position", "/clock/bpm"))
 
     def _generate(self) -> None:
         self._send("/gen/seed", self._random.randint(1, 10_000))
-        self._http("POST", "/gen/generate", [self._pick("dark drums", "bass", "warm chords"), f"/bank/2/pad/{self._random.randint(1, 8)}"])
+        place = f"/bank/2/pad/{self._random.randint(1, 8)}"
+        self._http("POST", "/gen/generate", [self._pick("dark drums", "bass", "warm chords"), place])
 
     def _pictures(self) -> None:
         if self._pick(True, False):

@@ -27,7 +27,8 @@ TROUBLE = ("killed", "error", "Traceback", "cannot", "lost")
 
 def soak(folder: Path, minutes: float, seed: int = 1, every_s: float = 5.0, *, names: tuple[str, ...] = tuple(FAULTS),
          audio: Path | None = None, hogs: int = 2, say: Callable[[str], None] = print) -> Report:
-    """Play for ``minutes`` in ``folder`` (empty), with a fault about every ``every_s`` seconds. ``audio``: more files to play."""
+    """Play for ``minutes`` in ``folder`` (empty), with a fault about every ``every_s`` seconds. ``audio``: more files to
+    play."""
     rng = random.Random(seed)
     with Stage(folder, hogs=hogs) as stage:
         player = Player(stage, seed, audio)
@@ -65,7 +66,8 @@ def soak(folder: Path, minutes: float, seed: int = 1, every_s: float = 5.0, *, n
     explain(verdict, faults.log, log, xruns, stalls)
     report = Report(
         round(minutes_played, 2), seed, every_s, verdict, faults.log, played,
-        count_notes(folder / "notes", log, verdict, faults.log, xruns), growth(samples, 120.0 if minutes > 4 else 15.0), restarts,
+        count_notes(folder / "notes", log, verdict, faults.log, xruns), growth(samples, 120.0 if minutes > 4 else 15.0),
+        restarts,
         skipped, len(log.all_events), len(jumps(log)), len(stalls), time.monotonic() - started,
         [line for line in stage.log.read_text(errors="replace").splitlines() if any(word in line for word in TROUBLE)][-200:],
     )

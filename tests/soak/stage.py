@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A whole box on a JACK server that it starts itself, with JACK's loopback driver, under load, and recorded.
 
-The supervisor knows nothing of loopback drivers: a program named ``jackd``, first in its path, adds ``-L 2`` and becomes the real one.
-"""
+The supervisor knows nothing of loopback drivers: a program named ``jackd``, first in its path, adds ``-L 2`` and becomes
+the real one. """
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from appliance.bus.box import Box, Role
 from appliance.errors import Unavailable
@@ -61,7 +61,7 @@ class Stage:
         self.osc_port = free_port(socket.SOCK_DGRAM)
         self.small_disk = False
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             self.data.mkdir(parents=True)
             self.recording.mkdir()

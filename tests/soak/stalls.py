@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Did the machine stand still? On every core a thread above all audio priorities sleeps half a millisecond, again and again, and notes when
-it is woken too late. Nothing of the box can keep it waiting: only the machine can (a virtual one, whose core was taken away)."""
+"""Did the machine stand still? On every core a thread above all audio priorities sleeps half a millisecond, again and
+again, and notes when it is woken too late. Nothing of the box can keep it waiting: only the machine can (a virtual one,
+whose core was taken away)."""
 
 from __future__ import annotations
 
@@ -48,7 +49,8 @@ def _watch(context):
 
 
 class Stalls:
-    """Watches from its making to :meth:`write`. Without the right to real-time priority it watches nothing: it would cry wolf."""
+    """Watches from its making to :meth:`write`. Without the right to real-time priority it watches nothing: it would cry
+    wolf."""
 
     def __init__(self) -> None:
         self._words: list[np.ndarray] = []

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The short form of the soak: half a minute of a set with a few faults, by the same code as ``make soak``. And is the judge awake? What is
-planted in its recording is found and named, and nothing else."""
+"""The short form of the soak: half a minute of a set with a few faults, by the same code as ``make soak``. And is the judge
+awake? What is planted in its recording is found and named, and nothing else."""
 
 from __future__ import annotations
 

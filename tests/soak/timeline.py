@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which moment of the server's time a recorded cycle holds.
 
-JACK's loopback driver hands over in a cycle what was played in the cycle before. So the sound of cycle k belongs to the frame time
-of cycle k - 1, also where the server lost cycles between the two. Where the recorder itself missed a cycle that the server had,
-it belongs to the frames just before cycle k: a gap in the frame time leaves two possibilities, and the sound tells which.
+JACK's loopback driver hands over in a cycle what was played in the cycle before. So the sound of cycle k belongs to the
+frame time of cycle k - 1, also where the server lost cycles between the two. Where the recorder itself missed a cycle that
+the server had, it belongs to the frames just before cycle k: a gap in the frame time leaves two possibilities, and the
+sound tells which.
 
-The server wakes its clients before the loopback driver copies. A client that is quicker than the copy is heard a cycle early, and the
-block before that is never copied: that happens once in some thousand cycles on a busy machine, and says nothing of the client. So a
-cycle, or a part of one, that is exactly what belongs to cycle k itself counts as overtaken, not as wrong, unless it goes on so.
-"""
+The server wakes its clients before the loopback driver copies. A client that is quicker than the copy is heard a cycle
+early, and the block before that is never copied: that happens once in some thousand cycles on a busy machine, and says
+nothing of the client. So a cycle, or a part of one, that is exactly what belongs to cycle k itself counts as overtaken, not
+as wrong, unless it goes on so. """
 
 from __future__ import annotations
 
@@ -25,9 +26,9 @@ _WRAP = 1 << 32
 
 @dataclass(frozen=True)
 class Timeline:
-    """One entry a cycle. ``frames``: its length; ``at``: where its sound begins in the recording; ``starts`` and ``others``: the
-    two frame times at which its sound may have been played (equal where there was no gap); ``gaps``: frames that were lost before
-    it (negative: the time went back)."""
+    """One entry a cycle. ``frames``: its length; ``at``: where its sound begins in the recording; ``starts`` and
+    ``others``: the two frame times at which its sound may have been played (equal where there was no gap); ``gaps``: frames
+    that were lost before it (negative: the time went back)."""
 
     frames: np.ndarray
     at: np.ndarray
@@ -48,7 +49,8 @@ def unwrapped(times: np.ndarray) -> np.ndarray:
 
 
 def timeline(times: np.ndarray, late_cycles: int = LOOPBACK_CYCLES) -> Timeline:
-    """``times``: a row a cycle, its frame time and its length in frames first; ``late_cycles`` 0 for a plain client's recording."""
+    """``times``: a row a cycle, its frame time and its length in frames first; ``late_cycles`` 0 for a plain client's
+    recording."""
     frames = np.asarray(times[:, 1], np.int64)
     when = unwrapped(times[:, 0])
     gaps = np.zeros(len(when), np.int64)

@@ -27,8 +27,9 @@ KINDS = ("silent", "repeated", "displaced", "mixed", "other")
 
 @dataclass
 class Disturbance:
-    """``frame`` is the engine's, ``at_s`` counts from the recording's beginning; the kinds are counts of frames. ``moved``: by how many
-    frames displaced music stands too late (negative: too early). ``began_ns``, ``ended_ns``: monotonic time at which it was heard."""
+    """``frame`` is the engine's, ``at_s`` counts from the recording's beginning; the kinds are counts of frames. ``moved``:
+    by how many frames displaced music stands too late (negative: too early). ``began_ns``, ``ended_ns``: monotonic time at
+    which it was heard."""
 
     frame: int
     at_s: float
@@ -127,7 +128,8 @@ class Verifier:
         self.verdict.recorded += int(line.frames.sum())
         offsets = self._offsets(recording)
         if not offsets:
-            self.verdict.problems.append(f"no engine was seen during the recording that begins at {self._second(recording.began_ns):.1f} s")
+            second = self._second(recording.began_ns)
+            self.verdict.problems.append(f"no engine was seen during the recording that begins at {second:.1f} s")
             return
         offset, self._placed = offsets[0], False
         for first in range(0, len(line), CHUNK_CYCLES):
@@ -147,7 +149,8 @@ class Verifier:
             self.verdict.late.append((int(recording.cycles[k + 1, 2]), float(late[k]) / 1e6))
 
     def _offsets(self, recording: Recording) -> list[int]:
-        """What may stand between the server's time and the engine's frames in this recording, in the order in which it was seen."""
+        """What may stand between the server's time and the engine's frames in this recording, in the order in which it was
+        seen."""
         anchors = self.log.anchors
         if any(anchor.server > 0 for anchor in anchors):  # else it plays by the clock
             anchors = [anchor for anchor in anchors if anchor.server > 0]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes down what the engine obeyed, straight from shared memory: no process of the box is needed for it, so any of them may die.
+"""Writes down what the engine obeyed, straight from shared memory: no process of the box is needed for it, so any of them
+may die.
 
 Kept are the ring of events, the audio of every clip that was loaded, the scenes, the committed state of the engine every few
 seconds (where a rendering can begin), and how the engine's frames stand to the audio server's.
@@ -49,7 +50,8 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Anchor:
-    """From ``monotonic_ns`` on, the server's frame time plus ``offset`` was the engine's frame (both without end, modulo 2^32)."""
+    """From ``monotonic_ns`` on, the server's frame time plus ``offset`` was the engine's frame (both without end, modulo
+    2^32)."""
 
     monotonic_ns: int
     offset: int
@@ -120,7 +122,7 @@ class Watcher:
         while not self._stop.wait(POLL_S):
             try:
                 self.step()
-            except Exception as error:  # noqa: BLE001 - told in the report; one look that fails must not end the record
+            except Exception as error:
                 self.log.problems.append(f"{type(error).__name__}: {error}")
 
     def step(self) -> None:
@@ -176,7 +178,7 @@ class Watcher:
     def _look_at_clips(self) -> None:
         """Take a copy of every clip as soon as it is whole; its memory is held from when it is first seen."""
         states = self._table["state"].copy()
-        for place in np.flatnonzero((states == ClipState.FILLING) | (states == ClipState.READY) | (states == ClipState.RETIRING)):
+        for place in np.flatnonzero(states != ClipState.FREE):
             row = self._table[place].copy()
             handle = (int(row["generation"]) << PLACE_BITS) | int(place)
             if handle in self.log.clips:
