@@ -40,12 +40,15 @@ def explain(verdict: Verdict, faults: list[Injected], log: Log, xruns: list[int]
     for one in verdict.disturbances:
         fault = next((f for f in faults if f.audible and _overlap(one, f.began_ns - BEFORE_NS, f.ended_ns + AFTER_NS)), None)
         machine = _is_machines(one, lost_s)
-        if fault is not None:
+        if fault is not None and (fault.grid_may_move or not one.grid_error):
             one.cause, one.explained = fault.name, True
-            if not machine:
-                fault.heard_frames += one.frames
+            fault.heard_frames += one.frames
+            fault.excused_frames += _excused_frames(one, lost_s)
+            if fault.hot and not machine and (one.silent or one.mixed or one.partial_blocks):
+                fault.unclean.append(f"silent {one.silent}, mixed {one.mixed} frames, {one.partial_blocks} parts of blocks")
         elif one.grid_error:
             one.cause = f"the grid has moved by {-one.grid_error} frames against the server's time"
+            one.cause += f", in {fault.name!r}" if fault else ""
         elif machine:
             one.cause, one.explained = "the machine stood still", True
         elif jump := next(((at, count) for at, count in jumped
@@ -68,8 +71,12 @@ def _lost_by_machine(verdict: Verdict, stalls: np.ndarray) -> np.ndarray:
 
 def _is_machines(one: Disturbance, lost: np.ndarray) -> bool:
     """Something was lost just before it, and it is not much longer than that. JACK hears of it up to a few cycles later."""
+    return 0 < one.frames <= _excused_frames(one, lost)
+
+
+def _excused_frames(one: Disturbance, lost: np.ndarray) -> int:
     near = lost[(lost[:, 0] <= one.ended_ns) & (lost[:, 1] >= one.began_ns - STALL_NS)]
-    return bool(len(near)) and one.frames <= SHORT_FRAMES + 3 * 48e-6 * float((near[:, 1] - near[:, 0]).sum())
+    return SHORT_FRAMES + int(3 * 48e-6 * float((near[:, 1] - near[:, 0]).sum())) if len(near) else 0
 
 
 def _overlap(one: Disturbance, began_ns: int, ended_ns: int) -> bool:

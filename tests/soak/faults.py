@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from appliance.bus.box import Role
 from appliance.supervision.child import process_state
 from tests.soak.script import Player
-from tests.soak.stage import PERIOD, Stage
+from tests.soak.stage import ENGINES, PERIOD, Stage
 
 PERIOD_S = PERIOD / 48000.0
 KILL_S = 3 * PERIOD_S
@@ -30,6 +30,7 @@ ALONE_S = 6.0
 """The same where none stands by: until it is back, on a machine that is busy."""
 HUNG_S = 0.15
 SERVER_S = 2.0
+SECOND_LOOK_S = 1.0
 BACK_S = 15.0
 """Longest time until a killed process works again, however busy the machine is; how long it took is in the report."""
 
@@ -45,7 +46,14 @@ class Injected:
     target: str = ""
     back_s: float = 0.0
     problem: str = ""
+    grid_may_move: bool = False
+    """The server's own time makes a step."""
+    hot: bool = False
+    """Another engine stood by: then no silence, no mixture, no part of a block may be heard."""
     heard_frames: int = 0
+    excused_frames: int = 0
+    """What the machine may have added."""
+    unclean: list[str] = field(default_factory=list)
 
     @property
     def audible(self) -> bool:
@@ -95,6 +103,8 @@ class Faults:
         os.kill(pid, signal.SIGKILL)
         self.await_(lambda: self.stage.pid(process) != pid and self.stage.works(process), BACK_S, injected,
                     f"{process} works again")
+        if process in ENGINES:
+            self.await_(self.stage.sounding, BACK_S, injected, "an engine plays")
 
     def stop(self, process: str, injected: Injected, seconds: float) -> None:
         """SIGSTOP; SIGCONT after ``seconds``, if it is still there then."""
@@ -106,13 +116,19 @@ class Faults:
         if process_state(pid)[1] == began:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
+        decided = time.monotonic() + SECOND_LOOK_S  # it may still be found to have stood, and be killed for it
+        while self.stage.pid(process) == pid and time.monotonic() < decided:
+            time.sleep(0.01)
         self.await_(lambda: self.stage.works(process), BACK_S, injected, f"{process} works again")
+        if process in ENGINES:
+            self.await_(self.stage.sounding, BACK_S, injected, "an engine plays")
 
     def playing(self, injected: Injected, with_standby_s: float) -> str:
         name = self.stage.engine(Role.PLAYING)
         if not name:
             raise Refused("no engine plays")
-        injected.allowed_s = with_standby_s if self.stage.engine(Role.STANDBY) else ALONE_S
+        injected.hot = bool(self.stage.engine(Role.STANDBY))
+        injected.allowed_s = with_standby_s if injected.hot else ALONE_S
         return name
 
     def standby(self) -> str:
@@ -177,7 +193,7 @@ def kill_server(faults: Faults, injected: Injected) -> None:
     pid = faults.stage.jackd_pid()
     if not pid:
         raise Refused("no server of ours runs")
-    injected.target, injected.allowed_s = "jackd", SERVER_S
+    injected.target, injected.allowed_s, injected.grid_may_move = "jackd", SERVER_S, True
     os.kill(pid, signal.SIGKILL)
     faults.await_(lambda: faults.stage.jackd_pid() not in (0, pid), BACK_S, injected, "a new audio server runs")
     faults.await_(faults.stage.sounding, BACK_S, injected, "the engine plays on the new server")
@@ -185,7 +201,7 @@ def kill_server(faults: Faults, injected: Injected) -> None:
 
 def change_period(faults: Faults, injected: Injected) -> None:
     """64, 1024 and back to 128 frames, as a person would with ``jack_bufsize``."""
-    injected.target, injected.allowed_s = "jackd", SERVER_S
+    injected.target, injected.allowed_s, injected.grid_may_move = "jackd", SERVER_S, True
     for frames in (64, 1024, PERIOD):
         subprocess.run(["jack_bufsize", str(frames)], env={**os.environ, "JACK_DEFAULT_SERVER": faults.stage.server},
                        capture_output=True, timeout=10, check=True)

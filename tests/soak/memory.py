@@ -30,20 +30,22 @@ class Sample:
     role: str
     pid: int
     age_s: float
+    processes: int
     pss_kb: int
     private_kb: int
 
 
-def pss_of(pid: int) -> tuple[int, int]:
-    """``(PSS, anonymous)`` in kB of a process and its children; zeros when it is gone."""
-    total = np.zeros(2, np.int64)
+def memory_of(pid: int, *, children: bool) -> np.ndarray:
+    """Processes, PSS and anonymous memory in kB of a process (and of those that it has started); zeros when it is gone."""
+    total = np.zeros(3, np.int64)
     with contextlib.suppress(OSError, ValueError):
         rows = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
-        total += [int(rows[name].split()[0]) for name in ("Pss", "Pss_Anon")]
-    with contextlib.suppress(OSError):
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            total += pss_of(int(child))
-    return int(total[0]), int(total[1])
+        total += [1, *(int(rows[name].split()[0]) for name in ("Pss", "Pss_Anon"))]
+    if children:
+        with contextlib.suppress(OSError):
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                total += memory_of(int(child), children=True)
+    return total
 
 
 class MemoryWatch:
@@ -69,23 +71,17 @@ class MemoryWatch:
                 pid, started = int(row["pid"]), int(row["started_ns"])
                 if not pid:
                     continue
-                pss, private = (pss_of(pid) if role != "supervisor" else _alone(pid))
+                # the supervisor's children are the other roles
+                processes, pss, private = memory_of(pid, children=role != "supervisor").tolist()
                 if pss:
-                    age = (time.monotonic_ns() - started) / 1e9
-                    self.samples.append(Sample(time.monotonic() - self._began, role, pid, age, pss, private))
-
-
-def _alone(pid: int) -> tuple[int, int]:
-    """The supervisor's children are the other roles."""
-    with contextlib.suppress(OSError, ValueError):
-        rows = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
-        return int(rows["Pss"].split()[0]), int(rows["Pss_Anon"].split()[0])
-    return 0, 0
+                    age_s = (time.monotonic_ns() - started) / 1e9
+                    self.samples.append(Sample(time.monotonic() - self._began, role, pid, age_s, processes, pss, private))
 
 
 @dataclass(frozen=True)
 class Growth:
-    """``percent`` from ``from_s`` to the end by the median slope (Theil and Sen); NaN with fewer than ten samples."""
+    """Of private memory. ``percent`` from ``from_s`` to the end, by the median slope (Theil and Sen) between any two
+    samples of one and the same process with as many children; NaN with fewer than ten such pairs."""
 
     role: str
     samples: int
@@ -95,22 +91,23 @@ class Growth:
 
 
 def growth(samples: list[Sample], from_s: float = 120.0) -> list[Growth]:
-    """Of each role, and last of all of them together."""
+    """Of each role."""
     found: list[Growth] = []
     for role in ROLES:
         ours = [s for s in samples if s.role == role and s.second >= from_s and s.age_s >= WARM_S]
         if ours:
-            found.append(_growth(role, np.array([s.second for s in ours]), np.array([s.private_kb for s in ours]),
-                                 np.array([s.pss_kb for s in ours])))
+            found.append(_growth(role, ours))
     return found
 
 
-def _growth(role: str, seconds: np.ndarray, private_kb: np.ndarray, pss_kb: np.ndarray) -> Growth:
+def _growth(role: str, samples: list[Sample]) -> Growth:
+    second, private_kb = np.array([s.second for s in samples]), np.array([s.private_kb for s in samples])
+    same = np.unique([(s.pid, s.processes) for s in samples], axis=0, return_inverse=True)[1].reshape(-1)
+    i, j = np.triu_indices(len(samples), 1)
+    pairs = (same[i] == same[j]) & (second[j] - second[i] > 2 * EVERY_S)
     percent = float("nan")
-    if len(seconds) >= 10:
-        i, j = np.triu_indices(len(seconds), 1)
-        apart = seconds[j] - seconds[i] > 10
-        slopes = (private_kb[j] - private_kb[i])[apart] / (seconds[j] - seconds[i])[apart]
-        slope = float(np.median(slopes)) if len(slopes) else 0.0
-        percent = 100.0 * slope * (seconds[-1] - seconds[0]) / max(float(np.median(private_kb)), 1.0)
-    return Growth(role, len(seconds), float(np.median(private_kb)) / 1000, float(np.median(pss_kb)) / 1000, percent)
+    if pairs.sum() >= 10:
+        slope = float(np.median((private_kb[j] - private_kb[i])[pairs] / (second[j] - second[i])[pairs]))
+        percent = 100.0 * slope * float(second[-1] - second[0]) / max(float(np.median(private_kb)), 1.0)
+    pss_mb = float(np.median([s.pss_kb for s in samples])) / 1000
+    return Growth(role, len(samples), float(np.median(private_kb)) / 1000, pss_mb, percent)

@@ -55,7 +55,9 @@ class Report:
         found += [f"fault {fault.name!r} ({fault.target}): {fault.problem}" for fault in self.faults if fault.problem]
         found += [f"fault {fault.name!r} ({fault.target}) was heard for {1000 * fault.heard_frames / RATE:.1f} ms, "
                   f"{1000 * fault.allowed_s:.0f} ms are allowed"
-                  for fault in self.faults if fault.heard_frames > fault.allowed_s * RATE + 0.5]
+                  for fault in self.faults if fault.heard_frames > fault.allowed_s * RATE + fault.excused_frames + 0.5]
+        found += [f"fault {fault.name!r} ({fault.target}) with an engine standing by: {what}"
+                  for fault in self.faults for what in fault.unclean]
         found += [f"the recording: {problem}" for problem in self.verdict.problems]
         found += [f"note lost: {note}" for note in self.notes.lost]
         if self.verdict.compared < 0.5 * self.minutes * 60 * RATE:
@@ -72,8 +74,8 @@ class Report:
             "passed": not self.failures, "failures": self.failures, "minutes": self.minutes, "seed": self.seed,
             "every_s": self.every_s, "faults": [dataclasses.asdict(fault) for fault in self.faults], "skipped": self.skipped,
             "verdict": verdict, "played": dataclasses.asdict(self.played), "notes": dataclasses.asdict(self.notes),
-            "memory": [_plain(dataclasses.asdict(one)) for one in self.memory], "restarts": self.restarts, "events": self.events,
-            "jumps": self.jumps, "stalls": self.stalls, "verify_s": self.verify_s, "said": self.said,
+            "memory": [_plain(dataclasses.asdict(one)) for one in self.memory],
+            "restarts": self.restarts, "events": self.events, "jumps": self.jumps, "stalls": self.stalls, "verify_s": self.verify_s, "said": self.said,
         }
 
     def text(self) -> str:
@@ -86,7 +88,8 @@ class Report:
             f"  played {self.played.moves} moves, {self.played.requests} requests; {self.events} events obeyed; "
             f"not answered: {self.played.failures or 'none'}",
             f"  notes over MIDI: {self.notes.sent} sent, {self.notes.obeyed} obeyed at their frame, "
-            f"{self.notes.lost_in_faults} lost in faults, {self.notes.lost_by_machine} by the machine, {len(self.notes.lost)} otherwise",
+            f"{self.notes.lost_in_faults} lost in faults, {self.notes.lost_by_machine} by the machine, "
+            f"{len(self.notes.lost)} otherwise",
             f"  the machine: {len(verdict.gaps)} times cycles lost ({sum(g.frames for g in verdict.gaps) / RATE:.2f} s), "
             f"{len(verdict.late)} times woken late, cores stood still {self.stalls} times",
             f"  the engine announced {self.jumps} jumps; the loopback driver was overtaken {verdict.overtaken} times",
@@ -99,7 +102,8 @@ class Report:
         lines += [f"  frames {kind}: {verdict.total(kind)}" for kind in KINDS if verdict.total(kind)]
         lines += [
             f"  {one.at_s:9.3f} s  frame {one.frame:>11}  {one.frames:7d} frames ({1000 * one.frames / RATE:8.1f} ms)  "
-            f"{one.kind:9s} {'' if one.explained else 'UNEXPLAINED: '}{one.cause}" + (f"; late by {one.moved} frames" if one.moved else "")
+            f"{one.kind:9s} {'' if one.explained else 'UNEXPLAINED: '}{one.cause}"
+            + (f"; late by {one.moved} frames" if one.moved else "")
             + (f"; the grid moves by {-one.grid_error} frames" if one.grid_error else "")
             for one in verdict.disturbances
         ]
