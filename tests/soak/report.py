@@ -75,7 +75,8 @@ class Report:
             "every_s": self.every_s, "faults": [dataclasses.asdict(fault) for fault in self.faults], "skipped": self.skipped,
             "verdict": verdict, "played": dataclasses.asdict(self.played), "notes": dataclasses.asdict(self.notes),
             "memory": [_plain(dataclasses.asdict(one)) for one in self.memory],
-            "restarts": self.restarts, "events": self.events, "jumps": self.jumps, "stalls": self.stalls, "verify_s": self.verify_s, "said": self.said,
+            "restarts": self.restarts, "events": self.events,
+            "jumps": self.jumps, "stalls": self.stalls, "verify_s": self.verify_s, "said": self.said,
         }
 
     def text(self) -> str:
