@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,29 @@ def test_hung_processes_are_back_with_what_was_set(run, appliance, data):
     assert running.restarts("engine-a") == 0 and int(running.box.engine(0)["cycles"]) > cycles + 500, "the sound went on"
     until(lambda: appliance("get", "/gen/prompt") == "slow and dark", 10, "what only control knew")
     assert appliance("get", "/mixer/crossfader") == "-0.5"
+    assert running.stop() == 0
+
+
+def test_gen_and_visuals_in_their_safe_forms(run, appliance, data):
+    running = run("--audio", "clock")
+    http = running.ready(60)["http"]
+    until(lambda: all_run(running), 30, running.said)
+    until(lambda: '"scene": "pulse"' in appliance("get", "/visuals/state"), 20, "the first scene")
+    for name in ("gen", "visuals") * 3:
+        old = running.pid(name)
+        os.kill(old, signal.SIGKILL)
+        running.back(name, old, 15)
+    until(lambda: '"logo"' in appliance("get", "/visuals/state") and "safe form" in appliance("get", "/visuals/message"), 10,
+          "the logo")
+    assert appliance("send", "/visuals/scene", "tunnel") == ""
+    until(lambda: '"scene": "tunnel"' in appliance("get", "/visuals/state"), 20, "a scene that was chosen since")
+    assert appliance("send", "/gen/generate", "kick", "/pad/16").isdigit()
+    until(lambda: appliance("get", "/pad/16/file"), 20, "generated all the same")
+    with urllib.request.urlopen(f"{http}/healthz", timeout=10) as answer:
+        told = json.loads(answer.read())
+    assert told["ok"] and told["audio"] == "clock"
+    assert sorted(line.split()[0] for line in told["warnings"]) == ["gen", "visuals"]
+    assert "safe form: the embedded generator only" in appliance("status")
     assert running.stop() == 0
 
 
