@@ -19,6 +19,7 @@ from tests.soak.verify import KINDS, Verdict
 GROWTH_LIMIT_PCT = 2.0
 GROWTH_FROM_MINUTES = 10.0
 """Of a shorter run the growth is shown and not judged."""
+BLANK_SHARE = 0.02
 RATE = 48000
 
 
@@ -50,6 +51,7 @@ class Report:
     @property
     def failures(self) -> list[str]:
         """Why the soak is not passed; empty: it is."""
+        verdict = self.verdict
         found = [f"{one.at_s:.3f} s: {one.frames} frames {one.kind}: {one.cause}"
                  for one in self.verdict.disturbances if not one.explained]
         found += [f"fault {fault.name!r} ({fault.target}): {fault.problem}" for fault in self.faults if fault.problem]
@@ -62,6 +64,8 @@ class Report:
         found += [f"note lost: {note}" for note in self.notes.lost]
         if self.verdict.compared < 0.5 * self.minutes * 60 * RATE:
             found.append(f"only {self.verdict.compared / RATE:.1f} s of sound could be compared")
+        if verdict.blank > BLANK_SHARE * verdict.compared:
+            found.append(f"the set was silent for {verdict.blank / RATE:.1f} s, which proves nothing: why does the bed not play?")
         if self.minutes >= GROWTH_FROM_MINUTES:
             found += [f"{one.role} has grown by {one.percent:.1f} %" for one in self.memory if one.percent > GROWTH_LIMIT_PCT]
         return found

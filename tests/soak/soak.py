@@ -22,6 +22,8 @@ from tests.soak.watcher import Watcher
 
 SETTLE_S = 2.0
 """From the first sound to the first fault, and from the last to the end."""
+NOT_NOW_S = 0.3
+"""A fault that cannot be injected now (its process does not run) makes room for another so soon."""
 TROUBLE = ("killed", "error", "Traceback", "cannot", "lost")
 
 
@@ -48,7 +50,7 @@ def soak(folder: Path, minutes: float, seed: int = 1, every_s: float = 5.0, *, n
             injected = faults.inject(name)
             if injected is None:
                 skipped[name] = skipped.get(name, 0) + 1
-                due = time.monotonic()
+                due = time.monotonic() + NOT_NOW_S
             else:
                 say(f"{injected.began_ns / 1e9 - began:8.2f} s  {name} {injected.target}: over after {injected.back_s:.2f} s"
                     f"{'; ' + injected.problem if injected.problem else ''}")

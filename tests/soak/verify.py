@@ -75,6 +75,8 @@ class Verdict:
     """``compared``: frames that were; ``gaps`` and ``late`` (monotonic ns, ms): what the machine did to us."""
 
     compared: int = 0
+    blank: int = 0
+    """Of them, frames in which nothing should be heard: whatever is wrong there cannot be seen."""
     recorded: int = 0
     recordings: int = 0
     gaps: list[Gap] = field(default_factory=list)
@@ -180,6 +182,7 @@ class Verifier:
                         self._begin_or_go_on(rows.start, 0, recording, line, starts, offset).grid_error += offset - other
                     return self._judge_chunk(recording, line, rows, other, offsets)
         self.verdict.compared += int(known.sum())
+        self.verdict.blank += int((known & (wanted == 0).all(axis=1)).sum())
         self._placed = self._placed or bad.mean() < 0.1
         if bad.any():
             self._find_runs(recording, line, rows, starts, offset, heard, wanted, known, bad)
