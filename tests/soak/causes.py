@@ -38,7 +38,7 @@ def explain(verdict: Verdict, faults: list[Injected], log: Log, xruns: list[int]
     ``cause`` and ``explained`` of every disturbance, and how much each fault was heard."""
     jumped, lost_s = jumps(log), _lost_by_machine(verdict, stalls)
     for one in verdict.disturbances:
-        fault = next((f for f in faults if f.audible and _overlap(one, f.began_ns - BEFORE_NS, f.ended_ns + AFTER_NS)), None)
+        fault = next((f for f in faults if f.audible and _overlap(one, f.began_ns - BEFORE_NS, _heard_until_ns(f))), None)
         machine = _is_machines(one, lost_s)
         if fault is not None and (fault.grid_may_move or not one.grid_error):
             one.cause, one.explained = fault.name, True
@@ -77,6 +77,10 @@ def _is_machines(one: Disturbance, lost: np.ndarray) -> bool:
 def _excused_frames(one: Disturbance, lost: np.ndarray) -> int:
     near = lost[(lost[:, 0] <= one.ended_ns) & (lost[:, 1] >= one.began_ns - STALL_NS)]
     return SHORT_FRAMES + int(3 * 48e-6 * float((near[:, 1] - near[:, 0]).sum())) if len(near) else 0
+
+
+def _heard_until_ns(fault: Injected) -> int:
+    return (fault.heard_until_ns or fault.ended_ns) + AFTER_NS
 
 
 def _overlap(one: Disturbance, began_ns: int, ended_ns: int) -> bool:

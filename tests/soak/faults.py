@@ -31,6 +31,7 @@ ALONE_S = 6.0
 HUNG_S = 0.15
 SERVER_S = 2.0
 SECOND_LOOK_S = 1.0
+SAFE_FORM_S = 70.0
 BACK_S = 15.0
 """Longest time until a killed process works again, however busy the machine is; how long it took is in the report."""
 
@@ -50,6 +51,8 @@ class Injected:
     """The server's own time makes a step."""
     hot: bool = False
     """Another engine stood by: then no silence, no mixture, no part of a block may be heard."""
+    heard_until_ns: int = 0
+    """With an engine standing by it is over long before the dead one is back; 0: when the fault is over."""
     heard_frames: int = 0
     excused_frames: int = 0
     """What the machine may have added."""
@@ -97,10 +100,19 @@ class Faults:
                 return
             time.sleep(0.005)
 
+    def spare(self, *processes: str) -> None:
+        """A process that ends three times within a minute comes back in its safe form, without what it had loaded: that is
+        meant so, and another matter."""
+        since_ns = time.monotonic_ns() - int(SAFE_FORM_S * 1e9)
+        if sum(1 for fault in self.log if fault.target in processes and fault.ended_ns > since_ns) >= 2:
+            raise Refused(f"{processes[0]} has ended twice within the last minute")
+
     def kill(self, process: str, injected: Injected) -> None:
         pid = self.stage.pid(process)
         injected.target = process
         os.kill(pid, signal.SIGKILL)
+        if injected.hot:
+            injected.heard_until_ns = time.monotonic_ns()
         self.await_(lambda: self.stage.pid(process) != pid and self.stage.works(process), BACK_S, injected,
                     f"{process} works again")
         if process in ENGINES:
@@ -116,6 +128,8 @@ class Faults:
         if process_state(pid)[1] == began:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
+        if injected.hot:
+            injected.heard_until_ns = time.monotonic_ns()
         decided = time.monotonic() + SECOND_LOOK_S  # it may still be found to have stood, and be killed for it
         while self.stage.pid(process) == pid and time.monotonic() < decided:
             time.sleep(0.01)
@@ -127,6 +141,7 @@ class Faults:
         name = self.stage.engine(Role.PLAYING)
         if not name:
             raise Refused("no engine plays")
+        self.spare(*ENGINES)
         injected.hot = bool(self.stage.engine(Role.STANDBY))
         injected.allowed_s = with_standby_s if injected.hot else ALONE_S
         return name
@@ -135,11 +150,13 @@ class Faults:
         name = self.stage.engine(Role.STANDBY)
         if not name:
             raise Refused("no engine stands by")
+        self.spare(*ENGINES)
         return name
 
     def running(self, process: str) -> str:
         if not self.stage.works(process):
             raise Refused(f"{process} does not run")
+        self.spare(process)
         return process
 
 

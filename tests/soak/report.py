@@ -65,7 +65,8 @@ class Report:
         if self.verdict.compared < 0.5 * self.minutes * 60 * RATE:
             found.append(f"only {self.verdict.compared / RATE:.1f} s of sound could be compared")
         if verdict.blank > BLANK_SHARE * verdict.compared:
-            found.append(f"the set was silent for {verdict.blank / RATE:.1f} s, which proves nothing: why does the bed not play?")
+            silent_s = verdict.blank / RATE
+            found.append(f"the set was silent for {silent_s:.1f} s, which proves nothing; why does its bed not play?")
         if self.minutes >= GROWTH_FROM_MINUTES:
             found += [f"{one.role} has grown by {one.percent:.1f} %" for one in self.memory if one.percent > GROWTH_LIMIT_PCT]
         return found
