@@ -83,6 +83,8 @@ class Performance:
             self._events.pop(0)
             self._send(event, max(frame, 0))
             sent += 1
+            if event.address == SKIP:  # the block begins after what it jumps over
+                now += int(event.value or 0)
         return count
 
     def _send(self, event: FileEvent, frame: int) -> None:

@@ -107,3 +107,24 @@ def test_from_the_middle_of_a_set_it_goes_on_bit_for_bit(folder: Path) -> None:
     rendered = np.concatenate(Performance(EventFile.load(folder / "EVENTS.yaml")).render(2 * RATE))
     assert np.abs(live).max() > 0.3
     np.testing.assert_array_equal(rendered, live)
+
+
+def test_what_happens_right_after_lost_cycles_is_on_time(folder: Path) -> None:
+    """The jump over lost cycles stands at the frame where they begin; a change in the next block was heard in that block."""
+    from appliance.bus.commands import Code
+    from appliance.nodes import NAMESPACE
+
+    lost, fader = 4800, NAMESPACE.find("/channel/1/fader").slot
+    engine = OfflineEngine()
+    engine.load_deck(1, engine.load(sf.read(folder / "a.wav", dtype="float32")[0]))
+    engine.do("/deck/1/play")
+    before = engine.run(1024, 128)
+    engine.commands.send(Code.SKIP, 0, float(lost))
+    engine.commands.send(Code.SET, fader, 0.3, frame=1024 + lost + 5)
+    live = np.concatenate([before, engine.run(4096, 128)])[:, :2]
+    file = EventFile(rate=RATE, clips={"a": ClipFile(file=str(folder / "a.wav"))}, decks={"/deck/1": "a"}, events=[
+        FileEvent(frame=0, address="/deck/1/play", value=1), FileEvent(frame=1024, address="skip", value=lost),
+        FileEvent(frame=1024 + lost + 5, address="/channel/1/fader", value=0.3)])
+    performance = Performance(file)
+    pieces = performance.render(1024) + performance.render(4096 + lost)
+    np.testing.assert_array_equal(np.concatenate(pieces)[: len(live)], live)
