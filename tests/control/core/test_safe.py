@@ -74,7 +74,7 @@ async def test_control_leaves_files_unloaded_and_the_session_keeps_them(own, loo
     own.start_engine()
     async with own.client() as hub:
         assert "2 files that were not playing stay unloaded" in await own.said("stay unloaded")
-        assert await hub.get("/pad/3/state") == "empty"
+        assert await hub.get("/pad/3/state") == "missing"
         assert await hub.get("/pad/3/file") == str(loop), "the generator does not take it for an empty one"
         await hub.set("/clock/bpm", 99)
         await own.until(lambda: "99" in own.session_file.read_text(), "the save after a change")
