@@ -23,6 +23,8 @@ MACHINE_NS = 30_000_000
 STALL_NS = 12_000_000
 SHORT_FRAMES = 512
 NEAR_FRAMES = 2048
+WRITTEN_NS = 200_000_000
+"""A note is written down so long after it was played."""
 UNEXPLAINED = "nothing that is known"
 
 
@@ -118,7 +120,10 @@ def count_notes(path: Path, log: Log, verdict: Verdict, faults: list[Injected], 
     machine = sorted([gap.monotonic_ns for gap in verdict.gaps] + [when for when, _ in verdict.late] + xruns)
     low = {frame & 0xFFFFFFFF: frame for frame in seen}
     rows = [tuple(map(int, line.split())) for line in path.read_text().splitlines() if not line.startswith("#")]
+    first_ns, last_ns = log.snapshots[0].monotonic_ns + WRITTEN_NS, log.ended_ns
     for _, when, pad, written_ns in rows:
+        if not first_ns < written_ns < last_ns:
+            continue
         notes.sent += 1
         if any(((when + offset) & 0xFFFFFFFF) in low for offset in offsets):
             notes.obeyed += 1

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.soak.causes import Notes
 from tests.soak.faults import Injected
-from tests.soak.memory import Growth
+from tests.soak.memory import Growth, Sample
 from tests.soak.script import Played
 from tests.soak.verify import KINDS, Verdict
 
@@ -47,6 +47,7 @@ class Report:
     stalls: int = 0
     verify_s: float = 0.0
     said: list[str] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
 
     @property
     def failures(self) -> list[str]:
@@ -82,6 +83,7 @@ class Report:
             "memory": [_plain(dataclasses.asdict(one)) for one in self.memory],
             "restarts": self.restarts, "events": self.events,
             "jumps": self.jumps, "stalls": self.stalls, "verify_s": self.verify_s, "said": self.said,
+            "samples": [dataclasses.astuple(sample) for sample in self.samples],
         }
 
     def text(self) -> str:

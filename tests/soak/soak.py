@@ -72,6 +72,7 @@ def soak(folder: Path, minutes: float, seed: int = 1, every_s: float = 5.0, *, n
         restarts,
         skipped, len(log.all_events), len(jumps(log)), len(stalls), time.monotonic() - started,
         [line for line in stage.log.read_text(errors="replace").splitlines() if any(word in line for word in TROUBLE)][-200:],
+        samples,
     )
     report.write(folder)
     return report

@@ -83,6 +83,7 @@ class Log:
     overruns: list[int] = field(default_factory=list)
     """Monotonic times at which a block of an engine was seen to have cost more than its period."""
     last_frame: int = 0
+    ended_ns: int = 0
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -115,6 +116,7 @@ class Watcher:
     def close(self) -> Log:
         self._stop.set()
         self._thread.join(10)
+        self.log.ended_ns = time.monotonic_ns()
         self.step()
         return self.log
 
