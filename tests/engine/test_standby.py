@@ -135,6 +135,23 @@ def test_a_killed_engine_is_not_missed(pair: Pair) -> None:
     assert any(each for each in faults), "four kills and nothing heard at all: the recording tells nothing"
 
 
+def test_a_deck_that_plays_from_the_disk_is_taken_over_like_any_other(pair: Pair) -> None:
+    """The standby holds the same windows of the file."""
+    live = pair.live
+    live.do("/pad/16/cut")
+    clip = live.box.clips.place(RAMP_FRAMES, RATE, stream_in=live.data / "streams")
+    live.box.clips.fill(clip, [ramp_clip(RAMP_FRAMES)])
+    pair.clip = clip
+    wait_for(lambda: live.box.clips.mapped(clip, live.box.engines), 5, "the clip is mapped")
+    live.load_deck(1, clip)
+    live.do("/deck/1/play")
+    time.sleep(0.3)
+    faults = kill_in_turn(pair, 2)
+    assert live.box.telemetry.snapshot()["deck"]["playing"][0] == 1
+    judge(faults)
+
+
+
 @pytest.mark.soak
 def test_fifty_kills_under_load(pair: Pair) -> None:
     with hogs(2):
