@@ -19,6 +19,8 @@ from tests.soak.stage import Stage
 
 EVERY_S = 5.0
 WARM_S = 15.0
+GROWN_S = 120.0
+"""At that age a process has touched all that it needs."""
 ROLES = ("engine-a", "engine-b", "control", "gen", "visuals", "supervisor")
 
 
@@ -80,14 +82,20 @@ class MemoryWatch:
 
 @dataclass(frozen=True)
 class Growth:
-    """Of private memory. ``percent`` from ``from_s`` to the end, by the median slope (Theil and Sen) between any two
-    samples of one and the same process with as many children; NaN with fewer than ten such pairs."""
+    """Of private memory: by how many percent the last third of the time stands above the first, in the middle of all pairs
+    of samples of the same age (a young process has not yet touched all it needs) and with as many children. ``spread``: by
+    how much that may be wrong. NaN where there are fewer than ten pairs."""
 
     role: str
     samples: int
     private_mb: float
     pss_mb: float
     percent: float
+    spread: float = 0.0
+
+    @property
+    def surely(self) -> float:
+        return self.percent - self.spread
 
 
 def growth(samples: list[Sample], from_s: float = 120.0) -> list[Growth]:
@@ -101,13 +109,24 @@ def growth(samples: list[Sample], from_s: float = 120.0) -> list[Growth]:
 
 
 def _growth(role: str, samples: list[Sample]) -> Growth:
-    second, private_kb = np.array([s.second for s in samples]), np.array([s.private_kb for s in samples])
-    same = np.unique([(s.pid, s.processes) for s in samples], axis=0, return_inverse=True)[1].reshape(-1)
-    i, j = np.triu_indices(len(samples), 1)
-    pairs = (same[i] == same[j]) & (second[j] - second[i] > 2 * EVERY_S)
-    percent = float("nan")
-    if pairs.sum() >= 10:
-        slope = float(np.median((private_kb[j] - private_kb[i])[pairs] / (second[j] - second[i])[pairs]))
-        percent = 100.0 * slope * float(second[-1] - second[0]) / max(float(np.median(private_kb)), 1.0)
+    begin, end = samples[0].second, samples[-1].second
+    early = [s for s in samples if s.second <= begin + (end - begin) / 3]
+    late = [s for s in samples if s.second >= end - (end - begin) / 3]
+    apart = np.array([b.private_kb - a.private_kb for a in early for b in late if _alike(a, b)], float)
+    private_kb = float(np.median([s.private_kb for s in samples]))
+    percent = spread = float("nan")
+    if len(apart) >= 10:
+        low, middle, high = np.percentile(apart, [25, 50, 75])
+        percent = 100.0 * float(middle) / private_kb
+        spread = 150.0 * float(high - low) / private_kb / float(np.sqrt(min(_looks(early), _looks(late))))
     pss_mb = float(np.median([s.pss_kb for s in samples])) / 1000
-    return Growth(role, len(samples), float(np.median(private_kb)) / 1000, pss_mb, percent)
+    return Growth(role, len(samples), private_kb / 1000, pss_mb, percent, spread)
+
+
+def _alike(a: Sample, b: Sample) -> bool:
+    return a.processes == b.processes and abs(min(a.age_s, GROWN_S) - min(b.age_s, GROWN_S)) <= 2 * EVERY_S
+
+
+def _looks(samples: list[Sample]) -> float:
+    """How many of them tell something new: one a life, or one a minute of a long one."""
+    return max(len({s.pid for s in samples}), len(samples) * EVERY_S / 60, 1.0)

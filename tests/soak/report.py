@@ -69,7 +69,7 @@ class Report:
             silent_s = verdict.blank / RATE
             found.append(f"the set was silent for {silent_s:.1f} s, which proves nothing; why does its bed not play?")
         if self.minutes >= GROWTH_FROM_MINUTES:
-            found += [f"{one.role} has grown by {one.percent:.1f} %" for one in self.memory if one.percent > GROWTH_LIMIT_PCT]
+            found += [f"{one.role} has grown by {one.percent:.1f} %" for one in self.memory if one.surely > GROWTH_LIMIT_PCT]
         return found
 
     def tree(self) -> dict[str, Any]:
@@ -118,7 +118,8 @@ class Report:
         lines += [f"  no server for {seconds:.2f} s" for _, seconds in verdict.silences_between]
         lines += ["", "memory (private MB, PSS MB, growth over the run):"]
         lines += [f"  {one.role:11s} {one.private_mb:7.1f} {one.pss_mb:7.1f} "
-                  f"{'too few samples' if math.isnan(one.percent) else f'{one.percent:+.2f} %'}" for one in self.memory]
+                  + ("too few samples" if math.isnan(one.percent) else f"{one.percent:+.2f} ± {one.spread:.2f} %")
+                  for one in self.memory]
         lines += ["", "restarts: " + ", ".join(f"{name} {count}" for name, count in self.restarts.items() if count)]
         lines += ["", "passed" if not self.failures else "NOT PASSED"]
         lines += [f"  {failure}" for failure in self.failures]

@@ -22,8 +22,11 @@ def samples(leak_kb_s: float, *, life_s: float = 90.0, minutes: float = 20.0) ->
     return made
 
 
-@pytest.mark.parametrize(("leak_kb_s", "low", "high"), [(0.0, -0.5, 0.5), (5.0, 3.5, 8.0)])
-def test_a_leak_is_seen_and_none_is_made_up(leak_kb_s: float, low: float, high: float) -> None:
-    found = growth(samples(leak_kb_s))
+@pytest.mark.parametrize(("leak_kb_s", "life_s", "low", "high"), [
+    (0.0, 90.0, -1.0, 1.0), (0.0, 5000.0, -1.0, 1.0), (5.0, 5000.0, 2.0, 8.0), (50.0, 90.0, -2.0, 2.0)])
+def test_a_leak_is_seen_and_none_is_made_up(leak_kb_s: float, life_s: float, low: float, high: float) -> None:
+    """What a process that is ended every 90 s leaks is given back; what one leaks that lives is growth."""
+    found = growth(samples(leak_kb_s, life_s=life_s))
     assert [one.role for one in found] == ["gen"]
     assert low < found[0].percent < high
+    assert (found[0].surely > 2.0) == (low >= 2.0), found[0]
