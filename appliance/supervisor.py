@@ -51,7 +51,8 @@ LONGEST_WAIT_S: Mapping[str, float] = dict.fromkeys(ENGINES, 0.5)
 """Between two starts of a process that dies again and again: without an engine it is silent."""
 AGAIN = 5
 """Exit status of an engine that wants to be started again, such as for an audio server of another rate: that is no crash."""
-NICE = {"gen": 3, "visuals": 5}
+NICE = {**dict.fromkeys(ENGINES, -5), "control": -3, "gen": 3, "visuals": 5}
+"""What plays comes back before what decorates. Below 0 only where the system permits it."""
 LATER_S: dict[str, float] = {"gen": 0.1, "visuals": 1.8, STANDBY: 4.0}
 """At the box's start the two cores of a small machine are for what makes the first sound."""
 STOP_ORDER = (("visuals", "gen"), ("control",), ENGINES)
@@ -213,7 +214,7 @@ class Supervisor:
         for child in self._children.values():
             if child.running:
                 if (status := child.ended()) is not None:
-                    self._bring_back(child, child.end_of(status), status=status)
+                    self._bring_back(child, child.end_of(status), status=status, own_fault=status != -signal.SIGKILL)
                 elif fault := self._fault(child, awake_s):
                     self._kill(child, fault)
         self._renew_engines()
@@ -256,7 +257,7 @@ class Supervisor:
             if watch.stopped_s:
                 self._alert_until = time.monotonic() + ALERT_S
             return fault
-        fault = watch.silent(int(row["beat_ns"]), awake_s)
+        fault = watch.silent(int(row["beat_ns"]), awake_s, child.pid)
         if watch.beaten and row["role"] == Role.STARTING:
             self._table(child.name, role=Role.RUNNING)
         return fault
@@ -265,8 +266,10 @@ class Supervisor:
         child.signal(signal.SIGKILL)
         self._bring_back(child, why, crash=crash)
 
-    def _bring_back(self, child: Child, what: str, *, status: int = -signal.SIGKILL, crash: bool = True) -> None:
-        """Reap an ended process and say when it comes back."""
+    def _bring_back(self, child: Child, what: str, *, status: int = -signal.SIGKILL, crash: bool = True,
+                    own_fault: bool = True) -> None:
+        """Reap an ended process and say when it comes back. What somebody else has killed has not crashed by its own fault, and
+        nothing that it was given is suspected for it."""
         deadline = time.monotonic() + 0.1
         while child.ended() is None and time.monotonic() < deadline:
             time.sleep(0.001)
@@ -416,6 +419,7 @@ def _environment() -> dict[str, str]:
     if root.name != "site-packages":
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), environment.get("PYTHONPATH", "")]))
     environment["PYTHONUNBUFFERED"] = "1"
+    environment["PYTHONFAULTHANDLER"] = "1"
     for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"):
         environment.pop(name, None)
     return environment

@@ -30,7 +30,8 @@ STATE_SIZE = STATE.itemsize
 _PADS, _CHANNELS, _PENDING = ((STATE.fields or {})[name][1] for name in ("pad", "channel", "pending"))
 _PAD_SIZE = layout.PAD_STATE.itemsize
 _COMMAND_SIZE = layout.COMMAND.itemsize
-_LONGEST_JUMP_SECONDS = 10.0
+_HALF_OF_TIME = 1 << 31
+"""Frame times wrap at 32 bits: what is further ahead lies behind."""
 
 
 @kernel
@@ -93,7 +94,7 @@ def run_block(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
 def missed_frames(ctx: Any, state: Any, audio_time: int, now_ns: int) -> int:
     """Frames between the end of the last committed block and this one; by the monotonic clock when the server is another."""
     missed = (audio_time - (state.audio_time + state.block_frames)) & 0xFFFFFFFF
-    if state.server == ctx.server and missed <= _LONGEST_JUMP_SECONDS * ctx.rate:
+    if state.server == ctx.server and missed < _HALF_OF_TIME:
         return missed
     elapsed = int((now_ns - state.monotonic_ns) * 1e-9 * ctx.rate) - state.block_frames
     return max(elapsed, 0)

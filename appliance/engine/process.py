@@ -98,10 +98,18 @@ class Engine:
 
     def _go(self) -> None:
         """Let the backend call us. A clock's frame times are its own: its server counts below zero."""
-        on_jack = self.backend.name == "jack"
-        self.context["server"] = self._generation if on_jack else -1 - self.index
-        self.backend.start()
-        self.words["server"] = self._generation if on_jack else 0
+        if self.backend.name == "jack":
+            self.context["server"] = self._generation
+            try:
+                self.backend.start()
+                self.words["server"] = self._generation
+            except ApplianceError as error:
+                log.warning(error.message)
+                self._wake.set()  # it counts as gone, at once
+        else:
+            self.context["server"] = -1 - self.index
+            self.backend.start()
+            self.words["server"] = 0
 
     def _leave_server(self) -> None:
         """The audio server is gone: go on by the clock, so that the set is where it should be when the sound comes back."""

@@ -46,6 +46,15 @@ def process_state(pid: int) -> tuple[str, int]:
     return fields[0].decode(), int(fields[19])
 
 
+def run_delays_ns(pid: int) -> dict[str, int]:
+    """How long each thread of a process has been ready to run and waited for a processor, in all."""
+    delays: dict[str, int] = {}
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(OSError, ValueError, IndexError):  # it has ended; or the kernel does not count
+            delays[thread.name] = int((thread / "schedstat").read_text().split()[1])
+    return delays
+
+
 @dataclass
 class Child:
     """A process of our own; it dies with us. Its output is to be read when ``selector`` says so.

@@ -8,15 +8,18 @@ nobody has been silent. Every method tells the fault in words, or nothing.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from appliance.supervision.child import process_state
+from appliance.supervision.child import process_state, run_delays_ns
 
 SILENT_S = 2.0
 FIRST_BEAT_S = 15.0
 """A process that has not beaten by then hangs at its start; doubled each time, as a slow machine may need longer."""
 LONGEST_FIRST_BEAT_S = 60.0
 ENGINE_START_S = 30.0
+DOUBT_S = 0.5
+"""After so much silence it is looked at whether the process gets a processor at all."""
+LONGEST_STARVED_S = 10.0
 STOPPED_S = 0.02
 INSIDE_S = {"jack": 0.06, "clock": 0.25}
 """How long the engine may be seen in one and the same block. With the time until it is first seen that is under 100 ms; by the
@@ -31,6 +34,8 @@ class Watch:
     beaten: bool = False
     beat_ns: int = 0
     silent_s: float = 0.0
+    starved_s: float = 0.0
+    delays_ns: dict[str, int] = field(default_factory=dict)
     stopped_s: float = 0.0
     served: bool = False
     entered_ns: int = 0
@@ -40,9 +45,17 @@ class Watch:
         """For the next start of the same process."""
         return Watch(patience_s=self.patience_s)
 
-    def silent(self, beat_ns: int, awake_s: float) -> str:
-        """``beat_ns`` is the time of its last heartbeat (0: none yet)."""
-        self.silent_s = self.silent_s + awake_s if beat_ns == self.beat_ns else 0.0
+    def silent(self, beat_ns: int, awake_s: float, pid: int = 0) -> str:
+        """``beat_ns`` is the time of its last heartbeat (0: none yet). A process that waits for a processor does not hang."""
+        if beat_ns != self.beat_ns:
+            self.silent_s = self.starved_s = 0.0
+            self.delays_ns = {}
+        elif pid and self.silent_s > DOUBT_S and self.starved_s < LONGEST_STARVED_S:
+            starved_s = self._starved_s(pid, awake_s)
+            self.starved_s += starved_s
+            self.silent_s += awake_s - starved_s
+        else:
+            self.silent_s += awake_s
         self.beat_ns = beat_ns
         if beat_ns:
             self.beaten = True
@@ -51,6 +64,12 @@ class Watch:
             return ""
         waited_s, self.patience_s = self.patience_s, min(2 * self.patience_s, LONGEST_FIRST_BEAT_S)
         return f"has given no sign of life in {waited_s:g} s after its start and was killed"
+
+    def _starved_s(self, pid: int, awake_s: float) -> float:
+        """For how much of the last ``awake_s`` some thread of it was ready to run and got no processor."""
+        before, self.delays_ns = self.delays_ns, run_delays_ns(pid)
+        waited = max((delay - before.get(thread, delay) for thread, delay in self.delays_ns.items()), default=0)
+        return min(awake_s, waited * 1e-9)
 
     def never_ready(self, ready: bool, awake_s: float) -> str:
         """For the engine, which lives as long as it renders: only its start can be too long."""

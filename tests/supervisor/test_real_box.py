@@ -144,7 +144,7 @@ def test_gen_and_visuals_in_their_safe_forms(run, appliance, data):
     until(lambda: '"scene": "pulse"' in appliance("get", "/visuals/state"), 20, "the first scene")
     for name in ("gen", "visuals") * 3:
         old = running.pid(name)
-        os.kill(old, signal.SIGKILL)
+        os.kill(old, signal.SIGSEGV)
         running.back(name, old, 15)
     until(lambda: '"logo"' in appliance("get", "/visuals/state") and "safe form" in appliance("get", "/visuals/message"), 10,
           "the logo")

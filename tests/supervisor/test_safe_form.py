@@ -35,24 +35,33 @@ def test_it_can_be_switched_off():
     assert not any(safety.crashed(float(second)) for second in range(9))
 
 
-def kill(running, name: str) -> None:
+def crash(running, name: str, by: int = signal.SIGSEGV) -> None:
     old = running.pid(name)
-    os.kill(old, signal.SIGKILL)
+    os.kill(old, by)
     running.back(name, old)
 
 
-def test_a_process_that_is_killed_three_times_starts_in_its_safe_form(start):
+def test_a_process_that_crashes_three_times_starts_in_its_safe_form(start):
     running = start()
     running.ready()
     until(lambda: running.box.process("gen")["beat_ns"])
     for _ in range(2):
-        kill(running, "gen")
+        crash(running, "gen")
     assert int(running.box.process("gen")["safe"]) == 0
-    kill(running, "gen")
+    crash(running, "gen")
     assert int(running.box.process("gen")["safe"]) == 1
     assert "gen has crashed 3 times within a minute and now starts in a safe form: the embedded generator only" in running.said
     until(lambda: "gen has started --safe 1" in running.said, what=running.said)
     assert int(running.box.process("control")["safe"]) == 0
+
+
+def test_what_somebody_kills_has_not_crashed(start):
+    running = start()
+    running.ready()
+    until(lambda: running.box.process("gen")["beat_ns"])
+    for _ in range(4):
+        crash(running, "gen", by=signal.SIGKILL)
+    assert int(running.box.process("gen")["safe"]) == 0
 
 
 def test_the_engines_share_one_count_and_have_two_forms(start, server_name):
@@ -60,11 +69,11 @@ def test_the_engines_share_one_count_and_have_two_forms(start, server_name):
     running.ready()
     until(lambda: running.pid("engine-b") and running.box.engine(1)["ready"], what=running.said)
     for name in ("engine-a", "engine-b", "engine-a"):
-        kill(running, name)
+        crash(running, name)
     assert [int(running.box.process(name)["safe"]) for name in ("engine-a", "engine-b")] == [1, 0]
     assert "the engines have crashed 3 times within a minute" in running.said
     for name in ("engine-b", "engine-a", "engine-b"):
-        kill(running, name)
+        crash(running, name)
     assert [int(running.box.process(name)["safe"]) for name in ("engine-a", "engine-b")] == [1, 2]
     until(lambda: "engine-b has started --safe 2" in running.said, what=running.said)
     assert running.stop() == 0

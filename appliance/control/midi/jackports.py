@@ -24,6 +24,7 @@ LOOK_S = 0.5
 STOP_S = 0.5
 RETRY_S = 1.0
 SAY_AFTER_TRIES = 8
+LOST_AFTER_ERRORS = 3
 
 ENGINE_INPUT = re.compile(r"appliance-[ab](?:-\d+)?:midi_in(?:_(\d))?")
 
@@ -103,7 +104,7 @@ class JackPorts(threading.Thread):
             del quiet
 
     def _live(self, jack: Any) -> None:
-        tries = 0
+        tries = errors = 0
         while not self._ending:
             if self._client is None and not self._open(jack):
                 tries += 1
@@ -115,9 +116,11 @@ class JackPorts(threading.Thread):
             try:
                 self._look()
                 self._connect(jack)
-            except jack.JackError as error:
+                errors = 0
+            except jack.JackError as error:  # once: a port that went while it was looked at, as when a client dies
                 log.debug("JACK: %s", error)
-                self._lost = True
+                errors += 1
+                self._lost = self._lost or errors >= LOST_AFTER_ERRORS
             if self._lost:
                 log.info("the JACK server %r has gone; waiting for the next", self._server)
                 self._close()

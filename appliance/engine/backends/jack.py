@@ -266,8 +266,13 @@ class JackBackend:
         return [*zip(OUT_NAMES, outputs, strict=False), *zip(IN_NAMES, inputs, strict=False)]
 
     def start(self) -> None:
+        """Raises :class:`Unavailable` when the server has gone meanwhile."""
         self._context["first"] = 1
-        self.client.activate()
+        try:
+            self.client.activate()
+        except jack.JackError as error:
+            self.alive = False
+            raise Unavailable(f"the JACK server went away at the start ({error})") from None
 
     def on_xrun(self, callback: Any) -> None:
         self.client.set_xrun_callback(callback)
