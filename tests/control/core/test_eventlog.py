@@ -73,12 +73,13 @@ async def test_a_recording_that_the_disk_refuses_goes_on_and_is_whole_in_the_end
     async with playing.client() as hub:
         await hub.do("/system/events/record", True)
         await hub.set("/clock/bpm", 125)
+        await asyncio.sleep(0.2)  # until a block has taken it up
         with pytest.raises(ApplianceError) as caught:
             await hub.do("/system/events/record", False)
         assert caught.value.status == 507 and "still being recorded" in caught.value.message
         assert [path.name for path in small_folder.iterdir()] == ["ballast"]
         await hub.set("/clock/bpm", 126)
-        await asyncio.sleep(0.2)  # until a block has taken it up
+        await asyncio.sleep(0.2)
         (small_folder / "ballast").unlink()
         result = await hub.do("/system/events/record", False)
         values = [e.value for e in EventFile.load(Path(result["file"])).events if e.address == "/clock/bpm"]
