@@ -33,6 +33,8 @@ PENDING = 256
 MIDI_PORTS = 4
 MIDI_OUT_MESSAGES = 512
 MIDI_MESSAGE_BYTES = 232
+HEARD_CYCLES = 8
+HEARD_MIDI = 512
 SCOPE_FRAMES = 8192
 """Length of the ring with the last frames of the master, for visuals and meters."""
 LINE_FRAMES = 32768
@@ -124,6 +126,12 @@ BINDING = _record(("kind", i4), ("flags", i4), ("code", i4), ("index", i4), ("mi
 
 MIDI_MESSAGE = _record(("port", i4), ("size", i4), ("frame", i8), ("data", u1, (MIDI_MESSAGE_BYTES,)))
 
+MIDI_EVENT = _record(("offset", i4), ("port", i4), ("status", i4), ("data1", i4), ("data2", i4), ("spare", i4))
+"""A channel message in a cycle, ``offset`` frames after its beginning."""
+
+HEARD = _record(("audio_time", i8), ("server", i8), ("frames", i8), ("midi_count", i8), ("midi", MIDI_EVENT, (HEARD_MIDI,)))
+"""What came in with a cycle. Each engine keeps its last ones: what one missed, or did not live to obey, the other has."""
+
 SCENE_ROW = _record(("gain", f8), ("pan", f8), ("filter", f8), ("pitch", f8), ("launch", f8))
 """What a scene does to a pad: ``launch`` 1 starts it, -1 stops it, 0 leaves it; a setting that is NaN is left."""
 
@@ -152,6 +160,7 @@ BOX = _record(
     ("scene", SCENE_ROW, (SCENES, PAD_CELLS)),
     ("binding", BINDING, (MIDI_PORTS, 112, 128)),
     ("midi_out", MIDI_MESSAGE, (MIDI_OUT_MESSAGES,)),
+    ("heard", HEARD, (ENGINES, HEARD_CYCLES)),
     ("scope", f4, (SCOPE_FRAMES,)),
     ("limiter_line", f4, (LINE_FRAMES, 2)),
     ("limiter_gain", f4, (LINE_FRAMES,)),

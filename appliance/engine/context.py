@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from appliance.bus import layout
-from appliance.bus.layout import CELL_FRAMES, CLIPS, MAX_BLOCK_FRAMES, MIDI_PORTS
+from appliance.bus.layout import CELL_FRAMES, CLIPS, MAX_BLOCK_FRAMES, MIDI_EVENT, MIDI_PORTS
 from appliance.engine.dsp.lanes import LANE_SOUND, LANE_TABLE
 from appliance.nodes.mixer import CHANNELS
 
@@ -21,25 +21,15 @@ OUTPUTS = 4
 INPUTS = 2
 MIDI_EVENTS = 2048
 COST_BLOCKS = 1 << 16
-PAST_CYCLES = 8
-PAST_MIDI_EVENTS = 512
 ISOLATOR_HZ = (250.0, 2500.0)
 
 i4, i8, f4, f8 = np.int32, np.int64, np.float32, np.float64
 
-MIDI_EVENT = np.dtype([("offset", i4), ("port", i4), ("status", i4), ("data1", i4), ("data2", i4), ("spare", i4)], align=True)
-
-PAST = np.dtype([
-    ("audio_time", i8), ("frames", i8), ("began_ns", i8), ("midi_count", i8), ("midi", MIDI_EVENT, (PAST_MIDI_EVENTS,)),
-], align=True)
-"""A cycle that this engine was called for while another one played."""
-
 CONTEXT = np.dtype([
     ("base", i8), ("state", i8), ("engine", i8), ("epoch", i8), ("rate", f8), ("first", i8), ("offline", i8), ("stop", i8),
     ("own_commits", i8), ("server", i8),
-    ("cycle_time", i8), ("stale_cycles", i8), ("attended", i8), ("last_time", i8), ("hush_until_ns", i8),
+    ("cycle_time", i8), ("stale_cycles", i8), ("attended", i8), ("last_time", i8), ("heard_cycles", i8), ("hush_until_ns", i8),
     ("peer_port", i8, (OUTPUTS,)),
-    ("past", PAST, (PAST_CYCLES,)),
     ("client", i8), ("out_port", i8, (OUTPUTS,)), ("in_port", i8, (INPUTS,)), ("midi_in_port", i8, (MIDI_PORTS,)),
     ("midi_out_port", i8, (MIDI_PORTS,)),
     ("clip_address", i8, (CLIPS,)), ("clip_generation", i8, (CLIPS,)), ("windows", i8),

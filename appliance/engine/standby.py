@@ -13,24 +13,32 @@ from typing import Any
 from numba import carray
 
 from appliance.bus import layout
-from appliance.bus.atomic import compare_swap, load_acquire, load_relaxed, pointer, store_relaxed
+from appliance.bus.atomic import (
+    compare_swap,
+    fence_acquire,
+    load_acquire,
+    load_relaxed,
+    pointer,
+    store_relaxed,
+    store_release,
+)
 from appliance.bus.commit import epoch_of, pack, sequence_of, slot_of
-from appliance.bus.layout import STATE
+from appliance.bus.layout import ENGINES, HEARD, HEARD_CYCLES, HEARD_MIDI, MAX_BLOCK_FRAMES, STATE
 from appliance.engine.block import COMMIT, SLOTS, STATE_SIZE, engine_word, run_block
-from appliance.engine.context import PAST_CYCLES, PAST_MIDI_EVENTS
 from appliance.engine.jit import kernel
 
 PATIENCE_CYCLES = 2
 """Cycles in a row that the other engine may let pass. With one, a busy machine made it a false alarm several times a minute."""
 SILENT_NS = 250_000_000
 """The same across audio servers, whose frame times cannot be compared."""
-BRIDGED_CYCLES = 8
-"""Lost cycles up to so many are rendered unheard; more are jumped over."""
 HUSH_NS = 100_000_000
 """For so long the one that has taken over keeps the other's ports silent: the server goes on mixing a dead client's last block
 for some 60 ms."""
 
 _CLOSING = layout.offset("closing")
+_HEARD = layout.offset("heard")
+_HEARD_SIZE = HEARD.itemsize
+_NEVER = -1
 _TAKEOVERS = (layout.ENGINE.fields or {})["takeovers"][1]
 
 
@@ -40,9 +48,9 @@ def take_part(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
 
     ``audio_time`` and ``now_ns`` as in :func:`appliance.engine.block.run_block`.
     """
+    _remember(ctx, frames, audio_time)
     word = load_acquire(ctx.base + COMMIT)
     if ctx.epoch != 0 and epoch_of(word) == ctx.epoch:
-        ctx.attended = 0
         _bridge(ctx, frames, audio_time, now_ns)
         return run_block(ctx, frames, audio_time, now_ns)
     if ctx.epoch != 0:
@@ -51,7 +59,8 @@ def take_part(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
         ctx.attended = 0
         ctx.stale_cycles = 0
     wanted = _is_wanted(ctx, word, now_ns)
-    _remember(ctx, frames, audio_time, now_ns)
+    ctx.last_time = audio_time
+    ctx.attended += 1
     if not wanted:
         return False
     if compare_swap(ctx.base + COMMIT, word, pack(epoch_of(word) + 1, slot_of(word), sequence_of(word))) != word:
@@ -60,7 +69,7 @@ def take_part(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
     ctx.hush_until_ns = now_ns + HUSH_NS
     takeovers = load_relaxed(engine_word(ctx, _TAKEOVERS))
     store_relaxed(engine_word(ctx, _TAKEOVERS), takeovers + 1)
-    _catch_up(ctx)
+    _bridge(ctx, frames, audio_time, now_ns)
     return run_block(ctx, frames, audio_time, now_ns)
 
 
@@ -96,61 +105,59 @@ def _is_wanted(ctx: Any, word: int, now_ns: int) -> bool:
 
 
 @kernel
-def _remember(ctx: Any, frames: int, audio_time: int, now_ns: int) -> None:
-    """Keep what came in with this cycle, in case that nobody has obeyed it."""
-    past = ctx.past[ctx.attended % PAST_CYCLES]
-    past.audio_time = audio_time
-    past.frames = frames
-    past.began_ns = now_ns
-    past.midi_count = min(ctx.midi_count, PAST_MIDI_EVENTS)
-    for i in range(past.midi_count):
-        past.midi[i] = ctx.midi[i]
-    ctx.last_time = audio_time
-    ctx.attended += 1
-
-
-@kernel
-def _recall(ctx: Any, cycle: int) -> None:
-    past = ctx.past[cycle % PAST_CYCLES]
-    ctx.midi_count = past.midi_count
-    for i in range(past.midi_count):
-        ctx.midi[i] = past.midi[i]
-
-
-@kernel
-def _catch_up(ctx: Any) -> None:
-    """Render the cycles between the last commit and this one as their engine would have: the sound goes on as if it had
-    been there. What lies further back than is remembered is jumped over."""
-    now = ctx.attended - 1
-    for cycle in range(max(0, now - PAST_CYCLES + 1), now + 1):
-        past = ctx.past[cycle % PAST_CYCLES]
-        state = _committed(ctx, load_acquire(ctx.base + COMMIT))
-        if state.cycles == 0 or state.server != ctx.server:
-            break
-        if _apart(past.audio_time, state.audio_time + state.block_frames) < 0:
-            continue
-        _bridge(ctx, past.frames, past.audio_time, past.began_ns)
-        if cycle < now:
-            _recall(ctx, cycle)
-            run_block(ctx, past.frames, past.audio_time, past.began_ns)
-    _recall(ctx, now)
-
-
-@kernel
 def _bridge(ctx: Any, frames: int, audio_time: int, now_ns: int) -> None:
-    """Render unheard what lies between the last commit and ``audio_time`` when it is a few cycles: the audio server lost them,
-    or did not call this engine. A jump would tear what rings, and the limiter's line with it."""
+    """Render unheard the cycles between the last commit and ``audio_time``: their engine died, the server lost them, or did not
+    call this engine. The sound goes on as if they had been played, with the notes that either engine has heard in them. A jump
+    would tear what rings, and the limiter's line with it; the next block jumps over what lies further back."""
     state = _committed(ctx, load_acquire(ctx.base + COMMIT))
     if state.cycles == 0 or state.server != ctx.server:
         return
-    missed = _apart(audio_time, state.audio_time + state.block_frames)
-    if missed <= 0 or missed > BRIDGED_CYCLES * frames:
+    missed = min(_apart(audio_time, state.audio_time + state.block_frames), HEARD_CYCLES * frames)
+    if missed <= 0:
         return
-    midi_count = ctx.midi_count
-    ctx.midi_count = 0
     while missed > 0:
-        count = min(missed, frames)
+        count = min(_recall(ctx, audio_time - missed, frames), missed)
         if not run_block(ctx, count, audio_time - missed, now_ns):
             break
         missed -= count
-    ctx.midi_count = midi_count
+    _recall(ctx, audio_time, frames)
+
+
+@kernel
+def _remember(ctx: Any, frames: int, audio_time: int) -> None:
+    """Keep what came in with this cycle, in case that nobody lives to obey it."""
+    place = ctx.heard_cycles % HEARD_CYCLES
+    address = ctx.base + _HEARD + (ctx.engine * HEARD_CYCLES + place) * _HEARD_SIZE
+    heard = carray(pointer(address), (1,), HEARD)[0]
+    store_release(address, _NEVER)
+    heard.server = ctx.server
+    heard.frames = frames
+    heard.midi_count = min(ctx.midi_count, HEARD_MIDI)
+    for i in range(heard.midi_count):
+        heard.midi[i] = ctx.midi[i]
+    store_release(address, audio_time)
+    ctx.heard_cycles += 1
+
+
+@kernel
+def _recall(ctx: Any, audio_time: int, frames: int) -> int:
+    """Put the notes of the cycle at ``audio_time`` where this engine obeys them; returns its length, or ``frames`` when nobody
+    has heard it."""
+    wanted = audio_time & 0xFFFFFFFF
+    for place in range(ENGINES * HEARD_CYCLES):
+        place = (place + ctx.engine * HEARD_CYCLES) % (ENGINES * HEARD_CYCLES)  # its own first
+        address = ctx.base + _HEARD + place * _HEARD_SIZE
+        if load_acquire(address) != wanted:
+            continue
+        heard = carray(pointer(address), (1,), HEARD)[0]
+        count, length = min(max(heard.midi_count, 0), HEARD_MIDI), heard.frames
+        if heard.server != ctx.server or not 0 < length <= MAX_BLOCK_FRAMES:
+            continue
+        for i in range(count):
+            ctx.midi[i] = heard.midi[i]
+        fence_acquire()
+        if load_relaxed(address) == wanted:
+            ctx.midi_count = count
+            return length
+    ctx.midi_count = 0
+    return frames
