@@ -22,8 +22,6 @@ notes of the beginning tempo, both from the file's first frame. Events of one fr
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,6 +29,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from appliance.bus.enginestate import EngineState
+from appliance.bus.wholefile import write_atomically
 from appliance.errors import ApplianceError, BadFile
 from appliance.namespace import Address, Kind
 from appliance.nodes import NAMESPACE
@@ -206,17 +205,8 @@ class EventFile(Section):
         tree["clips"] = {name: clip.model_dump(exclude_defaults=True) | {"file": relative(clip.file, path.parent)}
                          for name, clip in self.clips.items()}
         tree["events"] = [event.model_dump(mode="json", exclude_defaults=True) for event in self.events]
-        temporary = path.with_name(path.name + ".new")
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                yaml.dump(tree, file, _Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=4096)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
+        text = yaml.dump(tree, None, _Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=4096)
+        write_atomically(path, text.encode())
 
 
 def relative(file: str, folder: Path) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from appliance.bus.wholefile import write_atomically
 from appliance.control.session.model import Newer, SessionFile, dump_session, read_session
 from appliance.errors import BadFile
 
@@ -166,25 +167,6 @@ class SessionFiles:
             self._journal.close()
             self._journal = None
 
-
-def write_atomically(path: Path, body: bytes) -> None:
-    """Temporary file, fsync, rename, fsync of the folder. Raises OSError and leaves nothing behind."""
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        with temporary.open("wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def glob_escape(name: str) -> str:
