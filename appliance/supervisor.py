@@ -35,7 +35,7 @@ from appliance.supervision.listening import Heard
 from appliance.supervision.notify import Notifier
 from appliance.supervision.ports import require_free
 from appliance.supervision.safety import DEEPEST, Safety, part_of
-from appliance.supervision.watch import ENGINE_START_S, INSIDE_S, Watch
+from appliance.supervision.watch import ENGINE_START_S, INSIDE_S, STOPPED_OTHERS_S, Watch
 
 STANDBY = "engine-b"
 ENGINES = ("engine-a", STANDBY)
@@ -257,7 +257,7 @@ class Supervisor:
             if watch.stopped_s:
                 self._alert_until = time.monotonic() + ALERT_S
             return fault
-        fault = watch.silent(int(row["beat_ns"]), awake_s, child.pid)
+        fault = watch.stopped(child.pid, awake_s, STOPPED_OTHERS_S) or watch.silent(int(row["beat_ns"]), awake_s, child.pid)
         if watch.beaten and row["role"] == Role.STARTING:
             self._table(child.name, role=Role.RUNNING)
         return fault

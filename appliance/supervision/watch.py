@@ -21,6 +21,8 @@ DOUBT_S = 0.5
 """After so much silence it is looked at whether the process gets a processor at all."""
 LONGEST_STARVED_S = 10.0
 STOPPED_S = 0.02
+STOPPED_OTHERS_S = 1.0
+"""How long a process may stand still by SIGSTOP: an engine, and those that nobody hears."""
 INSIDE_S = {"jack": 0.06, "clock": 0.25}
 """How long the engine may be seen in one and the same block. With the time until it is first seen that is under 100 ms; by the
 clock the engine has no real-time priority and may be kept waiting by others."""
@@ -77,12 +79,12 @@ class Watch:
         self.silent_s = 0.0 if self.beaten else self.silent_s + awake_s
         return f"was not ready {ENGINE_START_S:g} s after its start and was killed" if self.silent_s > ENGINE_START_S else ""
 
-    def stopped(self, pid: int, awake_s: float) -> str:
+    def stopped(self, pid: int, awake_s: float, patience_s: float = STOPPED_S) -> str:
         """A process that stands still by SIGSTOP; two looks are needed."""
         if process_state(pid)[0] != "T":
             self.stopped_s = 0.0
             return ""
-        if self.stopped_s >= STOPPED_S:
+        if self.stopped_s >= patience_s:
             return "was stopped and was killed"
         self.stopped_s += max(awake_s, STOPPED_S / 2)
         return ""
