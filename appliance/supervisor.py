@@ -7,6 +7,7 @@ everything, say that it is ready, watch until somebody asks to stop, stop in ord
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import selectors
@@ -65,6 +66,7 @@ CONTROL_START_S = 20.0
 """When control is not there by then, systemd hears that the box plays all the same."""
 POLL_S = 0.02
 TOUR_S = 0.1
+STUCK_S = 4.0
 ALERT_S = 0.1
 """For so long after a signal every poll looks at everything."""
 ENTERED, LEFT, CYCLES, READY, SERVER = (
@@ -101,7 +103,7 @@ class Supervisor:
         self._cycles: list[int] = []
         self._label = ""
         self._polled = time.monotonic()
-        self._toured = self._alert_until = 0.0
+        self._toured = self._alert_until = self._armed = 0.0
         self._petted = 0.0
         self._petted_cycles: list[int] = []
         self._environment = _environment()
@@ -210,6 +212,9 @@ class Supervisor:
         if not urgent and now < self._toured + TOUR_S:
             return
         awake_s, self._toured = min(now - self._toured, 2 * TOUR_S), now
+        if now - self._armed > 1.0:
+            self._armed = now
+            faulthandler.dump_traceback_later(STUCK_S)  # nobody watches us: should a tour ever hang, the journal says where
         self._audio.poll(self._heard(), awake_s)
         for child in self._children.values():
             if child.running:
@@ -380,6 +385,7 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         """Stop in order; whoever does not within its time is killed. A second request to stop ends the waiting."""
+        faulthandler.cancel_dump_traceback_later()
         self._notifier.tell(STOPPING=1, STATUS="stopping")
         self._box.record["closing"] = 1
         for names, patience_s in zip(STOP_ORDER, STOP_S, strict=True):

@@ -16,13 +16,13 @@ from pathlib import Path
 from appliance.bus.lifeline import tied
 from appliance.supervision.journal import Journal, Lines
 
-HEALTHY_S = 60.0
+HEALTHY_S = 10.0
 LONGEST_WAIT_S = 5.0
 
 
 class Backoff:
     """How long to wait before the next start: not at all the first time, then 0.1·2ⁿ s up to 5 s. A process that lived for
-    60 s is forgiven."""
+    10 s is forgiven."""
 
     def __init__(self, longest_s: float = LONGEST_WAIT_S) -> None:
         self.failures = 0

@@ -57,16 +57,17 @@ class Lock:
 
 
 class Records:
-    """The processes we have started, on disk, so that a successor can find those that outlive us."""
+    """The processes we have started, so that a successor can find those that outlive us. In memory: a disk may take its time,
+    and the supervisor has none."""
 
     def __init__(self, data: Path) -> None:
-        self._path = Box.run_folder(data) / "processes.json"
+        self._path = FOLDER / f"{box_name(data)}-processes"
         self._rows: dict[str, dict[str, Any]] = {}
 
     def add(self, name: str, pid: int, mark: str) -> None:
         """``mark`` is a word of its command line by which it is told from a stranger with the same number."""
         self._rows[name] = {"pid": pid, "start": process_state(pid)[1], "mark": mark}
-        with suppress(OSError):  # a full disk: the kernel still ends our children with us
+        with suppress(OSError):  # no memory left: the kernel still ends our children with us
             temporary = self._path.with_suffix(".new")
             temporary.write_text(json.dumps(self._rows), encoding="utf-8")
             temporary.replace(self._path)

@@ -175,7 +175,7 @@ def test_a_process_that_outlived_a_killed_supervisor_is_found(start, data, tmp_p
     stranger = subprocess.Popen(["sleep", "1000"])
     try:
         (data / "run").mkdir(parents=True)
-        (data / "run" / "processes.json").write_text(json.dumps({
+        (FOLDER / f"{box_name(data)}-processes").write_text(json.dumps({
             "gen": {"pid": orphan.pid, "start": process_state(orphan.pid)[1], "mark": box_file},
             "control": {"pid": stranger.pid, "start": process_state(stranger.pid)[1] - 1, "mark": box_file},
         }))

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from appliance.bus.pattern import is_pattern
 from appliance.config import Endpoint
@@ -37,6 +38,11 @@ STOP_S = 0.3
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """That a stranger's request is no HTTP is none: the stranger is told, the journal need not be."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
 class HttpServer:
     """One listening address at the desk."""
 
@@ -48,6 +54,7 @@ class HttpServer:
     async def start(self) -> Endpoint:
         """Listen; returns where. Raises :class:`Unavailable` when the address cannot be had."""
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=STOP_S, handle_signals=False)
+        logging.getLogger("aiohttp.server").addFilter(_is_news)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._endpoint.host, self._endpoint.port)
         try:
