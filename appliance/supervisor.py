@@ -288,7 +288,7 @@ class Supervisor:
         child.due = time.monotonic() + wait_s
         self._table(child.name, pid=0, role=Role.WAITING)
         self._journal.say(f"{child.name} {what}; it starts again {f'in {wait_s:g} s' if wait_s else 'now'}")
-        if crash and status:
+        if crash and own_fault and status:
             self._count_crash(child.name)
 
     def _count_crash(self, name: str) -> None:

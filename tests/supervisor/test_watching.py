@@ -79,7 +79,7 @@ def test_a_silent_process_is_replaced(start):
     os.kill(old, signal.SIGSTOP)
     running.back("gen", old)
     assert not lives(old)
-    assert "gen has given no sign of life for 2" in running.said
+    assert "gen was stopped and was killed" in running.said
 
 
 def test_a_process_that_dies_again_and_again_waits_longer_each_time(start):
