@@ -36,7 +36,7 @@ from appliance.supervision.listening import Heard
 from appliance.supervision.notify import Notifier
 from appliance.supervision.ports import require_free
 from appliance.supervision.safety import DEEPEST, Safety, part_of
-from appliance.supervision.watch import ENGINE_START_S, INSIDE_S, STOPPED_OTHERS_S, Watch
+from appliance.supervision.watch import DOUBT_S, ENGINE_START_S, INSIDE_S, STOPPED_OTHERS_S, Watch
 
 STANDBY = "engine-b"
 ENGINES = ("engine-a", STANDBY)
@@ -52,8 +52,7 @@ LONGEST_WAIT_S: Mapping[str, float] = dict.fromkeys(ENGINES, 0.5)
 """Between two starts of a process that dies again and again: without an engine it is silent."""
 AGAIN = 5
 """Exit status of an engine that wants to be started again, such as for an audio server of another rate: that is no crash."""
-NICE = {**dict.fromkeys(ENGINES, -5), "control": -3, "gen": 3, "visuals": 5}
-"""What plays comes back before what decorates. Below 0 only where the system permits it."""
+NICE = {"gen": 3, "visuals": 5}
 LATER_S: dict[str, float] = {"gen": 0.1, "visuals": 1.8, STANDBY: 4.0}
 """At the box's start the two cores of a small machine are for what makes the first sound."""
 STOP_ORDER = (("visuals", "gen"), ("control",), ENGINES)
@@ -262,7 +261,9 @@ class Supervisor:
             if watch.stopped_s:
                 self._alert_until = time.monotonic() + ALERT_S
             return fault
-        fault = watch.stopped(child.pid, awake_s, STOPPED_OTHERS_S) or watch.silent(int(row["beat_ns"]), awake_s, child.pid)
+        fault = watch.silent(int(row["beat_ns"]), awake_s, child.pid)
+        if not fault and watch.silent_s > DOUBT_S:  # one that is stopped does not beat either
+            fault = watch.stopped(child.pid, awake_s, STOPPED_OTHERS_S)
         if watch.beaten and row["role"] == Role.STARTING:
             self._table(child.name, role=Role.RUNNING)
         return fault

@@ -21,8 +21,8 @@ DOUBT_S = 0.5
 """After so much silence it is looked at whether the process gets a processor at all."""
 LONGEST_STARVED_S = 10.0
 STOPPED_S = 0.02
-STOPPED_OTHERS_S = 1.0
-"""How long a process may stand still by SIGSTOP: an engine, and those that nobody hears."""
+STOPPED_OTHERS_S = 0.5
+"""How long a process may stand still by SIGSTOP: an engine; and those that nobody hears, after a silence of ``DOUBT_S``."""
 INSIDE_S = {"jack": 0.06, "clock": 0.25}
 """How long the engine may be seen in one and the same block. With the time until it is first seen that is under 100 ms; by the
 clock the engine has no real-time priority and may be kept waiting by others."""
