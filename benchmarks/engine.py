@@ -156,6 +156,11 @@ def _engine(data: Path, backend: str, server: str, *, busy: bool) -> Iterator[En
 def _measure(engine: EngineBox) -> np.ndarray:
     """Share of the period (%) of every block of the last MEASURE_S."""
     time.sleep(1.0 + MEASURE_S)
+    return block_shares(engine, MEASURE_S)
+
+
+def block_shares(engine: EngineBox, seconds: float) -> np.ndarray:
+    """Share of the period (%) of every block of engine a in the last ``seconds``."""
     assert engine.process
     path = engine.box.run / "costs-a.npz"
     path.unlink(missing_ok=True)
@@ -163,7 +168,7 @@ def _measure(engine: EngineBox) -> np.ndarray:
     wait_for(path.exists, 10, "the engine writes its costs")
     costs = np.load(path)
     share = 100 * costs["cost_ns"] * 1e-9 * RATE / costs["frames"]
-    return share[-round(MEASURE_S * RATE / PERIOD) :]
+    return share[-round(seconds * RATE / PERIOD) :]
 
 
 def _sounding(engine: EngineBox) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,9 +16,9 @@ import numpy as np
 from appliance.bus.clips import Clip
 from appliance.config import Config
 from benchmarks.boxes import EngineBox, wait_for
+from benchmarks.engine import PERIOD, RATE, block_shares
 from benchmarks.report import Row
 
-RATE, PERIOD = 48000, 128
 HOUR_S = 3600
 MEMORY_S = 60
 JUMPS = 60
@@ -107,12 +106,5 @@ def _cost(engine: EngineBox, clip: Clip) -> np.ndarray:
         engine.load_deck(deck, clip)
         engine.do(f"/deck/{deck}/play")
     time.sleep(MEASURE_S)
-    assert engine.process
     assert engine.box.telemetry.snapshot()["deck"]["playing"].sum() == 4, "not all decks play"
-    path = engine.box.run / "costs-a.npz"
-    path.unlink(missing_ok=True)
-    engine.process.send_signal(signal.SIGUSR1)
-    wait_for(path.exists, 10, "the engine writes its costs")
-    costs = np.load(path)
-    share = 100 * costs["cost_ns"] * 1e-9 * RATE / costs["frames"]
-    return share[-round((MEASURE_S - 1.0) * RATE / PERIOD) :]
+    return block_shares(engine, MEASURE_S - 1.0)
