@@ -63,7 +63,7 @@ SERVER_STOP_S = 0.7
 
 CONTROL_START_S = 20.0
 """When control is not there by then, systemd hears that the box plays all the same."""
-POLL_S = 0.02
+POLL_S = 0.025
 TOUR_S = 0.1
 STUCK_S = 4.0
 ALERT_S = 0.1
@@ -203,7 +203,7 @@ class Supervisor:
                 self._alert_until = time.monotonic() + ALERT_S
 
     def _watch(self) -> None:
-        """The engines' words are looked at in every poll; the rest in every fifth, or when a process has ended or stopped."""
+        """The engines' words are looked at in every poll; the rest in every fourth, or when a process has ended or stopped."""
         now = time.monotonic()
         awake_s, self._polled = min(now - self._polled, 2 * POLL_S), now
         self._watch_blocks(awake_s)
@@ -256,8 +256,9 @@ class Supervisor:
         """Why a living process counts as hung, or nothing. Engines tell their role themselves."""
         watch, row = self._watches[child.name], self._box.process(child.name)
         if child.name in ENGINES:
-            ready = bool(self._words[ENGINES.index(child.name)][READY])
-            fault = watch.stopped(child.pid, awake_s) or watch.never_ready(ready, awake_s)
+            words = self._words[ENGINES.index(child.name)]
+            moves = watch.moves(int(words[CYCLES]))
+            fault = ("" if moves else watch.stopped(child.pid, awake_s)) or watch.never_ready(bool(words[READY]), awake_s)
             if watch.stopped_s:
                 self._alert_until = time.monotonic() + ALERT_S
             return fault

@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+
+from appliance.bus.lean import cgutils, intrinsic, njit, types
 
 _I64 = ir.IntType(64)
 

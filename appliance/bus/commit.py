@@ -8,9 +8,9 @@ swap fails when another engine has taken the epoch: then this one is fenced, and
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from appliance.bus import atomic, layout
+from appliance.bus.lean import njit
 from appliance.bus.memory import PrivateSegment, Segment
 
 EPOCH_SHIFT = 48

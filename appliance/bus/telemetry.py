@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from appliance.bus import layout
 from appliance.bus.atomic import fence_acquire, load_acquire, load_relaxed
+from appliance.bus.lean import njit
 from appliance.bus.memory import PrivateSegment, Segment
 
 _WORDS = layout.TELEMETRY.itemsize // 8

@@ -41,7 +41,7 @@ def sweep(server: str, pid: int) -> list[str]:
     gone = [*FOLDER.glob(f"jack_{_quoted(server)}_{user}_*"), *FOLDER.glob(f"jack_sem.{user}_{_quoted(server)}_*")]
     gone += [path for name in _segments(pid) if (path := FOLDER / name).exists()]
     reclaim()
-    if not _any_server():
+    if not _any_server() and not _mapped("jack-shm-registry"):
         gone += [path for name in ("jack-shm-registry", f"jack_db-{user}") if (path := FOLDER / name).exists()]
     for path in gone:
         if path.is_dir():
@@ -97,6 +97,18 @@ def _segments(pid: int) -> list[str]:
         if allocator == pid and length and text.startswith("jack-") and "/" not in text:
             names.append(text)
     return names
+
+
+def _mapped(name: str) -> bool:
+    """Whether some process still looks at a shared file: JACK's library maps the registry once in the life of a process. One
+    that outlives its server would search the next server's segments in a registry that nobody else has."""
+    for path in Path("/proc").glob("[0-9]*/maps"):
+        try:
+            if f"{FOLDER / name}\n" in path.read_text():
+                return True
+        except OSError:  # ended while we looked, or another user's
+            continue
+    return False
 
 
 def _any_server() -> bool:

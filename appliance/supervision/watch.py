@@ -23,7 +23,7 @@ LONGEST_STARVED_S = 10.0
 STOPPED_S = 0.02
 STOPPED_OTHERS_S = 0.5
 """How long a process may stand still by SIGSTOP: an engine; and those that nobody hears, after a silence of ``DOUBT_S``."""
-INSIDE_S = {"jack": 0.06, "clock": 0.25}
+INSIDE_S = {"jack": 0.05, "clock": 0.25}
 """How long the engine may be seen in one and the same block. With the time until it is first seen that is under 100 ms; by the
 clock the engine has no real-time priority and may be kept waiting by others."""
 
@@ -40,6 +40,7 @@ class Watch:
     delays_ns: dict[str, int] = field(default_factory=dict)
     stopped_s: float = 0.0
     served: bool = False
+    cycles: int = -1
     entered_ns: int = 0
     inside_s: float = 0.0
 
@@ -78,6 +79,13 @@ class Watch:
         self.beaten = self.beaten or ready
         self.silent_s = 0.0 if self.beaten else self.silent_s + awake_s
         return f"was not ready {ENGINE_START_S:g} s after its start and was killed" if self.silent_s > ENGINE_START_S else ""
+
+    def moves(self, cycles: int) -> bool:
+        """Whether it has rendered since the last look; then it need not be asked whether it stands still."""
+        moved, self.cycles = cycles != self.cycles, cycles
+        if moved:
+            self.stopped_s = 0.0
+        return moved
 
     def stopped(self, pid: int, awake_s: float, patience_s: float = STOPPED_S) -> str:
         """A process that stands still by SIGSTOP; two looks are needed."""

@@ -39,12 +39,17 @@ def running_server(running) -> str:
     return running.box.config.audio.server
 
 
-@pytest.fixture
-def foreign(server_name):
+def serve(server_name) -> subprocess.Popen[bytes]:
     server = subprocess.Popen(["jackd", "-r", "-n", server_name, "-d", "dummy", "-r", "48000", "-p", "256"],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                               env={**os.environ, "JACK_NO_AUDIO_RESERVATION": "1"})
     until(lambda: jackfiles.socket_of(server_name) and answers(server_name), what="jackd")
+    return server
+
+
+@pytest.fixture
+def foreign(server_name):
+    server = serve(server_name)
     yield server
     server.terminate()
     server.wait(5)
@@ -98,6 +103,35 @@ def test_a_server_goes_with_a_killed_supervisor_and_the_next_start_sweeps_its_fi
     assert not list(FOLDER.glob(f"jack*{server_name}*"))
     assert not [name for name in segments if (FOLDER / name).exists() and name in jackfiles._segments(pid)]
     assert again.stop() == 0
+
+
+OUTLIVES = """
+import jack, sys
+for line in sys.stdin:  # each time with more clients: the next server has more segments than the last
+    clients = [jack.Client(f"client-{n}", servername=sys.argv[1], no_start_server=True) for n in range(int(line))]
+    print(len(clients[0].get_ports()), flush=True)
+    for client in clients:
+        client.close(ignore_errors=True)
+"""
+
+
+def test_who_outlives_a_server_finds_the_next(server_name, monkeypatch):
+    pytest.importorskip("jack", exc_type=OSError)
+    monkeypatch.setattr(jackfiles, "_any_server", lambda: False)  # as where no other server runs
+    client = subprocess.Popen([sys.executable, "-c", OUTLIVES, server_name], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True)
+    try:
+        for count in (1, 6):
+            server = serve(server_name)
+            print(count, file=client.stdin, flush=True)
+            assert int(client.stdout.readline() or 0) > 0, f"{count} clients found no server"
+            server.kill()
+            server.wait()
+            jackfiles.sweep(server_name, server.pid)
+        assert (FOLDER / "jack-shm-registry").exists(), "the client looks at it"
+    finally:
+        client.stdin.close()
+        client.wait()
 
 
 def test_without_jack_the_clock_paces_and_says_so(start, tmp_path):

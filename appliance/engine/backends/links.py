@@ -12,6 +12,7 @@ import json
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,16 +45,37 @@ class Links:
         }
         self._wanted: set[Link] = set()
         self._seen: set[Link] = set()
+        self._told: deque[tuple[str, ...]] = deque()
         self._surplus: dict[Link, float] = {}
         self._played = False
         self._changed = threading.Event()
         self._changed.set()
         self._next = 0.0
-        client.set_port_connect_callback(self._wake, only_available=False)
-        client.set_port_registration_callback(self._wake, only_available=False)
+        client.set_port_connect_callback(self._on_connection)
+        client.set_port_registration_callback(self._on_port)
 
-    def _wake(self, *_: Any) -> None:
+    def _on_connection(self, one: Any, other: Any, made: bool) -> None:
+        if made:
+            self._told.append((one.name, other.name))
         self._changed.set()
+
+    def _on_port(self, port: Any, begins: bool) -> None:
+        if begins:
+            self._told.append((port.name,))
+        self._changed.set()
+
+    def _listen(self) -> None:
+        """What has come and gone again between two looks was there all the same: a new port is to be connected, and a
+        connection that was made and taken apart stays apart."""
+        while self._told:
+            names = self._told.popleft()
+            if len(names) == 1:
+                self._seen = {link for link in self._seen if link[1] != names[0]}
+                continue
+            for own, other in (names, names[::-1]):
+                client, _, short = own.partition(":")
+                if client == self._client.name and short in self._ports:
+                    self._seen.add((short, other))
 
     def tend(self, *, playing: bool) -> bool:
         """Look at the graph when it has changed, and now and then anyway; True when it did."""
@@ -75,6 +97,7 @@ class Links:
     # -- playing: what is connected is wanted, and what is wanted gets connected when its port is there
 
     def _keep(self) -> None:
+        self._listen()
         here = self._links_of(self._client.name)
         before = set(self._wanted)
         if not self._played:
@@ -112,6 +135,7 @@ class Links:
             self._changed.set()
         self._wanted = set(model)
         self._seen = set(model)
+        self._told.clear()
 
     # -- the graph
 
