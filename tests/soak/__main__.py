@@ -33,7 +33,7 @@ def main() -> int:
     report = soak(folder, arguments.minutes, arguments.seed, arguments.every, names=tuple(arguments.faults) or tuple(FAULTS),
                   audio=arguments.audio, hogs=arguments.hogs)
     print(report.text(), end="")
-    for name in ("report.txt", "report.json"):
+    for name in ("report.txt", "report.json", "log"):
         shutil.copy(folder / name, arguments.out / name)
     print(f"the report is in {arguments.out}" + (f", all else in {folder}" if arguments.keep else ""))
     if not arguments.keep:
