@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -31,10 +33,13 @@ log = logging.getLogger(__name__)
 CallHandler = Callable[[Address, list[Any]], Awaitable[Any]]
 
 OUTCOME_WAIT_S = 0.3
+MESSAGES = 50
 _REASONS = {
     int(Refusal.EMPTY): "nothing is loaded there; load a file first",
     int(Refusal.NO_CLIP): "the clip is not in the engine's memory; load it again",
     int(Refusal.FULL): "the engine has too much waiting; try again",
+    int(Refusal.NO_GRID): "the track's beats are not known; give them with grid/bpm",
+    int(Refusal.TOO_SHORT): "the loop would have no length, or lie outside the track",
 }
 
 _ALIASES = tuple(pad_aliases())
@@ -67,6 +72,7 @@ class Desk:
         self.announcer.bank_changed = self._tell_pads
         self.hub: HubServer | None = None
         self._published: dict[str, Any] = {}
+        self._said: deque[dict[str, Any]] = deque(maxlen=MESSAGES)
         self._handlers: dict[str, CallHandler] = {}
         self._served: set[str] = set()
         self._served_changed = asyncio.Event()
@@ -275,9 +281,11 @@ class Desk:
         self.announcer.interest_changed()
 
     def say(self, message: str, level: int = logging.WARNING) -> None:
-        """Tell the person on stage: the log and ``/system/message``."""
+        """Tell the person on stage: the log, ``/system/message``, and ``/system/messages`` for who comes later."""
         log.log(level, "%s", message)
         self.publish("/system/message", message)
+        self._said.append({"at": round(time.time(), 3), "text": message})
+        self.publish("/system/messages", list(self._said))
 
     def publish(self, address: str, value: Any) -> None:
         """A state that no telemetry carries: keep it and announce it when it is another one."""

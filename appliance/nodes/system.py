@@ -19,6 +19,7 @@ SESSION = Group("session", "/session", (
 
 SYSTEM = Group("system", "/system", (
     state("message", "The last thing the box has to say: what, where, what to do", type=Type.TEXT, owner="control"),
+    state("messages", "The last fifty, the newest at the end: at (seconds since 1970), text", type=Type.JSON, owner="control"),
     state("profiles", "Profiles in force and the devices they hold", type=Type.JSON, owner="control"),
     call("profiles/reload", "Reads the mapping profiles again", owner="control"),
     call("events/record", "true: begins an events file from here; false: ends it and tells its path", owner="control"),

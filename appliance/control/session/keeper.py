@@ -114,7 +114,8 @@ class Keeper:
         for place, entry in entries.items():
             target = Target.at(place)
             if not self._loader.touched(target):
-                await self._loader.keep_missing(target, entry.path, self._told(target, options_of(entry)), entry.hash)
+                await self._loader.keep_missing(target, entry.path, self._told(target, options_of(entry)), entry.hash,
+                                                untouched=True)
                 self._desk.set_text(target.text("file"), entry.path)  # or the generator would take the place for an empty one
             self._waiting.pop(place, None)
         if entries:

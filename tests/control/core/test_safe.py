@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import yaml
 
 from appliance.bus.clips import ClipState, doubtful
+
+
+async def heard(hub, words):
+    return any(words in message["text"] for message in await hub.get("/system/messages") or [])
 
 
 async def is_now(hub, address, value):
@@ -73,7 +78,8 @@ async def test_control_leaves_files_unloaded_and_the_session_keeps_them(own, loo
     own.start("control", "--safe", "1")
     own.start_engine()
     async with own.client() as hub:
-        assert "2 files that were not playing stay unloaded" in await own.said("stay unloaded")
+        await own.until(lambda: heard(hub, "2 files that were not playing stay unloaded"), "the message")
+        await asyncio.sleep(2.5)  # longer than files are looked after
         assert await hub.get("/pad/3/state") == "missing"
         assert await hub.get("/pad/3/file") == str(loop), "the generator does not take it for an empty one"
         await hub.set("/clock/bpm", 99)
