@@ -12,6 +12,7 @@ import soundfile as sf
 from appliance.bus.clips import Clip
 from appliance.bus.commands import Code
 from appliance.bus.eventfile import BEGIN, SKIP, ClipFile, EventFile, FileEvent, SceneCell
+from appliance.bus.grids import Grid
 from appliance.bus.scenetable import default_scene, write_row
 from appliance.engine.backends.offline import OfflineEngine
 from appliance.errors import ApplianceError, BadValue, Unavailable
@@ -60,8 +61,13 @@ class Performance:
         return self._clips[name]
 
     def _load_place(self, found: Address, name: str | None, frame: int) -> None:
-        code = Code.LOAD_PAD if found.group.record == "pad" else Code.LOAD_DECK
-        self.engine.commands.send(code, found.index, float(self._clip(name).handle if name else 0), frame=frame)
+        handle = float(self._clip(name).handle if name else 0)
+        if found.group.record == "pad":
+            self.engine.commands.send(Code.LOAD_PAD, found.index, handle, frame=frame)
+            return
+        grid = self.file.clip(name).beat_grid if name else None
+        place = self.engine.grids.put(grid, self.engine.rate) if grid else 0
+        self.engine.commands.send(Code.LOAD_DECK, found.index, handle, float(place), frame=frame)
 
     def render(self, frames: int) -> list[np.ndarray]:
         """The next ``frames`` frames of the master."""
@@ -105,6 +111,9 @@ class Performance:
         elif found.node.name in ("load", "clear", "unload") and found.group.record in ("pad", "deck"):
             name = str(arguments[0]) if found.node.name == "load" and arguments else None
             self._load_place(found, name, frame)
+        elif found.group.record == "deck" and found.node.name == "grid" and arguments:
+            place = self.engine.grids.put(Grid.model_validate(arguments[0]), self.engine.rate)
+            self.engine.commands.send(Code.SET_GRID, found.index, float(place), frame=frame)
         elif found.group.record == "scene" and found.node.name == "store" and arguments:
             cells = {pad: SceneCell.model_validate(cell) for pad, cell in dict(arguments[0]).items()}
             write_row(self.engine.record["scene"][0][found.index], cells)

@@ -27,6 +27,12 @@ def pointer(typingctx: Any, address: Any) -> Any:
 
 
 @intrinsic
+def address_of(typingctx: Any, record: Any) -> Any:
+    """Where a record lies."""
+    return types.int64(record), lambda context, b, sig, args: b.ptrtoint(args[0], _I64)
+
+
+@intrinsic
 def load_acquire(typingctx: Any, address: Any) -> Any:
     """Load; nothing that follows is read before it."""
     return types.int64(types.int64), lambda c, b, s, a: b.load_atomic(_pointer(b, a[0]), "acquire", 8)

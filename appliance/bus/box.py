@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what needs compiled code is imported where it is used: supe
     from appliance.bus.clips import Clips
     from appliance.bus.commands import Commands
     from appliance.bus.events import Events
+    from appliance.bus.grids import Grids
     from appliance.bus.telemetry import Telemetry
 
 
@@ -139,6 +140,12 @@ class Box:
         from appliance.bus.clips import Clips
 
         return Clips(self.segment, box_name(self.data), self.config.engine.clip_memory_mb)
+
+    @cached_property
+    def grids(self) -> Grids:
+        from appliance.bus.grids import Grids
+
+        return Grids(self.segment)
 
     @property
     def rate(self) -> float:

@@ -19,9 +19,10 @@ class Code(IntEnum):
     """Commands that are no address of their own; those of the namespace count from 16 (``Namespace.commands``)."""
 
     SET = 1  # index: slot, a: value
-    LOAD_DECK = 2  # index: deck, a: clip handle (0 empties)
+    LOAD_DECK = 2  # index: deck, a: clip handle (0 empties), b: place of its grid (0: none)
     LOAD_PAD = 3  # index: pad, a: clip handle (0 empties)
     SKIP = 4  # a: frames to jump over unheard
+    SET_GRID = 6  # index: deck, a: place of its clip's new grid
     QUEUE_PAD = 5  # index: pad, a: 1 start, 2 stop, b: the beat; what a scene's launch does to each of its pads
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from appliance.bus import layout
+from appliance.bus.grids import Grid, Grids
 from appliance.bus.memory import PrivateSegment, Segment
 
 HISTORY_FRAMES = 128
@@ -19,13 +20,15 @@ _LINES: tuple[tuple[str, int], ...] = (("limiter_line", 2), ("limiter_gain", 1),
 
 
 class EngineState(BaseModel):
-    """``slot`` and ``lines`` are zlib in base64. Only a box with the same ``layout`` can take it over exactly."""
+    """``slot`` and ``lines`` are zlib in base64, ``grids`` the beat grids by their places. Only a box with the same ``layout``
+    can take it over exactly."""
 
     model_config = ConfigDict(extra="forbid")
     layout: str
     slot: str
     lines: str
     handles: dict[int, str] = {}
+    grids: dict[int, Grid] = {}
 
     @property
     def fits(self) -> bool:
@@ -43,8 +46,10 @@ def _unpack(text: str) -> bytes:
 def freeze(segment: Segment | PrivateSegment, state: np.void, handles: dict[int, str]) -> EngineState:
     """Write down a copied committed state of the box; ``handles`` names the clips that it refers to."""
     places = np.arange(int(state["frame"]) - HISTORY_FRAMES, int(state["frame"])) % layout.LINE_FRAMES
+    table, rate = Grids(segment), float(state["rate"])
+    grids = {int(place): grid for place in state["deck"]["grid"] if (grid := table.read(int(place), rate))}
     lines = [_line(segment, name, width)[places] for name, width in _LINES]
-    return EngineState(layout=f"{layout.LAYOUT_HASH:x}", slot=_pack(state.tobytes()), handles=handles,
+    return EngineState(layout=f"{layout.LAYOUT_HASH:x}", slot=_pack(state.tobytes()), handles=handles, grids=grids,
                        lines=_pack(np.concatenate([line.reshape(-1) for line in lines]).tobytes()))
 
 
@@ -53,6 +58,8 @@ def thaw(segment: Segment | PrivateSegment, frozen: EngineState) -> np.ndarray:
     event head count from zero, because the rings are new."""
     slot = segment.view(layout.STATE, 1, layout.offset("slot"))
     slot[0] = np.frombuffer(_unpack(frozen.slot), layout.STATE)[0]
+    for place, grid in frozen.grids.items():
+        Grids(segment).put(grid, float(slot["rate"][0]), place)
     slot["command_tail"] = 0
     slot["event_head"] = 0
     slot["pending_count"] = 0

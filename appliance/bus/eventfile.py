@@ -29,6 +29,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from appliance.bus.enginestate import EngineState
+from appliance.bus.grids import HIGHEST_BPM, LOWEST_BPM, Grid
 from appliance.bus.wholefile import write_atomically
 from appliance.errors import ApplianceError, BadFile
 from appliance.namespace import Address, Kind
@@ -71,6 +72,13 @@ class ClipFile(Section):
     bpm: float = Field(default=0.0, ge=0, le=1000, description="0: not known")
     beats: float = Field(default=0.0, ge=0, description="length in quarter notes; 0: not known")
     gain: float = Field(default=1.0, ge=0, le=100, description="linear")
+    grid: Grid | None = Field(default=None, description="beats, for a deck; else straight at bpm from the first frame")
+
+    @property
+    def beat_grid(self) -> Grid | None:
+        if self.grid is None and LOWEST_BPM <= self.bpm <= HIGHEST_BPM:
+            return Grid.straight(self.bpm)
+        return self.grid
 
 
 class SceneCell(Section):
@@ -202,7 +210,7 @@ class EventFile(Section):
     def save(self, path: Path) -> None:
         """Write atomically, or raise OSError and leave nothing; clip paths below the file's folder become relative to it."""
         tree = self.model_dump(mode="json", exclude_none=True, exclude={"clips", "events"})
-        tree["clips"] = {name: clip.model_dump(exclude_defaults=True) | {"file": relative(clip.file, path.parent)}
+        tree["clips"] = {name: clip.model_dump(mode="json", exclude_defaults=True) | {"file": relative(clip.file, path.parent)}
                          for name, clip in self.clips.items()}
         tree["events"] = [event.model_dump(mode="json", exclude_defaults=True) for event in self.events]
         text = yaml.dump(tree, None, _Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=4096)

@@ -31,6 +31,8 @@ class Refusal(IntEnum):
     FULL = 3
     LATE = 4
     UNKNOWN = 5
+    NO_GRID = 6
+    TOO_SHORT = 7
 
 
 class Event(NamedTuple):

@@ -26,6 +26,9 @@ CELL_FRAMES = 64
 MAX_BLOCK_FRAMES = 8192
 CLIPS = 512
 """Places for loaded clips; clip 0 is never used, so that 0 means none."""
+GRIDS = 32
+"""Places for beat grids; place 0 is never used, so that 0 means none."""
+GRID_ANCHORS = 1024
 COMMANDS = 4096
 EVENTS = 16384
 PENDING = 256
@@ -56,19 +59,30 @@ to."""
 FADE = _record(("level", f8), ("step", f8), ("left", i8))
 """A straight ramp of ``left`` more frames."""
 
-VOICE = _record(("clip", i8), ("position", f8), ("step", f8), ("slope", f8), ("begin", f8), ("end", f8), ("loop", i8),
-                ("gain", f8), ("fade", FADE))
+VOICE = _record(("clip", i8), ("position", f8), ("step", f8), ("slope", f8), ("table", i8), ("begin", f8), ("end", f8),
+                ("loop", i8), ("gain", f8), ("fade", FADE))
 """A reading head in a clip. ``clip`` 0: silent. Positions in frames of the clip, ``step`` clip frames a frame,
-``slope`` by how much ``step`` changes a frame."""
+``slope`` by how much ``step`` changes a frame; ``table`` is the interpolator's."""
 
 SVF = _record(("cutoff", GLIDE), ("mix", GLIDE), ("high", i8), ("z", f8, (4,)))
 """One-knob filter: state-variable, ``z`` two integrators a side."""
 
 CLOCK_STATE = _record(("anchor_frame", i8), ("anchor_beat", f8), ("bpm", f8), ("running", i8), ("bar_beat", f8),
-                      ("bar_number", i8), ("bar_length", f8), ("metre", i8), ("taps", i8, (4,)), ("tap_count", i8))
+                      ("bar_number", i8), ("bar_length", f8), ("metre", i8), ("taps", i8, (4,)), ("tap_count", i8),
+                      ("told_bpm", f8), ("ramping", i8), ("ramp_from", f8), ("ramp_to", f8), ("ramp_begin", i8),
+                      ("ramp_frames", f8))
+"""``bpm`` holds from ``anchor_frame`` on; ``told_bpm`` is the value that it was made from: another one is a person's."""
 
-DECK_STATE = _record(("clip", i8), ("playing", i8), ("previewing", i8), ("cue_position", f8), ("loop_begin", f8),
-                     ("loop_end", f8), ("looping", i8), ("rate", GLIDE), ("main", VOICE), ("tail", VOICE))
+DECK_STATE = _record(
+    ("clip", i8), ("grid", i8), ("playing", i8), ("previewing", i8), ("main", VOICE), ("tail", VOICE, (2,)),
+    ("rate", GLIDE), ("velocity", f8), ("spin", f8), ("spin_step", f8), ("bend", f8), ("reversed", i8), ("censoring", i8),
+    ("synced", i8), ("beat_ratio", f8), ("beat_offset", f8),
+    ("looping", i8), ("rolling", i8), ("roll_begin", f8), ("roll_end", f8),
+    ("away", i8), ("ghost", f8), ("ghost_frame", i8), ("ghost_offset", f8), ("ghost_synced", i8),
+    ("touched", i8), ("running_out", i8), ("hand", f8), ("motion", GLIDE),
+)
+"""``velocity``: speed at the end of the last cell, 1 forward as recorded. ``spin``: share of the motor's speed, while it brakes
+or starts. ``ghost``: with slip, where the deck would be at ``ghost_frame``."""
 
 PAD_STATE = _record(("clip", i8), ("playing", i8), ("held", i8), ("pending", i8), ("pending_beat", f8), ("velocity", f8),
                     ("origin_beat", f8), ("settings", f8, (4,)), ("ringing", i8), ("main", VOICE), ("tail", VOICE),
@@ -104,9 +118,10 @@ is the one after it."""
 TELEMETRY = _record(
     ("sequence", i8),
     ("clock", _record(("frame", i8), ("monotonic_ns", i8), ("beat", f8), ("bpm", f8), ("running", f8), ("bar", f8),
-                      ("beat_in_bar", f8), ("bar_phase", f8), ("phrase_bar", f8), ("bar_length", f8))),
-    ("deck", _record(("clip", f8), ("loaded", f8), ("playing", f8), ("looping", f8), ("position_s", f8), ("duration_s", f8),
-                     ("progress", f8)), (DECKS,)),
+                      ("beat_in_bar", f8), ("bar_phase", f8), ("phrase_bar", f8), ("bar_length", f8), ("ramping", f8))),
+    ("deck", _record(("clip", f8), ("loaded", f8), ("playing", f8), ("cueing", f8), ("looping", f8), ("rolling", f8),
+                     ("braking", f8), ("touched", f8), ("censoring", f8), ("locked", f8), ("away", f8), ("position_s", f8),
+                     ("duration_s", f8), ("progress", f8), ("beat", f8), ("bpm", f8), ("speed", f8)), (DECKS,)),
     ("pad", _record(("clip", f8), ("state", f8), ("sounding", f8), ("progress", f8)), (PAD_CELLS,)),
     ("channel", _record(("peak", f8)), (CHANNELS,)),
     ("master", _record(("peak_left", f8), ("peak_right", f8), ("rms", f8), ("reduction_db", f8))),
@@ -120,6 +135,10 @@ CLIP = _record(
 )
 """A clip's audio lies in its own shared segment as float32, ``frames`` × 2. ``mapped[e]`` is the generation that engine e
 has mapped and locked. ``placed_ns``: when it was placed, by the monotonic clock. A handle is ``generation << 16 | place``."""
+
+GRID = _record(("count", i8), ("bpm", f8), ("frame", f8, (GRID_ANCHORS,)), ("beat", f8, (GRID_ANCHORS,)))
+"""Beats of a clip: ``count`` anchors in rising order, straight in between; after the last one ``bpm``. A place is written
+before a command names it, and not again while a deck may read it."""
 
 BINDING = _record(("kind", i4), ("flags", i4), ("code", i4), ("index", i4), ("minimum", f4), ("maximum", f4))
 """What the engine does at once with a MIDI message; ``kind`` 0: hand it to control."""
@@ -157,6 +176,7 @@ BOX = _record(
     ("commands", COMMAND, (COMMANDS,)),
     ("events", EVENT, (EVENTS,)),
     ("clip", CLIP, (CLIPS,)),
+    ("grid", GRID, (GRIDS,)),
     ("scene", SCENE_ROW, (SCENES, PAD_CELLS)),
     ("binding", BINDING, (MIDI_PORTS, 112, 128)),
     ("midi_out", MIDI_MESSAGE, (MIDI_OUT_MESSAGES,)),

@@ -21,6 +21,7 @@ from appliance.bus.commit import commit_word, committed
 from appliance.bus.enginestate import freeze
 from appliance.bus.eventfile import BEGIN, SKIP, ClipFile, EventFile, FileEvent, Moment
 from appliance.bus.events import Event, Kind
+from appliance.bus.grids import Grid
 from appliance.control.desk import Desk
 from appliance.control.loader import Loader
 from appliance.control.scenes import Scenes, pad_of
@@ -84,16 +85,19 @@ class EventLog:
             pad = state["pad"][cell]
             self._begin_place(file, pad_of(cell), int(pad["clip"]), bool(pad["playing"]), "trigger")
         for deck in range(layout.DECKS):
+            grid = self._box.grids.read(int(state["deck"]["grid"][deck]), float(rate))
             self._begin_place(file, f"/deck/{deck + 1}", int(state["deck"]["clip"][deck]),
-                              bool(state["deck"]["playing"][deck]), "play")
+                              bool(state["deck"]["playing"][deck]), "play", grid)
         handles = {handle: name for handle in _handles(state) if (name := self._clip_name(file, handle)) is not None}
         file.state = freeze(self._box.segment, state, handles)
         return file
 
-    def _begin_place(self, file: EventFile, place: str, handle: int, playing: bool, start: str) -> None:
+    def _begin_place(
+        self, file: EventFile, place: str, handle: int, playing: bool, start: str, grid: Grid | None = None
+    ) -> None:
         if not handle:
             return
-        name = self._clip_name(file, handle)
+        name = self._clip_name(file, handle, grid)
         if name is None:
             self._desk.say(f"{place}: where its clip came from is not known; the recorded events leave it out")
             return
@@ -112,7 +116,7 @@ class EventLog:
                 return copy[0]
         raise Unavailable("the engine's state could not be read at rest; try again")
 
-    def _clip_name(self, file: EventFile, handle: int) -> str | None:
+    def _clip_name(self, file: EventFile, handle: int, grid: Grid | None = None) -> str | None:
         """The clip's name in the file, entered there at its first use."""
         audio = self._loader.bank.by_handle(handle)
         if audio is None:
@@ -120,6 +124,8 @@ class EventLog:
         path = str(audio.facts.path)
         facts = audio.facts
         wanted = ClipFile(file=path, hash=audio.hash, bpm=facts.bpm, beats=facts.beats, gain=facts.gain)
+        if grid != wanted.beat_grid:
+            wanted = wanted.model_copy(update={"grid": grid})
         stem, number = Path(path).stem[:40] or "clip", 1
         while file.clips.get(name := stem if number == 1 else f"{stem}-{number}") not in (None, wanted):
             number += 1
@@ -165,6 +171,10 @@ class EventLog:
             return None
         if event.code in (Code.LOAD_DECK, Code.LOAD_PAD):
             return self._load_event(file, event, source)
+        if event.code == Code.SET_GRID:
+            grid = self._box.grids.read(int(event.a), self._box.rate)
+            args = [grid.model_dump(mode="json")] if grid else []
+            return FileEvent(frame=event.frame, address=f"/deck/{event.index + 1}/grid", args=args, source=source)
         found = self._command_address(event)
         if found is None:
             return None
@@ -178,7 +188,8 @@ class EventLog:
         if not handle:
             return FileEvent(frame=event.frame, address=f"{place}/{'clear' if is_pad else 'unload'}",
                              source=source)
-        name = self._clip_name(file, handle)
+        grid = None if is_pad else self._box.grids.read(int(event.b), self._box.rate)
+        name = self._clip_name(file, handle, grid)
         if name is None:
             return None
         return FileEvent(frame=event.frame, address=f"{place}/load", args=[name], source=source)
@@ -229,7 +240,7 @@ def _handles(state: np.void) -> set[int]:
     found: set[int] = set()
     for part in ("deck", "pad"):
         for clips in (state[part]["clip"], state[part]["main"]["clip"], state[part]["tail"]["clip"]):
-            found |= {int(handle) for handle in clips if handle}
+            found |= {int(handle) for handle in clips.ravel() if handle}
     return found
 
 

@@ -88,7 +88,8 @@ class Loaded:
 
 
 class Loader:
-    """Loads and clears. ``changed(target address)`` is called when what stands there is another thing.
+    """Loads and clears. ``changed(target address)`` is called when what stands there is another thing, ``asked(target, facts)``
+    before that when a person has asked for it; ``grid_for(target, loaded)`` puts a clip's beat grid where the engine finds it.
 
     ``adopted`` is set when it is known what the engine plays already; calls wait for that.
     """
@@ -97,6 +98,8 @@ class Loader:
         self.bank = ClipBank(desk.box, desk.say, self._places_of)
         self.loaded: dict[str, Loaded] = {}
         self.changed: Callable[[str], None] = lambda _address: None
+        self.grid_for: Callable[[Target, Loaded], int] = lambda _target, _loaded: 0
+        self.asked: Callable[[Target, Facts], None] = lambda _target, _facts: None
         self.adopted = asyncio.Event()
         self._desk = desk
         self._box = desk.box
@@ -132,7 +135,7 @@ class Loader:
     async def _load_call(self, address: Address, args: list[Any]) -> dict[str, Any]:
         where, options = parse_load(address, args)
         await self.adopted.wait()
-        return await self.load(Target.of(address), where, options)
+        return await self.load(Target.of(address), where, options, asked=True)
 
     async def _clear_call(self, address: Address, args: list[Any]) -> None:
         if args and isinstance(args[0], int | float) and args[0] < 0.5:
@@ -140,7 +143,9 @@ class Loader:
         await self.adopted.wait()
         await self.clear(Target.of(address))
 
-    async def load(self, target: Target, where: str, options: Options, *, patient: bool = False) -> dict[str, Any]:
+    async def load(
+        self, target: Target, where: str, options: Options, *, patient: bool = False, asked: bool = False,
+    ) -> dict[str, Any]:
         """Load a file by path or hash of the store; returns what was learnt about it.
 
         ``patient`` (a session that is restored) waits for the engine without a word. Raises BadFile, Unavailable, and
@@ -153,11 +158,13 @@ class Loader:
             await self._until_playable(target, audio, patient)
             async with self._locks.setdefault(target.address, asyncio.Lock()):
                 self._check_wish(target, wish)
+                if asked:
+                    self.asked(target, facts)
                 await self._put(target, Loaded(str(facts.path), options, audio, audio.clip.handle), facts)
         except _StillWaiting:
             name = facts.path.name
             self._desk.say(f"{target.shown}: no engine takes it right now; {name} is loaded when one is ready")
-            self._background(self._load_later(target, wish, Loaded(str(facts.path), options, audio), facts))
+            self._background(self._load_later(target, wish, Loaded(str(facts.path), options, audio), facts, asked=asked))
             return describe(facts, audio) | {"pending": True}
         except BaseException:
             self.bank.release(audio)
@@ -183,9 +190,13 @@ class Loader:
         """Somebody has loaded or cleared it since control started."""
         return target.address in self._wishes
 
-    async def keep_missing(self, target: Target, where: str, options: Options, hash_: str) -> None:
+    async def keep_missing(
+        self, target: Target, where: str, options: Options, hash_: str, *, untouched: bool = False
+    ) -> None:
         """Remember a file of the session that cannot be loaded now, so that saving does not forget it. What stood there of
-        another session goes."""
+        another session goes. ``untouched``: it is there, but is not to be loaded before it has changed."""
+        if untouched:
+            self._seen |= _stamps({where})
         before = self.loaded.get(target.address)
         if before and before.audio:
             await self.clear(target)
@@ -242,12 +253,14 @@ class Loader:
         if audio.error:
             self._desk.say(f"{target.shown}: {audio.error}")
 
-    async def _load_later(self, target: Target, wish: int, loaded: Loaded, facts: Facts) -> None:
+    async def _load_later(self, target: Target, wish: int, loaded: Loaded, facts: Facts, *, asked: bool) -> None:
         assert loaded.audio is not None
         try:
             await self._until_playable(target, loaded.audio, True)
             async with self._locks.setdefault(target.address, asyncio.Lock()):
                 self._check_wish(target, wish)
+                if asked:
+                    self.asked(target, facts)
                 await self._put(target, replace(loaded, handle=loaded.audio.clip.handle), facts)
         except ApplianceError as error:
             self.bank.release(loaded.audio)
@@ -261,7 +274,8 @@ class Loader:
     async def _put(self, target: Target, loaded: Loaded | None, facts: Facts | None) -> None:
         before = self.loaded.get(target.address)
         handle = loaded.handle if loaded else 0
-        number = self._box.commands.send(target.code, target.index, float(handle))
+        grid = self.grid_for(target, loaded) if loaded and not target.is_pad else 0
+        number = self._box.commands.send(target.code, target.index, float(handle), float(grid))
         future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         self._obeyed[number] = future
         if loaded:

@@ -28,6 +28,7 @@ from appliance.control.panic import Panic
 from appliance.control.safety import SafeForms
 from appliance.control.scenes import Scenes
 from appliance.control.session.keeper import Keeper
+from appliance.control.tracks import Tracks
 from appliance.errors import ApplianceError
 
 log = logging.getLogger("appliance.control")
@@ -52,6 +53,7 @@ class Control:
         self.desk = Desk(box, safe=safe)
         self.hub = HubServer(box.hub_path, self.desk)
         self.loader = Loader(self.desk)
+        self.tracks = Tracks(self.desk, self.loader)
         self.scenes = Scenes(self.desk)
         self.panic = Panic(self.desk)
         self.events = EventLog(self.desk, self.loader, self.scenes)
@@ -68,8 +70,8 @@ class Control:
         self.desk.hub = self.hub
         self.desk.subscribe(self.hub.announce, self.hub.wants)
         await self.hub.start()
-        works = (self._pump(), self._watch_processes(), self.loader.run(), self.keeper.run(), self.safety.run(),
-                 self._finish())
+        works = (self._pump(), self._watch_processes(), self.loader.run(), self.tracks.run(), self.keeper.run(),
+                 self.safety.run(), self._finish())
         for work in works:
             self._tasks.append(asyncio.create_task(self._watched(work)))
         self.box.say_role(Role.RUNNING)
@@ -80,6 +82,7 @@ class Control:
             task.cancel()
         if self._stop_surfaces:
             await self._stop_surfaces()
+        self.tracks.save()
         self.loader.close()
         await self.keeper.stop()
         await self.hub.stop()

@@ -13,7 +13,8 @@ from appliance.bus.atomic import compare_swap, load_acquire, load_relaxed, point
 from appliance.bus.commit import epoch_of, pack, sequence_of, slot_of
 from appliance.bus.layout import STATE
 from appliance.engine import obey
-from appliance.engine.jit import kernel
+from appliance.engine.context import context_at
+from appliance.engine.jit import address_of, i64, kernel, leaf, unit
 from appliance.engine.journal import publish_values
 from appliance.engine.render import render
 from appliance.engine.tell import tell, tell_sound
@@ -47,12 +48,7 @@ def enter(ctx: Any, now_ns: int) -> None:
 
 
 @kernel
-def run_block(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
-    """Render one block into ``ctx.out``. False when another engine owns the state: nothing was changed, stay silent.
-
-    ``audio_time`` is the audio server's frame time of the block's first frame (uint32 that wraps), ``now_ns`` the monotonic
-    time at which the callback began.
-    """
+def _run_block(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
     word = load_acquire(ctx.base + COMMIT)
     if epoch_of(word) != ctx.epoch:
         ctx.own_commits = 0
@@ -124,6 +120,21 @@ def _copy_bytes(source: int, target: int, size: int) -> None:
     b = carray(pointer(target), (size // 8,), np.int64)
     for i in range(size // 8):
         b[i] = a[i]
+
+
+@unit("block", i64, i64, i64, i64, i64)
+def _block_unit(ctx: int, frames: int, audio_time: int, now_ns: int) -> int:
+    return 1 if _run_block(context_at(ctx), frames, audio_time, now_ns) else 0
+
+
+@leaf
+def run_block(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
+    """Render one block into ``ctx.out``. False when another engine owns the state: nothing was changed, stay silent.
+
+    ``audio_time`` is the audio server's frame time of the block's first frame (uint32 that wraps), ``now_ns`` the monotonic
+    time at which the callback began.
+    """
+    return _block_unit(address_of(ctx), frames, audio_time, now_ns) != 0
 
 
 @kernel

@@ -18,16 +18,15 @@ _TYPES = (
 
 STAGES: tuple[dict[str, str], ...] = (
     {
-        "strips": _TYPES + "from appliance.engine import mixer, tell; mixer.render.compile((ctx, state, n, n, n)); "
-                           "mixer.settle_mixer.compile((ctx, state)); tell.tell.compile((ctx, state, n, n, n, n, n))",
-        "pads": _TYPES + "from appliance.engine import midi, pads; pads.update.compile((ctx, state)); "
-                         "pads.render.compile((ctx, state, n, n)); midi.obey_midi.compile((ctx, state, n, n))",
-    },
-    {
-        "block": _TYPES + "from appliance.engine import standby; standby.take_part.compile((ctx, n, n, n))",
+        "sound": "import appliance.engine.cell",
+        "execute": "import appliance.engine.execute",
         "bus": "from appliance.bus import atomic, telemetry; import numpy as np; a = np.zeros(2048, np.int64); "
                "atomic.read(a.ctypes.data); atomic.write(a.ctypes.data, 1); atomic.swap(a.ctypes.data, 1, 2); "
                "telemetry._copy(a.ctypes.data, a, a.copy())",
+    },
+    {
+        "block": _TYPES + "from appliance.engine import standby; standby.take_part.compile((ctx, n, n, n))",
+        "tell": _TYPES + "from appliance.engine import tell; tell.tell.compile((ctx, state, n, n, n, n, n))",
     },
     {
         "jack": "import appliance.engine.backends.jack",

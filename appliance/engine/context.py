@@ -15,6 +15,8 @@ import numpy as np
 from appliance.bus import layout
 from appliance.bus.layout import CELL_FRAMES, CLIPS, MAX_BLOCK_FRAMES, MIDI_EVENT, MIDI_PORTS
 from appliance.engine.dsp.lanes import LANE_SOUND, LANE_TABLE
+from appliance.engine.dsp.sinc import SINC_SHAPE, TAPS, sinc_tables
+from appliance.engine.jit import record_at
 from appliance.nodes.mixer import CHANNELS
 
 OUTPUTS = 4
@@ -38,7 +40,8 @@ CONTEXT = np.dtype([
     ("jack_event", i8, (4,)), ("timespec", i8, (2,)), ("floating_env", np.uint32, (16,)),
     ("cost_count", i8), ("cost_ns", np.int32, (COST_BLOCKS,)), ("block_frames", np.int32, (COST_BLOCKS,)),
     ("left", f4, (CELL_FRAMES,)), ("right", f4, (CELL_FRAMES,)),
-    ("tap_base", np.uint64, (CELL_FRAMES,)), ("tap_share", f4, (CELL_FRAMES,)), ("taps", f4, (4, CELL_FRAMES)),
+    ("tap_base", np.uint64, (CELL_FRAMES,)), ("tap_row", np.uint64, (CELL_FRAMES,)), ("tap_share", f4, (CELL_FRAMES,)),
+    ("product", f4, (2 * TAPS,)), ("faded", f4, (2, CELL_FRAMES)), ("sinc", f4, SINC_SHAPE),
     ("channel", f4, (CHANNELS, 2, CELL_FRAMES)), ("channel_used", i8, (CHANNELS,)), ("channel_heard", i8, (CHANNELS,)),
     ("lane", *LANE_TABLE), ("lane_sound", *LANE_SOUND),
     ("out", f4, (OUTPUTS, MAX_BLOCK_FRAMES)),
@@ -65,7 +68,11 @@ def make_context(base: int, rate: float, engine: int = 0) -> np.ndarray:
     context["rate"] = rate
     context["first"] = 1
     context["isolator"][0] = isolator_coefficients(rate)
+    context["sinc"][0] = sinc_tables()
     return context
 
+
+context_at, state_at = record_at(CONTEXT), record_at(layout.STATE)
+"""For units: the context and a state at their addresses."""
 
 BOX_OFFSETS = {name: layout.offset(name) for name in layout.BOX.names or ()}

@@ -10,7 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from appliance.bus.lean import njit, types
+import llvmlite.binding
+import numpy as np
+from numba import carray
+
+from appliance.bus.atomic import address_of, pointer
+from appliance.bus.lean import cfunc, njit, types
 
 OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "boundscheck": False, "fastmath": False}
 
@@ -34,3 +39,42 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 leaf = njit(inline="always", **{k: v for k, v in OPTIONS.items() if k != "cache"})
 """A few lines used once a sample or a cell, copied into its callers."""
+
+UNIT_OPTIONS = {"nopython": True, "cache": True, "error_model": "numpy", "boundscheck": False}
+UNITS: dict[str, Any] = {}
+"""All units of this process by their symbols."""
+
+
+def unit(name: str, returns: Any, *arguments: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Declares a part of the callback that is compiled for itself: a C function of addresses and numbers.
+
+    What calls a kernel takes all of it in, and compiles it once more; so would every layer above. A unit is only called. Use it
+    on a function of ``address``es that hands on to a kernel; what it returns is called from kernels in the same way.
+    """
+    signature = returns(*arguments)
+
+    def declare(entry: Callable[..., Any]) -> Any:
+        compiled: Any = cfunc(signature, **UNIT_OPTIONS)(entry)
+        symbol = f"appliance_{name}"
+        llvmlite.binding.add_symbol(symbol, compiled.address)
+        UNITS[symbol] = compiled
+        return types.ExternalFunction(symbol, signature)
+
+    return declare
+
+
+i64, f64, void = types.int64, types.float64, types.void
+"""What units take and return; a truth is returned as 0 or 1."""
+
+
+def record_at(dtype: np.dtype[Any]) -> Any:
+    """A kernel that gives the record at an address."""
+
+    @leaf
+    def record(address: int) -> Any:
+        return carray(pointer(address), (1,), dtype)[0]
+
+    return record
+
+
+__all__ = ["UNITS", "address_of", "f64", "i64", "kernel", "leaf", "record_at", "unit", "void"]

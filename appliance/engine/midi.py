@@ -14,7 +14,7 @@ from appliance.bus.binding import BindingFlag, BindingKind
 from appliance.bus.commands import Source
 from appliance.bus.events import Kind
 from appliance.bus.layout import BINDING, MIDI_PORTS
-from appliance.engine import obey
+from appliance.engine.execute import execute
 from appliance.engine.jit import kernel
 from appliance.engine.journal import log, set_value, value_vector
 from appliance.engine.pads import bank_cell
@@ -59,7 +59,7 @@ def _message(ctx: Any, state: Any, port: int, status: int, data1: int, data2: in
         if flags & _BANK:
             index = bank_cell(state.values, index)
         amount = low if flags & _CONSTANT else value
-        refusal = obey.execute(ctx, state, code, index, amount, 0.0, _BY_MIDI)
+        refusal = execute(ctx, state, code, index, amount, 0.0, _BY_MIDI)
         a = amount if refusal == 0 else float(refusal)
         log(ctx, state, _DONE if refusal == 0 else _REFUSED, code, index, state.frame, a, 0.0, 0.0, _BY_MIDI, 0)
         return

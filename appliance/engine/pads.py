@@ -219,7 +219,7 @@ def _place_on_beat(ctx: Any, state: Any, cell: int, row: Any, frame: int) -> Non
         voice.jump(pad.main, pad.tail, target)
     else:
         pad.main.position = target
-    pad.main.step = -step if backwards else step
+    voice.set_speed(pad.main, -step if backwards else step, 0.0)
 
 
 @kernel
@@ -299,7 +299,7 @@ def update(ctx: Any, state: Any) -> None:
                 step = _free_step(ctx, values, row)
                 if step * pad.main.step < 0.0:
                     voice.jump(pad.main, pad.tail, pad.main.position)
-                pad.main.step = step
+                voice.set_speed(pad.main, step, 0.0)
             if pad.main.loop == 1 and (pad.main.begin > 0.0 or pad.main.end < float(row.frames)):
                 voice.cross_seam(pad.main, pad.tail)
         left, right = _sides(pad, values, state.clock.running, follows)

@@ -7,18 +7,13 @@ samples, whatever the period is.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from appliance.bus.events import Kind
-from appliance.bus.layout import CELL_FRAMES, DECKS, PAD_CELLS
-from appliance.engine import deck as decks
-from appliance.engine import mixer, obey, pads, transport
+from appliance.bus.layout import CELL_FRAMES, PAD_CELLS
+from appliance.engine import cell, obey, pads, transport
 from appliance.engine.jit import kernel
-from appliance.engine.journal import log, notice_values
+from appliance.engine.journal import notice_values
 from appliance.engine.midi import obey_midi
-
-_ENDED = int(Kind.ENDED)
 
 
 @kernel
@@ -36,39 +31,14 @@ def render(ctx: Any, state: Any, frames: int) -> None:
         obey.obey_pending(ctx, state)
         heard = obey_midi(ctx, state, at, heard)
         if state.frame % CELL_FRAMES == 0:
-            _update(ctx, state)
+            cell.update(ctx, state)
         obey.apply_settings(ctx, state)
         pads.launch_due(ctx, state)
         count = _span(ctx, state, frames - at, at, heard)
-        _sound(ctx, state, at, count)
+        cell.sound(ctx, state, at, count)
         at += count
         state.frame += count
     state.cycles += 1
-
-
-@kernel
-def _update(ctx: Any, state: Any) -> None:
-    """What moves once a cell."""
-    transport.update_clock(state.clock, state.values, state.frame, ctx.rate)
-    _metronome(ctx, state)
-    for number in range(DECKS):
-        decks.update(ctx, state.deck[number], state.values.deck[number], ctx.rate)
-    pads.update(ctx, state)
-    mixer.update(ctx, state)
-
-
-@kernel
-def _metronome(ctx: Any, state: Any) -> None:
-    """Begin a click when a beat falls into the cell that begins."""
-    if state.values.clock.metronome < 0.5 or state.clock.running == 0:
-        return
-    clock = state.clock
-    beat = transport.beat_at(clock, state.frame, ctx.rate) - clock.bar_beat
-    after = beat + CELL_FRAMES * clock.bpm / (60.0 * ctx.rate)
-    line = math.ceil(beat - 1e-9)
-    if line < after:
-        in_bar = line % clock.bar_length
-        mixer.begin_click(state, in_bar < 0.5)
 
 
 @kernel
@@ -79,19 +49,10 @@ def _span(ctx: Any, state: Any, most: int, at: int, heard: int) -> int:
         count = min(count, state.pending[0].frame - state.frame)
     if heard < ctx.midi_count:
         count = min(count, ctx.midi[heard].offset - at)
-    for cell in range(PAD_CELLS):
-        if pads.is_awake(state, cell) and state.pad[cell].pending != pads.IDLE:
-            due = transport.frame_of(state.clock, state.pad[cell].pending_beat, ctx.rate)
+    for number in range(PAD_CELLS):
+        if pads.is_awake(state, number) and state.pad[number].pending != pads.IDLE:
+            due = transport.frame_of(state.clock, state.pad[number].pending_beat, ctx.rate)
             count = min(count, due - state.frame)
     return max(count, 1)
 
 
-@kernel
-def _sound(ctx: Any, state: Any, at: int, count: int) -> None:
-    start = state.frame % CELL_FRAMES
-    mixer.clear_buses(ctx, start, count)
-    for number in range(DECKS):
-        if not decks.render(ctx, state.deck[number], number, start, count):
-            log(ctx, state, _ENDED, 0, number, state.frame, 0.0, 0.0, 0.0, 0, 0)
-    pads.render(ctx, state, start, count)
-    mixer.render(ctx, state, start, count, at)

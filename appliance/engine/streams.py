@@ -15,7 +15,6 @@ import mmap
 import os
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from appliance.bus import atomic
 from appliance.bus.memory import FOLDER
 from appliance.bus.streamfile import BLOCK_BYTES, BLOCK_FRAMES
 from appliance.engine.dsp.windows import WINDOWS
+from appliance.nodes.deck import HOT_CUES
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Stream:
     def follow(self, state: np.ndarray, patience_s: float = STEP_S) -> None:
         """Lock what the committed ``state`` wants and let go of what it does not want any more."""
         now = time.monotonic()
-        places = self._places(state["deck"][0])
+        places = self._places(state[0])
         if places == self._at and self._complete and not self._leave_at:
             return
         self._at = places
@@ -102,18 +102,18 @@ class Stream:
 
     # -- what should be there
 
-    def _places(self, decks: np.ndarray) -> Places:
+    def _places(self, state: np.void) -> Places:
         """Where it plays, where it rings out and where a deck may jump to, in whole seconds: the windows move once a second."""
         heads: list[int] = []
         tails: list[int] = []
         marks: list[int] = []
-        for number, clip in enumerate(decks["clip"].tolist()):
-            deck = decks[number]
-            if clip == self.handle:
+        for number, deck in enumerate(state["deck"]):
+            if int(deck["clip"]) == self.handle:
                 heads.append(self._second(deck["main"]["position"]))
-                marks += [self._second(place) for place in _marks(deck)]
-            if int(deck["tail"]["clip"]) == self.handle:
-                tails.append(self._second(deck["tail"]["position"]))
+                marks += [int(second) for second in _marks_s(state["values"], number)]
+                if deck["away"]:
+                    marks.append(self._second(deck["ghost"]))
+            tails += [self._second(tail["position"]) for tail in deck["tail"] if int(tail["clip"]) == self.handle]
         return tuple(heads), tuple(tails), tuple(marks)
 
     def _second(self, frame: float) -> int:
@@ -220,10 +220,12 @@ class Stream:
         atomic.write(int(self._row.ctypes.data) + 8 * place, word)
 
 
-def _marks(deck: Any) -> list[float]:
-    """Places that a deck may jump to, in frames; hot cues belong here."""
-    loop = [deck["loop_begin"], deck["loop_end"]] if deck["loop_end"] > 0.0 else []
-    return [deck["cue_position"], *loop]
+def _marks_s(values: np.void, deck: int) -> list[float]:
+    """Places that a deck may jump to, in seconds: cue point, loop, hot cues."""
+    mine = values["deck"][deck]
+    loop = [mine["loop_begin"], mine["loop_end"]] if mine["loop_end"] > 0.0 else []
+    hot = [at for at in values["hotcue"]["at"][deck * HOT_CUES : (deck + 1) * HOT_CUES] if at >= 0.0]
+    return [mine["cue_at"], *loop, *hot]
 
 
 def _packed(span: Span) -> int:

@@ -13,6 +13,7 @@ from appliance.bus import layout
 from appliance.bus.atomic import fence_release, load_relaxed, pointer, store_relaxed, store_release
 from appliance.bus.layout import CHANNELS, DECKS, PAD_CELLS, SCOPE_FRAMES, TELEMETRY
 from appliance.engine import pads, transport
+from appliance.engine.decks import grid, speed
 from appliance.engine.dsp import voice
 from appliance.engine.jit import kernel
 from appliance.nodes.pad import PAD_STATES
@@ -44,7 +45,7 @@ def tell(ctx: Any, state: Any, frames: int, now_ns: int, cost_ns: int, overruns:
     fence_release()
     _tell_clock(ctx, state, told.clock, frames, now_ns)
     for number in range(DECKS):
-        _tell_deck(ctx, state.deck[number], told.deck[number])
+        _tell_deck(ctx, state, number, told.deck[number])
     everything = state.cycles % _REFRESH_CYCLES == 0
     for cell in range(PAD_CELLS):
         if everything or (state.changed[cell >> 6] >> (cell & 63)) & 1 == 1:
@@ -82,19 +83,33 @@ def _tell_clock(ctx: Any, state: Any, told: Any, frames: int, now_ns: int) -> No
     told.bar_phase = (beat - bar_start) / clock.bar_length
     told.phrase_bar = float(bar % max(int(state.values.clock.phrase), 1) + 1)
     told.bar_length = clock.bar_length
+    told.ramping = float(clock.ramping)
 
 
 @kernel
-def _tell_deck(ctx: Any, deck: Any, told: Any) -> None:
+def _tell_deck(ctx: Any, state: Any, number: int, told: Any) -> None:
+    deck = state.deck[number]
     told.clip = float(deck.clip)
     told.loaded = 1.0 if deck.clip != 0 else 0.0
     told.playing = float(deck.playing)
+    told.cueing = 1.0 if deck.previewing != 0 else 0.0
     told.looping = float(deck.looping)
+    told.rolling = float(deck.rolling)
+    told.braking = 1.0 if deck.spin_step < 0.0 and deck.playing == 1 else 0.0
+    told.touched = float(deck.touched)
+    told.censoring = float(deck.censoring)
+    told.locked = float(deck.synced)
+    told.away = 1.0 if deck.away != 0 else 0.0
+    told.speed = deck.velocity if deck.playing == 1 or deck.touched == 1 else 0.0
     if deck.clip == 0:
         told.position_s = 0.0
         told.duration_s = 0.0
         told.progress = 0.0
+        told.beat = 0.0
+        told.bpm = 0.0
         return
+    told.beat = grid.beat_of(ctx, deck, state.clock, deck.main.position) if grid.known(ctx, deck) else 0.0
+    told.bpm = speed.heard_bpm(ctx, state, number)
     row = voice.clip_row(ctx, deck.clip)
     told.position_s = max(deck.main.position, 0.0) / row.rate
     told.duration_s = row.frames / row.rate

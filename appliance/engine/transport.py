@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from appliance.bus.layout import CELL_FRAMES
 from appliance.engine.jit import kernel
 from appliance.nodes.clock import METRE_BEATS, QUANTIZE_BEATS
 
@@ -51,15 +52,27 @@ def restart(clock: Any, frame: int) -> None:
 
 
 @kernel
+def align(clock: Any, beat: float, bpm: float, frame: int, rate: float) -> None:
+    """Tempo ``bpm`` from this frame on, and beats that fall where those of ``beat`` do; moved by half a beat at most."""
+    anchor(clock, frame, rate)
+    clock.bpm = bpm
+    apart = beat - clock.anchor_beat
+    clock.anchor_beat += apart - math.floor(apart + 0.5)
+
+
+@kernel
 def update_clock(clock: Any, values: Any, frame: int, rate: float) -> None:
     """Once a cell: follow tempo, run and metre. A new metre counts from the next bar line."""
     if clock.bar_length <= 0.0:
         clock.metre = int(values.clock.metre)
         clock.bar_length = _METRES[clock.metre]
     running = 1 if values.clock.play >= 0.5 else 0
-    if values.clock.bpm != clock.bpm or running != clock.running:
+    if values.clock.bpm != clock.told_bpm or running != clock.running:
         anchor(clock, frame, rate)
-        clock.bpm = min(max(values.clock.bpm, 1.0), 1000.0)
+        if values.clock.bpm != clock.told_bpm:
+            clock.ramping = 0
+            clock.bpm = min(max(values.clock.bpm, 1.0), 1000.0)
+            clock.told_bpm = values.clock.bpm
         clock.running = running
     metre = min(max(int(values.clock.metre), 0), _METRES.shape[0] - 1)
     if metre != clock.metre:
@@ -71,6 +84,29 @@ def update_clock(clock: Any, values: Any, frame: int, rate: float) -> None:
             clock.bar_beat = line
             clock.metre = metre
             clock.bar_length = _METRES[metre]
+
+
+@kernel
+def begin_ramp(clock: Any, goal: float, bars: float, frame: int, rate: float) -> None:
+    """From the tempo of now to ``goal``, evenly in time, over so many bars of the metre."""
+    clock.ramping = 1
+    clock.ramp_from = clock.bpm
+    clock.ramp_to = goal
+    clock.ramp_begin = frame
+    clock.ramp_frames = bars * clock.bar_length * 60.0 * rate / (0.5 * (clock.bpm + goal))
+
+
+@kernel
+def follow_ramp(clock: Any, frame: int, rate: float) -> bool:
+    """Once a cell: its tempo is that of the ramp in its middle, so that as many beats pass as should. True when it is over."""
+    share = (frame + CELL_FRAMES / 2 - clock.ramp_begin) / max(clock.ramp_frames, 1.0)
+    anchor(clock, frame, rate)
+    if share < 1.0 and clock.running == 1:
+        clock.bpm = clock.ramp_from + (clock.ramp_to - clock.ramp_from) * share
+        return False
+    clock.bpm = clock.ramp_to
+    clock.ramping = 0
+    return True
 
 
 @kernel

@@ -3,14 +3,14 @@
 
 from appliance.namespace import Namespace
 from appliance.nodes.clock import CLOCK
-from appliance.nodes.deck import DECK
+from appliance.nodes.deck import DECK, HOT_CUE
 from appliance.nodes.gen import GEN
 from appliance.nodes.mixer import CHANNEL, MIXER, PANIC
 from appliance.nodes.pad import BANK, PAD, SCENE
 from appliance.nodes.system import PANIC_ACTIONS, SESSION, SYSTEM
 from appliance.nodes.visuals import VISUALS, VISUALS_PARAM
 
-ENGINE_GROUPS = (CLOCK, DECK, PAD, BANK, SCENE, CHANNEL, MIXER, PANIC)
+ENGINE_GROUPS = (CLOCK, DECK, HOT_CUE, PAD, BANK, SCENE, CHANNEL, MIXER, PANIC)
 """Groups whose values the engine reads; the others' values belong to the process that owns them."""
 
 NAMESPACE = Namespace((*ENGINE_GROUPS, PANIC_ACTIONS, SESSION, SYSTEM, GEN, VISUALS, VISUALS_PARAM))

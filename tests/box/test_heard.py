@@ -213,8 +213,9 @@ def recorded_set(stage: Stage) -> tuple[Path, np.ndarray]:
                 stage.http("POST", "/clock/tap")
             if step == 3:
                 stage.http("POST", "/scene/2/launch")
-            if step == 8:
+            if step == 4:
                 stage.http("POST", "/deck/1/loop/auto", [True])
+            if step == 8:
                 stage.http("POST", "/pad/2/load", [str(stage.folder / "440.wav"), {"bpm": 120, "beats": 4}])
                 stage.http("POST", "/pad/2/trigger")
             time.sleep(0.15)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the compiled JACK callback is made of: no allocation, no Python, nothing that can raise, ordered accesses."""
+"""What the compiled JACK callback and its units are made of: no allocation, no Python, no raising, ordered accesses."""
 
 from __future__ import annotations
 
@@ -22,12 +22,17 @@ ALLOWED = {
 
 @pytest.fixture(scope="module")
 def functions() -> dict[str, str]:
-    """The bodies of all functions that make up the callback, by their mangled name, as optimised LLVM code."""
+    """The bodies of all functions that make up the callback, by their mangled name, as optimised LLVM code; the units in it
+    under the names that they are called by."""
     pytest.importorskip("jack")
     from appliance.engine.backends.jack import process
+    from appliance.engine.jit import UNITS
 
-    code = str(process._library._get_module_for_linking())
-    return dict(re.findall(r'^define [^@]*@"?([^"(]+)"?\([^\n]*\{\n(.*?)^\}', code, re.S | re.M))
+    bodies: dict[str, str] = {}
+    for entry in (process, *UNITS.values()):
+        code = str(entry._library._get_module_for_linking())
+        bodies |= dict(re.findall(r'^define [^@]*@"?([^"(]+)"?\([^\n]*\{\n(.*?)^\}', code, re.S | re.M))
+    return bodies | dict.fromkeys(UNITS, "")
 
 
 def ours(functions: dict[str, str]) -> dict[str, str]:
@@ -60,16 +65,18 @@ _ASSEMBLE = r"""
 import re, sys
 import llvmlite.binding as llvm
 from appliance.engine.backends.jack import process
-code = str(process._library._get_module_for_linking())
-code = re.sub(r'^define [^@]*@"?(?:cfunc\.|NRT_)[^\n]*\{\n.*?^\}\n', '', code, flags=re.S | re.M)
-code = re.sub(r'^declare [^@]*@NRT_[^\n]*\n', '', code, flags=re.M)
-code += ''.join(f'declare void @{name}(ptr)\n' for name in sorted(set(re.findall(r'@(NRT_\w+)', code))))
-code = re.sub(r'^target triple = .*$', 'target triple = "aarch64-unknown-linux-gnu"', code, flags=re.M)
-code = re.sub(r'^target datalayout = .*$', '', code, flags=re.M)
-code = re.sub(r'"target-(?:cpu|features)"="[^"]*"', '', code)
+from appliance.engine.jit import UNITS
 llvm.initialize_all_targets(); llvm.initialize_all_asmprinters()
 machine = llvm.Target.from_triple('aarch64-unknown-linux-gnu').create_target_machine(cpu='cortex-a72', opt=2)
-sys.stdout.write(machine.emit_assembly(llvm.parse_assembly(code)))
+for entry in (process, *UNITS.values()):
+    code = str(entry._library._get_module_for_linking())
+    code = re.sub(r'^define [^@]*@"?(?:cfunc\.|NRT_)[^\n]*\{\n.*?^\}\n', '', code, flags=re.S | re.M)
+    code = re.sub(r'^declare [^@]*@NRT_[^\n]*\n', '', code, flags=re.M)
+    code += ''.join(f'declare void @{name}(ptr)\n' for name in sorted(set(re.findall(r'@(NRT_\w+)', code))))
+    code = re.sub(r'^target triple = .*$', 'target triple = "aarch64-unknown-linux-gnu"', code, flags=re.M)
+    code = re.sub(r'^target datalayout = .*$', '', code, flags=re.M)
+    code = re.sub(r'"target-(?:cpu|features)"="[^"]*"', '', code)
+    sys.stdout.write(machine.emit_assembly(llvm.parse_assembly(code)))
 """
 
 
@@ -85,7 +92,7 @@ def test_on_aarch64_shared_words_are_ordered() -> None:
         assert found, f"{unit} is not in the callback's code"
         return set(re.findall(r"^\t(\w+)", "\n".join(found), re.M))
 
-    assert {"ldaxr", "stlxr", "ldar", "stlr"} <= instructions("9run_block"), "state is not committed by compare-and-swap"
+    assert {"ldaxr", "stlxr", "ldar", "stlr"} <= instructions("10_run_block"), "state is not committed by compare-and-swap"
     assert "ldar" in instructions("13take_commands"), "the command ring's head is not acquired"
     assert {"dmb", "stlr"} <= instructions("4tell4tell"), "telemetry is not published under a sequence lock"
     assert "ldar" in instructions("5voice3run") or "ldar" in instructions("15readable_frames")

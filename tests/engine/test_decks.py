@@ -52,31 +52,6 @@ def test_reverse(engine: OfflineEngine) -> None:
     np.testing.assert_allclose(heard[DELAY + 1000 : 4000], clip[24000 - 1000 : 24000 - 4000 + DELAY : -1], atol=1e-6)
 
 
-def test_club_cue(engine: OfflineEngine) -> None:
-    engine.load_deck(1, engine.load(sine(4.0)))
-    engine.do("/deck/1/seek", 0.25)
-    engine.do("/deck/1/cue", 1.0)
-    engine.run(4800)
-    assert engine.telemetry.snapshot()["deck"]["playing"][0] == 1, "cue plays while it is held"
-    engine.do("/deck/1/cue", 0.0)
-    engine.run(4800)
-    assert position(engine) == pytest.approx(RATE)
-    engine.do("/deck/1/play")
-    engine.run(9600)
-    engine.do("/deck/1/cue", 1.0)
-    engine.run(480)
-    told = engine.telemetry.snapshot()["deck"][0]
-    assert (told["playing"], position(engine)) == (0, pytest.approx(RATE))
-
-
-def test_cue_then_play_keeps_playing(engine: OfflineEngine) -> None:
-    engine.load_deck(1, engine.load(sine(4.0)))
-    for address, value in (("/deck/1/cue", 1.0), ("/deck/1/play", -1.0), ("/deck/1/cue", 0.0)):
-        engine.do(address, value)
-        engine.run(2400)
-    assert engine.telemetry.snapshot()["deck"]["playing"][0] == 1
-
-
 def test_auto_loop_repeats_without_drift_or_click(engine: OfflineEngine) -> None:
     clip = sine(4.0, 220)
     engine.load_deck(1, engine.load(clip, bpm=120))
@@ -94,6 +69,7 @@ def test_auto_loop_repeats_without_drift_or_click(engine: OfflineEngine) -> None
 
 def test_loop_in_out_exit_reloop(engine: OfflineEngine) -> None:
     engine.load_deck(1, engine.load(sine(8.0), bpm=120))
+    engine.set("/deck/1/quantize", False)
     engine.do("/deck/1/play")
     engine.run(4800)
     engine.do("/deck/1/loop/in")

@@ -52,7 +52,7 @@ class Replay:
         found: set[int] = set()
         for part in ("deck", "pad"):
             for clips in (state[part]["clip"], state[part]["main"]["clip"], state[part]["tail"]["clip"]):
-                found |= {int(handle) for handle in clips if handle}
+                found |= {int(handle) for handle in clips.ravel() if handle}
         return sorted(found)
 
     def _load(self, handle: int) -> None:

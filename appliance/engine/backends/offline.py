@@ -13,6 +13,7 @@ from appliance.bus.commands import Code, Commands
 from appliance.bus.commit import slots
 from appliance.bus.enginestate import EngineState, thaw
 from appliance.bus.events import Event, Events
+from appliance.bus.grids import Grid, Grids
 from appliance.bus.memory import PrivateSegment
 from appliance.bus.telemetry import Telemetry
 from appliance.bus.values import Values
@@ -45,6 +46,7 @@ class OfflineEngine:
         self.events = Events(self.segment)
         self.clips = Clips(self.segment, "offline")
         self.telemetry = Telemetry(self.segment)
+        self.grids = Grids(self.segment)
         self.context = make_context(self.segment.address, rate)
         self.context["offline"] = 1
         self.context["epoch"] = 1
@@ -84,8 +86,12 @@ class OfflineEngine:
         """Pad 1…128, counted through the banks."""
         self.commands.send(Code.LOAD_PAD, pad - 1, float(clip.handle if clip else 0), frame=frame)
 
-    def load_deck(self, deck: int, clip: Clip | None, *, frame: int = 0) -> None:
-        self.commands.send(Code.LOAD_DECK, deck - 1, float(clip.handle if clip else 0), frame=frame)
+    def load_deck(self, deck: int, clip: Clip | None, grid: Grid | None = None, *, frame: int = 0) -> None:
+        place = self.grids.put(grid, self.rate) if grid else 0
+        self.commands.send(Code.LOAD_DECK, deck - 1, float(clip.handle if clip else 0), float(place), frame=frame)
+
+    def set_grid(self, deck: int, grid: Grid, *, frame: int = 0) -> None:
+        self.commands.send(Code.SET_GRID, deck - 1, float(self.grids.put(grid, self.rate)), frame=frame)
 
     def run(self, frames: int, period: int = 128) -> np.ndarray:
         """Render; returns float32, frames × 4: master left right, cue left right."""

@@ -13,9 +13,11 @@ from appliance.bus import layout
 from appliance.bus.atomic import load_acquire, pointer
 from appliance.bus.clips import PLACE_BITS
 from appliance.bus.layout import CELL_FRAMES, CLIP
+from appliance.engine.dsp.gain import clear
 from appliance.engine.dsp.glide import begin_fade, eased
+from appliance.engine.dsp.sinc import AFTER, BEFORE, around, interpolate, table_for
 from appliance.engine.dsp.windows import STREAMS, can_run
-from appliance.engine.jit import kernel, leaf
+from appliance.engine.jit import kernel
 
 FADE_FRAMES = 240
 """5 ms at 48 kHz: long enough for no click, short enough for no mush."""
@@ -57,12 +59,19 @@ def silence(voice: Any) -> None:
 
 
 @kernel
+def set_speed(voice: Any, step: float, slope: float) -> None:
+    """Once a cell: clip frames a frame, and by how much that changes a frame."""
+    voice.step = step
+    voice.slope = slope
+    voice.table = table_for(step)
+
+
+@kernel
 def start(voice: Any, handle: int, position: float, step: float, begin: float, end: float, loop: int, gain: float) -> None:
     """Play from ``position``. From the region's very start the attack is left as it is; from elsewhere it fades in."""
     voice.clip = handle
     voice.position = position
-    voice.step = step
-    voice.slope = 0.0
+    set_speed(voice, step, 0.0)
     voice.begin = begin
     voice.end = end
     voice.loop = loop
@@ -87,11 +96,20 @@ def hand_over(main: Any, tail: Any) -> None:
     tail.position = main.position
     tail.step = main.step
     tail.slope = 0.0
+    tail.table = main.table
     tail.begin = main.begin
     tail.end = main.end
     tail.loop = main.loop
     tail.gain = main.gain
     begin_fade(tail.fade, main.fade.level, 0.0, FADE_FRAMES)
+
+
+@kernel
+def free_tail(tails: Any) -> Any:
+    """Of two the one that rings no more, or the nearer to its end: what jumps twice within 5 ms needs both."""
+    if tails[0].clip == 0 or (tails[1].clip != 0 and tails[0].fade.left <= tails[1].fade.left):
+        return tails[0]
+    return tails[1]
 
 
 @kernel
@@ -103,73 +121,22 @@ def jump(main: Any, tail: Any, position: float) -> None:
 
 
 @kernel
-def cross_seam(main: Any, tail: Any) -> None:
-    """Once a cell: when the loop's seam comes in this cell, cross-fade over it. Once a cell, so that the sound does not
-    depend on how blocks are cut."""
-    after = main.position + main.step * CELL_FRAMES
+def cross_seam(main: Any, tail: Any) -> float:
+    """Once a cell: when the loop's seam comes in this cell, cross-fade over it; returns by how many frames the voice was moved.
+    Once a cell, so that the sound does not depend on how blocks are cut."""
+    after = main.position + (main.step + 0.5 * main.slope * CELL_FRAMES) * CELL_FRAMES
     forward = main.step >= 0.0
     if main.clip == 0 or (forward and after < main.end) or (not forward and after >= main.begin):
-        return
+        return 0.0
     length = main.end - main.begin
     hand_over(main, tail)
     tail.loop = 0
     tail.begin = 0.0
     tail.end = 1e15
-    main.position += -length if forward else length
+    moved = -length if forward else length
+    main.position += moved
     begin_fade(main.fade, 0.0, 1.0, FADE_FRAMES)
-
-
-_HALF, _ONE, _THREE_HALVES, _TWO, _FIVE_HALVES = (np.float32(x) for x in (0.5, 1.0, 1.5, 2.0, 2.5))
-
-
-@leaf
-def _taps(t: float) -> tuple[float, float, float, float]:
-    """Weights of the frames before, at, after and two after a position with fraction ``t``, a float32 (Catmull-Rom)."""
-    square = t * t
-    cube = square * t
-    return (square - _HALF * (cube + t), _ONE + _THREE_HALVES * cube - _FIVE_HALVES * square,
-            _HALF * t + _TWO * square - _THREE_HALVES * cube, _HALF * (cube - square))
-
-
-@kernel
-def _interpolate(
-    ctx: Any, audio: np.ndarray, weight: float, position: float, step: float, slope: float,
-    left: np.ndarray, right: np.ndarray,
-) -> tuple[float, float]:
-    """Add a stretch in which nothing begins or ends, up to a cell long; returns the next position and step.
-
-    In three loops, so that the weights are computed several at a time: only the first has to go frame by frame.
-    """
-    count = len(left)
-    base, share = ctx.tap_base, ctx.tap_share
-    for i in range(count):
-        k = int(position)
-        base[i] = np.uint64(k - 1)
-        share[i] = np.float32(position - k)
-        position += step
-        step += slope
-    taps = ctx.taps
-    for i in range(count):
-        w0, w1, w2, w3 = _taps(share[i])
-        taps[0, i], taps[1, i], taps[2, i], taps[3, i] = w0, w1, w2, w3
-    for i in range(count):
-        k0 = base[i]  # unsigned: no index from the end to look for
-        k1, k2, k3 = k0 + np.uint64(1), k0 + np.uint64(2), k0 + np.uint64(3)
-        w0, w1, w2, w3 = taps[0, i], taps[1, i], taps[2, i], taps[3, i]
-        left[i] += weight * (w0 * audio[k0, 0] + w1 * audio[k1, 0] + w2 * audio[k2, 0] + w3 * audio[k3, 0])
-        right[i] += weight * (w0 * audio[k0, 1] + w1 * audio[k1, 1] + w2 * audio[k2, 1] + w3 * audio[k3, 1])
-    return position, step
-
-
-@leaf
-def _wrapped(index: int, low: int, high: int, loop: bool, frames: int) -> int:
-    """Where the neighbour ``index`` is read: round the loop, or -1 outside the clip."""
-    if loop:
-        if index >= high:
-            index -= high - low
-        elif index < 0:
-            index += high - low
-    return index if 0 <= index < frames else -1
+    return moved
 
 
 @kernel
@@ -196,6 +163,46 @@ def _pass_unheard(voice: Any, count: int, total: int) -> bool:
 
 
 @kernel
+def _read(ctx: Any, voice: Any, audio: np.ndarray, weight: float, left: np.ndarray, right: np.ndarray) -> None:
+    """Add a stretch in which nothing comes to an end."""
+    position = voice.position
+    if voice.step == 1.0 and voice.slope == 0.0 and position == math.floor(position):  # at its own speed a clip is only copied
+        count = len(left)
+        span = audio[2 * int(position) : 2 * (int(position) + count)]
+        for i in range(count):
+            left[i] += weight * span[2 * i]
+            right[i] += weight * span[2 * i + 1]
+        voice.position = position + count
+    else:
+        voice.position, voice.step = interpolate(
+            ctx, audio, voice.table, weight, position, voice.step, voice.slope, left, right)
+
+
+@kernel
+def _read_faded(ctx: Any, voice: Any, audio: np.ndarray, left: np.ndarray, right: np.ndarray) -> bool:
+    """The same while the voice fades in or out; False when it is out."""
+    count = len(left)
+    x, y = ctx.faded[0, :count], ctx.faded[1, :count]
+    clear(x, 0, count)
+    clear(y, 0, count)
+    _read(ctx, voice, audio, np.float32(1.0), x, y)
+    fade, gain = voice.fade, voice.gain
+    for i in range(count):
+        if fade.left > 0:
+            fade.level += fade.step
+            fade.left -= 1
+            if fade.left == 0:
+                if fade.step < 0.0:
+                    silence(voice)
+                    return False
+                fade.level = 1.0
+        weight = np.float32(gain * eased(fade.level))
+        left[i] += weight * x[i]
+        right[i] += weight * y[i]
+    return True
+
+
+@kernel
 def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, count: int) -> bool:
     """Add ``count`` frames of the voice to ``left`` and ``right`` from ``first``; False when it has ended.
 
@@ -209,7 +216,7 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
     frames = readable_frames(ctx, voice.clip)
     total = clip_row(ctx, voice.clip).frames
     streams = address & STREAMS
-    audio = carray(pointer(address - streams), (total, 2), np.float32)
+    audio = carray(pointer(address - streams), (2 * total,), np.float32)
     position, step, slope, begin, end = voice.position, voice.step, voice.slope, voice.begin, voice.end
     loop = voice.loop != 0
     low, high = int(begin), int(end)
@@ -217,22 +224,16 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
     level, climb, left_over = voice.fade.level, voice.fade.step, voice.fade.left
     alive = True
     last = position + (step + 0.5 * slope * count) * count
-    lowest, highest = min(position, last) - 2.0 - abs(step), max(position, last) + 3.0 + abs(step)
+    lowest = min(position, last) - abs(step) - BEFORE - 1
+    highest = max(position, last) + abs(step) + AFTER + 1
     if streams != 0 and not can_run(ctx, voice, lowest, min(highest, float(frames)), total):
         return _pass_unheard(voice, count, total)
-    if left_over == 0 and lowest >= max(float(low), 0.0) and highest < min(float(high), float(frames)) - 2.0:
-        weight = np.float32(gain * eased(level))
-        if step == 1.0 and slope == 0.0 and position == math.floor(position):  # at its own speed a clip is only copied
-            begun = int(position)
-            span, here, there = audio[begun : begun + count], left[first : first + count], right[first : first + count]
-            for i in range(count):
-                here[i] += weight * span[i, 0]
-                there[i] += weight * span[i, 1]
-            voice.position = position + count
+    if lowest >= max(float(low), 0.0) and highest < min(float(high), float(frames)):  # the common case: no end in this span
+        here, there = left[first : first + count], right[first : first + count]
+        if left_over == 0:
+            _read(ctx, voice, audio, np.float32(gain * eased(level)), here, there)
             return True
-        voice.position, voice.step = _interpolate(  # the common case: nothing comes to an end in this span
-            ctx, audio, weight, position, step, slope, left[first : first + count], right[first : first + count])
-        return True
+        return _read_faded(ctx, voice, audio, here, there)
     for i in range(first, first + count):
         if loop:
             if position >= end:
@@ -250,26 +251,10 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
                     alive = False
                     break
                 level = 1.0
-        index = int(math.floor(position))
-        if 1 <= index < frames - 2 and (not loop or low + 1 <= index < high - 2):
-            x0, x1, x2, x3 = audio[index - 1, 0], audio[index, 0], audio[index + 1, 0], audio[index + 2, 0]
-            y0, y1, y2, y3 = audio[index - 1, 1], audio[index, 1], audio[index + 1, 1], audio[index + 2, 1]
-        else:
-            p, q = _wrapped(index - 1, low, high, loop, frames), _wrapped(index, low, high, loop, frames)
-            r, s = _wrapped(index + 1, low, high, loop, frames), _wrapped(index + 2, low, high, loop, frames)
-            zero = np.float32(0.0)
-            x0 = audio[p, 0] if p >= 0 else zero
-            x1 = audio[q, 0] if q >= 0 else zero
-            x2 = audio[r, 0] if r >= 0 else zero
-            x3 = audio[s, 0] if s >= 0 else zero
-            y0 = audio[p, 1] if p >= 0 else zero
-            y1 = audio[q, 1] if q >= 0 else zero
-            y2 = audio[r, 1] if r >= 0 else zero
-            y3 = audio[s, 1] if s >= 0 else zero
+        x, y = around(ctx, audio, voice.table, position, low, high, loop, frames)
         weight = np.float32(gain * eased(level))
-        w0, w1, w2, w3 = _taps(np.float32(position - index))
-        left[i] += weight * (w0 * x0 + w1 * x1 + w2 * x2 + w3 * x3)
-        right[i] += weight * (w0 * y0 + w1 * y1 + w2 * y2 + w3 * y3)
+        left[i] += weight * x
+        right[i] += weight * y
         position += step
         step += slope
     if not alive:

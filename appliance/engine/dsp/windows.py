@@ -12,6 +12,7 @@ from typing import Any
 from appliance.bus.atomic import load_acquire
 from appliance.bus.clips import PLACE_BITS
 from appliance.bus.streamfile import BLOCK_FRAMES
+from appliance.engine.dsp.sinc import TAPS
 from appliance.engine.jit import kernel
 
 WINDOWS = 32
@@ -19,7 +20,7 @@ ROW_BYTES = 8 * WINDOWS
 STREAMS = 1
 """Set in the address of a clip that streams: its audio lies at the even address below."""
 _PLACE_MASK = (1 << PLACE_BITS) - 1
-_REACH_FRAMES = 4
+_REACH_FRAMES = 2 + TAPS
 """More than interpolation looks around."""
 
 

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a deck stands, in frames of its clip, and how it gets elsewhere. Who moves keeps the beat where that is wanted."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from appliance.engine.decks import grid
+from appliance.engine.dsp import voice
+from appliance.engine.jit import kernel
+
+_ON_A_FRAME = 1e-4
+
+
+@kernel
+def frames_at(ctx: Any, deck: Any, seconds: float) -> float:
+    """Clip frames at a time of the clip; times that mean a frame give exactly that."""
+    frames = seconds * voice.clip_row(ctx, deck.clip).rate
+    whole = math.floor(frames + 0.5)
+    return whole if abs(frames - whole) < _ON_A_FRAME else frames
+
+
+@kernel
+def seconds_at(ctx: Any, deck: Any, frames: float) -> float:
+    rate = voice.clip_row(ctx, deck.clip).rate
+    return frames / rate if rate > 0.0 else 0.0
+
+
+@kernel
+def within(ctx: Any, deck: Any, position: float) -> float:
+    """The nearest place that the clip has."""
+    return min(max(position, 0.0), max(float(voice.clip_row(ctx, deck.clip).frames) - 1.0, 0.0))
+
+
+@kernel
+def snap(ctx: Any, state: Any, number: int, position: float) -> float:
+    """The nearest beat, when the deck is quantised and its beats are known."""
+    deck = state.deck[number]
+    if state.values.deck[number].quantize < 0.5 or not grid.known(ctx, deck):
+        return position
+    beat = math.floor(grid.beat_of(ctx, deck, state.clock, position) + 0.5)
+    return within(ctx, deck, grid.frame_of(ctx, deck, state.clock, beat))
+
+
+@kernel
+def in_phase(ctx: Any, state: Any, number: int, position: float) -> float:
+    """The place nearest to ``position`` that is whole beats away from the playhead."""
+    deck = state.deck[number]
+    here = grid.beat_of(ctx, deck, state.clock, deck.main.position)
+    beats = math.floor(grid.beat_of(ctx, deck, state.clock, position) - here + 0.5)
+    target = grid.frame_of(ctx, deck, state.clock, here + beats)
+    return target if target >= 0.0 else grid.frame_of(ctx, deck, state.clock, here + beats + 1.0)
+
+
+@kernel
+def move(ctx: Any, state: Any, number: int, position: float) -> None:
+    """To a place, with a cross-fade when the deck sounds. A deck that is locked stays so: its beat moves as far."""
+    deck = state.deck[number]
+    position = within(ctx, deck, position)
+    if deck.synced == 1:
+        deck.beat_offset += (grid.beat_of(ctx, deck, state.clock, position)
+                             - grid.beat_of(ctx, deck, state.clock, deck.main.position))
+    if deck.main.clip != 0:
+        tail = voice.free_tail(deck.tail)
+        voice.jump(deck.main, tail, position)
+        tail.gain *= deck.motion.end
+    else:
+        deck.main.position = position
+
+
+@kernel
+def jump(ctx: Any, state: Any, number: int, position: float) -> None:
+    """:func:`move`, on the beat while a quantised or locked deck plays."""
+    deck = state.deck[number]
+    keeps = state.values.deck[number].quantize >= 0.5 or deck.synced == 1
+    if keeps and deck.playing == 1 and deck.previewing == 0 and grid.known(ctx, deck):
+        position = in_phase(ctx, state, number, position)
+    move(ctx, state, number, position)
