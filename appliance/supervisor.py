@@ -253,15 +253,25 @@ class Supervisor:
                 if child.running and words[READY] and self._setups[child.name][0] == "jack"]
 
     def _fault(self, child: Child, awake_s: float) -> str:
-        """Why a living process counts as hung, or nothing. Engines tell their role themselves."""
+        """Why a living process counts as hung, or nothing."""
+        watch = self._watches[child.name]
+        fault = self._engine_fault(child, awake_s) if child.name in ENGINES else self._other_fault(child, awake_s)
+        if watch.beaten and not watch.settled:
+            watch.settled = True
+            child.settle()
+        return fault
+
+    def _engine_fault(self, child: Child, awake_s: float) -> str:
+        """Engines tell their role themselves."""
+        watch, words = self._watches[child.name], self._words[ENGINES.index(child.name)]
+        moves = watch.moves(int(words[CYCLES]))
+        fault = ("" if moves else watch.stopped(child.pid, awake_s)) or watch.never_ready(bool(words[READY]), awake_s)
+        if watch.stopped_s:
+            self._alert_until = time.monotonic() + ALERT_S
+        return fault
+
+    def _other_fault(self, child: Child, awake_s: float) -> str:
         watch, row = self._watches[child.name], self._box.process(child.name)
-        if child.name in ENGINES:
-            words = self._words[ENGINES.index(child.name)]
-            moves = watch.moves(int(words[CYCLES]))
-            fault = ("" if moves else watch.stopped(child.pid, awake_s)) or watch.never_ready(bool(words[READY]), awake_s)
-            if watch.stopped_s:
-                self._alert_until = time.monotonic() + ALERT_S
-            return fault
         fault = watch.silent(int(row["beat_ns"]), awake_s, child.pid)
         if not fault and watch.silent_s > DOUBT_S:  # one that is stopped does not beat either
             fault = watch.stopped(child.pid, awake_s, STOPPED_OTHERS_S)

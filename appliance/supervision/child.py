@@ -7,6 +7,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +18,8 @@ from appliance.bus.lifeline import tied
 from appliance.supervision.journal import Journal, Lines
 
 HEALTHY_S = 10.0
+HURRY = -5
+"""Niceness of a process that is started again, until it is there: somebody waits for it, and others may be busy."""
 LONGEST_WAIT_S = 5.0
 
 
@@ -101,12 +104,19 @@ class Child:
         )
         os.set_blocking(self.output, False)
         self.selector.register(self.output, selectors.EVENT_READ, self)
-        if self.nice:
-            with suppress(OSError):  # it may have ended already; that is noticed elsewhere
-                os.setpriority(os.PRIO_PROCESS, self.process.pid, self.nice)
+        self._set_nice(HURRY if self.starts else self.nice)
         self.started = time.monotonic()
         self.starts += 1
         self.due = None
+
+    def settle(self) -> None:
+        """It is there: from now on it works at its own priority."""
+        self._set_nice(self.nice)
+
+    def _set_nice(self, nice: int) -> None:
+        if self.process:
+            with suppress(OSError):  # it may have ended already, which is noticed elsewhere; or we may not go below 0
+                os.setpriority(os.PRIO_PROCESS, self.process.pid, nice)
 
     def read(self, journal: Journal) -> None:
         """Pass on what it has written."""
@@ -134,7 +144,10 @@ class Child:
         return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
 
     def reap(self, journal: Journal) -> float:
-        """Forget the ended process and the rest of its group; returns how long it lived in seconds."""
+        """Forget the ended process and the rest of its group; returns how long it lived in seconds.
+
+        A thread takes the last leave of it: under load the kernel has kept who did that waiting for up to 50 s.
+        """
         if not self.process:
             return 0.0
         self.signal(signal.SIGKILL)  # what it had started itself
@@ -145,8 +158,8 @@ class Child:
             if self.output in self.selector.get_map():
                 self.selector.unregister(self.output)
             self.process.stdout.close()
-        self.process.wait()
-        self.process = None
+        process, self.process = self.process, None
+        threading.Thread(target=process.wait, name=f"reap {self.name}", daemon=True).start()
         return time.monotonic() - self.started
 
     def signal(self, number: int) -> None:

@@ -34,6 +34,7 @@ class Watch:
 
     patience_s: float = FIRST_BEAT_S
     beaten: bool = False
+    settled: bool = False
     beat_ns: int = 0
     silent_s: float = 0.0
     starved_s: float = 0.0
