@@ -94,6 +94,14 @@ class Engine(Section):
     stream_disk_mb: int = Field(default=32768, ge=64, description="disk for what decks play from there")
 
 
+class Record(Section):
+    folder: Path | None = Field(default=None, description="where recordings go; empty: recordings in the data folder")
+    format: Literal["pcm24", "float32"] = "pcm24"
+    split_mb: int = Field(default=0, ge=0, description="begin another file after so much; 0: one file (RF64 over 4 GB)")
+    sticks: list[Path] = Field(default=[Path("/media"), Path("/run/media"), Path("/mnt")],
+                               description="where USB sticks are mounted")
+
+
 class Safe(Section):
     crashes: int = Field(default=3, ge=0, description="crashes within a minute after which a process starts in its safe form; "
                                                       "0: never")
@@ -108,6 +116,7 @@ class Config(Section):
     mappings: Mappings = Mappings()
     session: Session = Session()
     engine: Engine = Engine()
+    record: Record = Record()
     safe: Safe = Safe()
 
     @field_validator("*", mode="before")
