@@ -36,12 +36,20 @@ PENDING = 256
 MIDI_PORTS = 4
 MIDI_OUT_MESSAGES = 512
 MIDI_MESSAGE_BYTES = 232
+CLOCK_TICKS = 96
+"""Ticks of another clock that are looked back at."""
+CLOCK_MESSAGES = 128
+"""MIDI clock messages in a block, more than the longest can have."""
 HEARD_CYCLES = 8
 HEARD_MIDI = 512
 SCOPE_FRAMES = 8192
 """Length of the ring with the last frames of the master, for visuals and meters."""
+LOUDNESS_STEPS = 1 << 18
+"""Tenths of a second whose loudness is kept: seven hours."""
 LINE_FRAMES = 32768
 """Length of delay and look-ahead lines: longer than the longest delay plus two blocks."""
+TAPE_FRAMES = 1 << 20
+"""Length of the tape, the master as the recorder reads it: 21 s at 48 kHz."""
 ENGINES = 2
 SLOTS = 2 * ENGINES
 PROCESSES = ("engine-a", "engine-b", "control", "gen", "visuals", "supervisor")
@@ -70,7 +78,9 @@ SVF = _record(("cutoff", GLIDE), ("mix", GLIDE), ("high", i8), ("z", f8, (4,)))
 CLOCK_STATE = _record(("anchor_frame", i8), ("anchor_beat", f8), ("bpm", f8), ("running", i8), ("bar_beat", f8),
                       ("bar_number", i8), ("bar_length", f8), ("metre", i8), ("taps", i8, (4,)), ("tap_count", i8),
                       ("told_bpm", f8), ("ramping", i8), ("ramp_from", f8), ("ramp_to", f8), ("ramp_begin", i8),
-                      ("ramp_frames", f8))
+                      ("ramp_frames", f8), ("tick", i8), ("ticking", i8),
+                      ("in_ticks", i8, (CLOCK_TICKS,)), ("in_count", i8), ("in_beat", f8), ("in_port", i8),
+                      ("in_waits", i8))
 """``bpm`` holds from ``anchor_frame`` on; ``told_bpm`` is the value that it was made from: another one is a person's."""
 
 DECK_STATE = _record(
@@ -96,6 +106,8 @@ MIXER_STATE = _record(("left", GLIDE), ("right", GLIDE), ("cue_mix", GLIDE), ("c
                       ("muted", i8), ("ceiling", GLIDE), ("ceiling_before", f8), ("quiet_frames", i8), ("hold_sum", f8),
                       ("window_low", f8),
                       ("peak_left", f8), ("peak_right", f8), ("mean_square", f8), ("reduction", f8),
+                      ("k_z", f8, (2, 4)), ("k_sum", f8), ("momentary", f8), ("short_term", f8), ("true_peak", f8),
+                      ("peak_history", f8, (2, 16)), ("cue_split", GLIDE),
                       ("click_phase", f8), ("click_hz", f8), ("click_level", f8))
 
 COMMAND = _record(("code", i8), ("index", i8), ("frame", i8), ("a", f8), ("b", f8), ("c", f8), ("source", i8), ("id", i8))
@@ -118,13 +130,15 @@ is the one after it."""
 TELEMETRY = _record(
     ("sequence", i8),
     ("clock", _record(("frame", i8), ("monotonic_ns", i8), ("beat", f8), ("bpm", f8), ("running", f8), ("bar", f8),
-                      ("beat_in_bar", f8), ("bar_phase", f8), ("phrase_bar", f8), ("bar_length", f8), ("ramping", f8))),
+                      ("beat_in_bar", f8), ("bar_phase", f8), ("phrase_bar", f8), ("bar_length", f8), ("ramping", f8),
+                      ("following", f8))),
     ("deck", _record(("clip", f8), ("loaded", f8), ("playing", f8), ("cueing", f8), ("looping", f8), ("rolling", f8),
                      ("braking", f8), ("touched", f8), ("censoring", f8), ("locked", f8), ("away", f8), ("position_s", f8),
                      ("duration_s", f8), ("progress", f8), ("beat", f8), ("bpm", f8), ("speed", f8)), (DECKS,)),
     ("pad", _record(("clip", f8), ("state", f8), ("sounding", f8), ("progress", f8)), (PAD_CELLS,)),
     ("channel", _record(("peak", f8)), (CHANNELS,)),
-    ("master", _record(("peak_left", f8), ("peak_right", f8), ("rms", f8), ("reduction_db", f8))),
+    ("master", _record(("peak_left", f8), ("peak_right", f8), ("rms", f8), ("reduction_db", f8),
+                        ("true_peak", f8), ("momentary", f8), ("short_term", f8))),
     ("system", _record(("rate", f8), ("period", f8), ("cycles", f8), ("overruns", f8), ("xruns", f8), ("load_pct", f8),
                        ("skipped_frames", f8))),
 )
@@ -169,6 +183,8 @@ BOX = _record(
     ("commit", i8), ("commit_pad", i8, (7,)),
     ("command_head", i8), ("command_pad", i8, (7,)),
     ("event_head", i8), ("event_tail", i8), ("event_pad", i8, (6,)),
+    ("tape_head", i8), ("tape_gap_begin", i8), ("tape_gap_end", i8), ("tape_pad", i8, (5,)),
+    ("loudness_head", i8), ("loudness_pad", i8, (7,)),
     ("clip_changes", i8),
     ("midi_out_head", i8), ("midi_out_tail", i8), ("midi_out_pad", i8, (5,)),
     ("values", NAMESPACE.values),
@@ -182,6 +198,8 @@ BOX = _record(
     ("midi_out", MIDI_MESSAGE, (MIDI_OUT_MESSAGES,)),
     ("heard", HEARD, (ENGINES, HEARD_CYCLES)),
     ("scope", f4, (SCOPE_FRAMES,)),
+    ("tape", f4, (TAPE_FRAMES, 2)),
+    ("loudness", f8, (LOUDNESS_STEPS,)),
     ("limiter_line", f4, (LINE_FRAMES, 2)),
     ("limiter_gain", f4, (LINE_FRAMES,)),
     ("limiter_hold", f4, (LINE_FRAMES,)),

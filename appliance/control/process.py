@@ -24,7 +24,9 @@ from appliance.bus.hub import HubServer
 from appliance.control.desk import Desk
 from appliance.control.eventlog import EventLog
 from appliance.control.loader import Loader
+from appliance.control.loudness import Loudness
 from appliance.control.panic import Panic
+from appliance.control.recorder import Recorder
 from appliance.control.safety import SafeForms
 from appliance.control.scenes import Scenes
 from appliance.control.session.keeper import Keeper
@@ -58,6 +60,8 @@ class Control:
         self.panic = Panic(self.desk)
         self.events = EventLog(self.desk, self.loader, self.scenes)
         self.keeper = Keeper(self.desk, self.loader, self.scenes)
+        self.recorder = Recorder(self.desk)
+        self.loudness = Loudness(self.desk)
         self.safety = SafeForms(self.desk, self.loader)
         self.failed = False
         self._stop_surfaces: Stop | None = None
@@ -71,9 +75,10 @@ class Control:
         self.desk.subscribe(self.hub.announce, self.hub.wants)
         await self.hub.start()
         works = (self._pump(), self._watch_processes(), self.loader.run(), self.tracks.run(), self.keeper.run(),
-                 self.safety.run(), self._finish())
+                 self.safety.run(), self.loudness.run(), self._finish())
         for work in works:
             self._tasks.append(asyncio.create_task(self._watched(work)))
+        self.recorder.start()
         self.box.say_role(Role.RUNNING)
 
     async def stop(self) -> None:
@@ -82,6 +87,7 @@ class Control:
             task.cancel()
         if self._stop_surfaces:
             await self._stop_surfaces()
+        await asyncio.to_thread(self.recorder.stop)
         self.tracks.save()
         self.loader.close()
         await self.keeper.stop()

@@ -17,7 +17,7 @@ from appliance.engine.context import context_at
 from appliance.engine.jit import address_of, i64, kernel, leaf, unit
 from appliance.engine.journal import publish_values
 from appliance.engine.render import render
-from appliance.engine.tell import tell, tell_sound
+from appliance.engine.tell import tell, tell_sound, tell_tape
 
 COMMIT = layout.offset("commit")
 SLOTS = layout.offset("slot")
@@ -82,6 +82,8 @@ def _run_block(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
     publish_values(ctx, before, state.event_head)
     store_release(ctx.base + _EVENT_HEAD, state.event_head)
     tell_sound(ctx, state.frame - frames, frames)
+    if ctx.offline == 0:
+        tell_tape(ctx, state.frame - frames, frames)
     return True
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from appliance.bus import layout
-from appliance.bus.layout import CELL_FRAMES, CLIPS, MAX_BLOCK_FRAMES, MIDI_EVENT, MIDI_PORTS
+from appliance.bus.layout import CELL_FRAMES, CLIPS, CLOCK_MESSAGES, MAX_BLOCK_FRAMES, MIDI_EVENT, MIDI_PORTS
 from appliance.engine.dsp.lanes import LANE_SOUND, LANE_TABLE
+from appliance.engine.dsp.loudness import k_weighting
 from appliance.engine.dsp.sinc import SINC_SHAPE, TAPS, sinc_tables
 from appliance.engine.jit import record_at
 from appliance.nodes.mixer import CHANNELS
@@ -34,8 +35,10 @@ CONTEXT = np.dtype([
     ("peer_port", i8, (OUTPUTS,)),
     ("client", i8), ("out_port", i8, (OUTPUTS,)), ("in_port", i8, (INPUTS,)), ("midi_in_port", i8, (MIDI_PORTS,)),
     ("midi_out_port", i8, (MIDI_PORTS,)),
+    ("clock_out_port", i8), ("clock_out_count", i8), ("clock_out", i8, (CLOCK_MESSAGES, 3)),
     ("clip_address", i8, (CLIPS,)), ("clip_generation", i8, (CLIPS,)), ("windows", i8),
-    ("isolator", f8, (2, 5)),
+    ("isolator", f8, (2, 5)), ("k_weighting", f8, (2, 5)),
+    ("peak_line", f4, (CELL_FRAMES + TAPS,)), ("peak_curve", f4, (CELL_FRAMES,)),
     ("midi_count", i8), ("midi", MIDI_EVENT, (MIDI_EVENTS,)),
     ("jack_event", i8, (4,)), ("timespec", i8, (2,)), ("floating_env", np.uint32, (16,)),
     ("cost_count", i8), ("cost_ns", np.int32, (COST_BLOCKS,)), ("block_frames", np.int32, (COST_BLOCKS,)),
@@ -68,6 +71,7 @@ def make_context(base: int, rate: float, engine: int = 0) -> np.ndarray:
     context["rate"] = rate
     context["first"] = 1
     context["isolator"][0] = isolator_coefficients(rate)
+    context["k_weighting"][0] = k_weighting(rate)
     context["sinc"][0] = sinc_tables()
     return context
 

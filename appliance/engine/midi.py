@@ -14,6 +14,7 @@ from appliance.bus.binding import BindingFlag, BindingKind
 from appliance.bus.commands import Source
 from appliance.bus.events import Kind
 from appliance.bus.layout import BINDING, MIDI_PORTS
+from appliance.engine.clockin import is_clock, take_clock
 from appliance.engine.execute import execute
 from appliance.engine.jit import kernel
 from appliance.engine.journal import log, set_value, value_vector
@@ -41,6 +42,9 @@ def obey_midi(ctx: Any, state: Any, at: int, heard: int) -> int:
 
 @kernel
 def _message(ctx: Any, state: Any, port: int, status: int, data1: int, data2: int) -> None:
+    if is_clock(status):
+        take_clock(ctx, state, port, status, data1, data2)
+        return
     if not (0x80 <= status <= 0xEF and 0 <= port < MIDI_PORTS):
         log(ctx, state, _MIDI, 0, port, state.frame, float(status), float(data1), float(data2), _BY_MIDI, 0)
         return

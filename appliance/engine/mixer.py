@@ -15,6 +15,7 @@ from appliance.engine.dsp.gain import add_scaled, clear, peak_scaled, scale
 from appliance.engine.dsp.glide import begin_fade, decibels, eased, glide, glide_decibels, is_off
 from appliance.engine.dsp.lanes import shape
 from appliance.engine.dsp.limiter import control_limiter, run_limiter
+from appliance.engine.dsp.loudness import run_loudness, true_peak
 from appliance.engine.jit import kernel
 from appliance.nodes.mixer import ASSIGNS, CHANNELS, CURVES
 
@@ -54,6 +55,7 @@ def update(ctx: Any, state: Any) -> None:
     glide(mixer.left, gain * min(1.0, 1.0 - values.balance))
     glide(mixer.right, gain * min(1.0, 1.0 + values.balance))
     glide(mixer.cue_mix, values.cue_mix)
+    glide(mixer.cue_split, 1.0 if values.cue_split >= 0.5 else 0.0)
     glide_decibels(mixer.cue_level, values.cue_level)
     control_limiter(mixer, values.limiter_ceiling)
     muted = 1 if state.values.panic.mute >= 0.5 else 0
@@ -62,6 +64,7 @@ def update(ctx: Any, state: Any) -> None:
         begin_fade(mixer.mute, mixer.mute.level, 0.0 if muted == 1 else 1.0, int(_MUTE_SECONDS * ctx.rate))
     mixer.peak_left *= _PEAK_FALL
     mixer.peak_right *= _PEAK_FALL
+    mixer.true_peak *= _PEAK_FALL
     mixer.reduction += (1.0 - mixer.reduction) * 0.02
 
 
@@ -150,12 +153,17 @@ def _master(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
         y = right[out + i] * (mixer.right.now + mixer.right.step * at)
         mix, level = mixer.cue_mix.now + mixer.cue_mix.step * at, mixer.cue_level.now + mixer.cue_level.step * at
         click = _click(ctx, mixer)
-        cue_left[out + i] = np.float32(min(max(level * (cue_left[out + i] * (1.0 - mix) + x * mix + click), -1.0), 1.0))
-        cue_right[out + i] = np.float32(min(max(level * (cue_right[out + i] * (1.0 - mix) + y * mix + click), -1.0), 1.0))
+        split = mixer.cue_split.now + mixer.cue_split.step * at
+        cued = 0.5 * split * (cue_left[out + i] + cue_right[out + i])
+        near = (1.0 - split) * (cue_left[out + i] * (1.0 - mix) + x * mix) + cued
+        far = (1.0 - split) * (cue_right[out + i] * (1.0 - mix) + y * mix) + 0.5 * split * (x + y)
+        cue_left[out + i] = np.float32(min(max(level * (near + click), -1.0), 1.0))
+        cue_right[out + i] = np.float32(min(max(level * (far + click), -1.0), 1.0))
         left[out + i] = np.float32(x * eased(mute))
         right[out + i] = np.float32(y * eased(mute))
     mixer.mute.level, mixer.mute.left = mute, mute_left
     run_limiter(ctx, mixer, state.frame, state.values.mixer.limiter_release, left, right, out, count)
+    run_loudness(ctx, mixer, state.frame, left[out : out + count], right[out : out + count])
     _meter(ctx, mixer, left[out : out + count], right[out : out + count], count)
 
 
@@ -188,6 +196,8 @@ def _meter(ctx: Any, mixer: Any, left: np.ndarray, right: np.ndarray, count: int
         mixer.peak_right = max(mixer.peak_right, abs(y))
         square = square * keep + (1.0 - keep) * 0.5 * (x * x + y * y)
     mixer.mean_square = square
+    mixer.true_peak = max(mixer.true_peak, true_peak(ctx, mixer.peak_history[0], left, mixer.peak_left),
+                          true_peak(ctx, mixer.peak_history[1], right, mixer.peak_right))
 
 
 @kernel

@@ -11,6 +11,7 @@ from typing import Any
 
 from appliance.bus.layout import CELL_FRAMES, PAD_CELLS
 from appliance.engine import cell, obey, pads, transport
+from appliance.engine.clockout import plan_clock
 from appliance.engine.jit import kernel
 from appliance.engine.journal import notice_values
 from appliance.engine.midi import obey_midi
@@ -38,6 +39,7 @@ def render(ctx: Any, state: Any, frames: int) -> None:
         cell.sound(ctx, state, at, count)
         at += count
         state.frame += count
+    plan_clock(ctx, state, frames)
     state.cycles += 1
 
 

@@ -11,7 +11,7 @@ from numba import carray
 
 from appliance.bus import layout
 from appliance.bus.atomic import fence_release, load_relaxed, pointer, store_relaxed, store_release
-from appliance.bus.layout import CHANNELS, DECKS, PAD_CELLS, SCOPE_FRAMES, TELEMETRY
+from appliance.bus.layout import CHANNELS, DECKS, PAD_CELLS, SCOPE_FRAMES, TAPE_FRAMES, TELEMETRY
 from appliance.engine import pads, transport
 from appliance.engine.decks import grid, speed
 from appliance.engine.dsp import voice
@@ -20,6 +20,8 @@ from appliance.nodes.pad import PAD_STATES
 
 _TELEMETRY = layout.offset("telemetry")
 _SCOPE = layout.offset("scope")
+_TAPE = layout.offset("tape")
+_TAPE_HEAD, _GAP_BEGIN, _GAP_END = (layout.offset(name) for name in ("tape_head", "tape_gap_begin", "tape_gap_end"))
 _REFRESH_CYCLES = 64
 """Every so often all is told: what an engine that died had not said yet."""
 _EMPTY, _LOADED, _QUEUED, _PLAYING, _STOPPING = range(PAD_STATES.index("missing"))
@@ -56,6 +58,9 @@ def tell(ctx: Any, state: Any, frames: int, now_ns: int, cost_ns: int, overruns:
     told.master.peak_right = state.mixer.peak_right
     told.master.rms = math.sqrt(max(state.mixer.mean_square, 0.0))
     told.master.reduction_db = -20.0 * math.log10(max(state.mixer.reduction, 1e-3))
+    told.master.true_peak = state.mixer.true_peak
+    told.master.momentary = state.mixer.momentary
+    told.master.short_term = state.mixer.short_term
     told.system.rate = ctx.rate
     told.system.period = float(frames)
     told.system.cycles = float(state.cycles)
@@ -84,6 +89,8 @@ def _tell_clock(ctx: Any, state: Any, told: Any, frames: int, now_ns: int) -> No
     told.phrase_bar = float(bar % max(int(state.values.clock.phrase), 1) + 1)
     told.bar_length = clock.bar_length
     told.ramping = float(clock.ramping)
+    fresh = clock.in_count > 0 and state.frame - clock.in_ticks[0] < ctx.rate
+    told.following = 1.0 if fresh and int(state.values.clock.source) != 0 else 0.0
 
 
 @kernel
@@ -133,3 +140,17 @@ def tell_sound(ctx: Any, first: int, frames: int) -> None:
     half = np.float32(0.5)
     for i in range(frames):
         ring[(first + i) & (SCOPE_FRAMES - 1)] = half * (ctx.out[0, i] + ctx.out[1, i])
+
+
+@kernel
+def tell_tape(ctx: Any, first: int, frames: int) -> None:
+    """Put the block that began at frame ``first`` on the tape. What lies between it and the one before was not rendered."""
+    head = load_relaxed(ctx.base + _TAPE_HEAD)
+    tape = carray(pointer(ctx.base + _TAPE), (TAPE_FRAMES, 2), np.float32)
+    if head != first:
+        store_relaxed(ctx.base + _GAP_BEGIN, head)
+        store_relaxed(ctx.base + _GAP_END, first)
+    for i in range(frames):
+        place = (first + i) & (TAPE_FRAMES - 1)
+        tape[place, 0], tape[place, 1] = ctx.out[0, i], ctx.out[1, i]
+    store_release(ctx.base + _TAPE_HEAD, first + frames)

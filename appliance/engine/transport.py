@@ -49,6 +49,7 @@ def restart(clock: Any, frame: int) -> None:
     clock.anchor_beat = 0.0
     clock.bar_beat = 0.0
     clock.bar_number = 0
+    clock.ticking = 0  # who follows hears of it
 
 
 @kernel

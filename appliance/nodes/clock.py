@@ -11,6 +11,8 @@ QUANTIZES = ("off", "1/32", "1/16", "1/8", "1/4", "1/2", "1 bar", "2 bars", "4 b
 QUANTIZE_BEATS = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, -1.0, -2.0, -4.0, -8.0)
 """Grid in quarter notes, by index of QUANTIZES; negative: that many bars of the current metre."""
 
+SOURCES = ("internal", "midi")
+
 CLOCK = Group("clock", "/clock", (
     switch("play", True, "The clock runs; stopped, everything that follows it holds its place"),
     number("bpm", 120.0, 20.0, 300.0, "Tempo in quarter notes a minute", unit="BPM", scaling=Scaling.LOG),
@@ -19,6 +21,12 @@ CLOCK = Group("clock", "/clock", (
     integer("phrase", 8, 1, 64, "Bars in a phrase", unit="bars"),
     switch("metronome", False, "Clicks on the cue bus"),
     number("metronome_db", -12.0, -60.0, 0.0, "Level of the click", unit="dB", scaling=Scaling.DB),
+    choice("source", "internal", SOURCES, "internal: tempo and transport are set here; midi: the MIDI clock that comes in"),
+    number("in/offset", 0.0, -200.0, 200.0, "How late the clock that comes in is heard: it is followed earlier by so much",
+           unit="ms"),
+    state("following", "Another clock is there and followed", reads="clock.following", type=Type.BOOL),
+    switch("out/midi", True, "Sends MIDI clock on the port clock_out"),
+    number("out/offset", 0.0, -200.0, 200.0, "Moves the MIDI clock that is sent: later, or earlier below 0", unit="ms"),
     command("tap", "Taps the tempo: the mean of the last taps up to 2 s apart"),
     integer("ramp/bars", 8, 1, 64, "Length of a tempo ramp", unit="bars"),
     command("ramp", "Moves the tempo there, evenly over ramp/bars bars", type=Type.FLOAT, minimum=20.0, maximum=300.0,

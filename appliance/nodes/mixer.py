@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Channel strips (1…4 the decks, 5…8 the pad groups), crossfader, master, cue bus."""
 
-from appliance.namespace import Group, Scaling, choice, number, state, switch
+from appliance.namespace import Group, Scaling, call, choice, number, state, switch
 
 CHANNELS = 8
 ASSIGNS = ("thru", "A", "B")
@@ -33,10 +33,17 @@ MIXER = Group("mixer", "/mixer", (
     number("limiter/ceiling", -0.3, -12.0, 0.0, "No sample of the master goes above", unit="dB", scaling=Scaling.DB),
     number("limiter/release", 120.0, 10.0, 1000.0, "Time in which the limiter lets go", unit="ms", scaling=Scaling.LOG),
     number("cue/mix", 0.0, 0.0, 1.0, "Cue … master in the headphones"),
+    switch("cue/split", False, "The cue on the left ear, the master on the right, both in mono"),
     number("cue/level", 0.0, -60.0, 6.0, "Headphone level", unit="dB", scaling=Scaling.DB),
     state("meter/left", "Peak level of the master", reads="master.peak_left", maximum=8.0),
     state("meter/right", "Peak level of the master", reads="master.peak_right", maximum=8.0),
     state("meter/rms", "Mean level of the master over 300 ms", reads="master.rms", maximum=8.0),
+    state("meter/true_peak", "Highest point between the samples", reads="master.true_peak", maximum=8.0),
+    state("loudness/momentary", "Loudness of the last 400 ms", reads="master.momentary", unit="LUFS", minimum=-70, maximum=10),
+    state("loudness/short_term", "Loudness of the last 3 s", reads="master.short_term", unit="LUFS", minimum=-70, maximum=10),
+    state("loudness/integrated", "Loudness since start or reset", owner="control", unit="LUFS", minimum=-70, maximum=10),
+    state("loudness/range", "Between its soft and its loud parts", owner="control", unit="LU", maximum=70),
+    call("loudness/reset", "Begins to measure anew", owner="control"),
     state("limiter/reduction", "What the limiter takes away", reads="master.reduction_db", unit="dB", maximum=60.0),
 ))
 

@@ -50,6 +50,7 @@ _reserve = types.ExternalFunction("jack_midi_event_reserve", types.intp(types.in
 _fields = CONTEXT.fields or {}
 _FLOATING, _JACK_EVENT = (_fields[name][1] for name in ("floating_env", "jack_event"))
 
+CLOCK_NAME = "clock_out"
 OUT_NAMES = ("master_1", "master_2", "cue_1", "cue_2")
 IN_NAMES = ("in_1", "in_2")
 
@@ -97,6 +98,22 @@ def _clear_midi(ctx: Any, frames: int) -> None:
         buffer = _port_buffer(ctx.midi_out_port[port], np.uint32(frames))
         if buffer != 0:
             _clear_buffer(buffer)
+    buffer = _port_buffer(ctx.clock_out_port, np.uint32(frames))
+    if buffer != 0:
+        _clear_buffer(buffer)
+
+
+@kernel
+def _write_clock(ctx: Any, frames: int) -> None:
+    """Send the block's MIDI clock."""
+    buffer = _port_buffer(ctx.clock_out_port, np.uint32(frames))
+    for number in range(ctx.clock_out_count):
+        offset, size, data = ctx.clock_out[number, 0], ctx.clock_out[number, 1], ctx.clock_out[number, 2]
+        place = _reserve(buffer, np.uint32(offset), types.uintp(size)) if buffer != 0 else 0
+        if place != 0:
+            out = carray(pointer(place), (3,), np.uint8)
+            for i in range(size):
+                out[i] = np.uint8((data >> (8 * i)) & 0xFF)
 
 
 @kernel
@@ -166,6 +183,7 @@ def _process(frames: int, context: int) -> None:
             _copy_out(ctx, frames, False, False)
         state_frame = carray(pointer(ctx.state), (1,), layout.STATE)[0].frame
         _write_midi(ctx, frames, state_frame - frames)
+        _write_clock(ctx, frames)
     leave(ctx, played, frames, began, now(context, MONOTONIC), now(context, THREAD_CPU) - cpu)
 
 
@@ -226,6 +244,8 @@ class JackBackend:
         ):
             for name in names:
                 ports[field].append(int(ffi.cast("intptr_t", ports_of.register(name)._ptr)))
+        clock_port = self.client.midi_outports.register(CLOCK_NAME)
+        self._context["clock_out_port"] = int(ffi.cast("intptr_t", clock_port._ptr))
         for field, addresses in ports.items():
             self._context[field][0, : len(addresses)] = addresses
         assert len(ports["out_port"]) == OUTPUTS and len(ports["in_port"]) == INPUTS

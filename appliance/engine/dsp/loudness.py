@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Loudness of the master by ITU-R BS.1770-4 and EBU R128: each tenth of a second, momentary and short-term; and the true peak.
+
+The energies of the tenths stand in shared memory by their number since frame 0, for as long as a night lasts; whoever wants the
+integrated loudness gates them (control does). Filters: BS.1770-4's as analogue prototypes under the bilinear transform, so
+that any rate can be used (parameters after B. De Man, "Evaluation of Implementations of the EBU R128 Loudness Measurement",
+AES 2018).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import carray
+
+from appliance.bus import layout
+from appliance.bus.atomic import pointer, store_release
+from appliance.bus.layout import LOUDNESS_STEPS
+from appliance.engine.dsp.sinc import PHASES, TAPS
+from appliance.engine.jit import kernel
+
+_RING, _HEAD = layout.offset("loudness"), layout.offset("loudness_head")
+MOMENTARY_STEPS, SHORT_TERM_STEPS = 4, 30
+LOWEST_LUFS = -70.0
+_LISTEN_FROM = 0.25
+"""Blocks whose samples stay below have no true peak that matters; it is told as the sample peak."""
+
+
+def k_weighting(rate: float) -> np.ndarray:
+    """The two filters as b0 b1 b2 a1 a2, shape (2, 5)."""
+    gain, band = 10 ** (3.999843853973347 / 20), 0.4996667741545416
+    rows: list[list[float]] = []
+    for hz, quality, high, middle in ((1681.974450955533, 0.7071752369554196, gain, gain**band),
+                                      (38.13547087602444, 0.5003270373238773, 1.0, 0.0)):
+        k = math.tan(math.pi * hz / rate)
+        a0 = 1 + k / quality + k * k
+        a1, a2 = 2 * (k * k - 1) / a0, (1 - k / quality + k * k) / a0
+        if middle:
+            slope = middle * k / quality
+            b = [(high + slope + k * k) / a0, 2 * (k * k - high) / a0, (high - slope + k * k) / a0]
+        else:
+            b = [1.0, -2.0, 1.0]  # the standard leaves the high-pass unscaled
+        rows.append([*b, a1, a2])
+    return np.array(rows)
+
+
+@kernel
+def _energy(ctx: Any, mixer: Any, side: int, audio: np.ndarray) -> float:
+    """Sum of squares of the weighted audio."""
+    total = 0.0
+    s, h = ctx.k_weighting[0], ctx.k_weighting[1]
+    z = mixer.k_z[side]
+    a, b, c, d = z[0], z[1], z[2], z[3]
+    for i in range(len(audio)):
+        x = np.float64(audio[i])
+        y = s[0] * x + a
+        a = s[1] * x - s[3] * y + b
+        b = s[2] * x - s[4] * y
+        w = h[0] * y + c
+        c = h[1] * y - h[3] * w + d
+        d = h[2] * y - h[4] * w
+        total += w * w
+    z[0], z[1], z[2], z[3] = a, b, c, d
+    return total
+
+
+@kernel
+def run_loudness(ctx: Any, mixer: Any, frame: int, left: np.ndarray, right: np.ndarray) -> None:
+    """Hear a span of the master whose first frame is ``frame``."""
+    step = int(ctx.rate / 10.0)
+    at = 0
+    while at < len(left):
+        count = min(len(left) - at, step - (frame + at) % step)
+        mixer.k_sum += _energy(ctx, mixer, 0, left[at : at + count]) + _energy(ctx, mixer, 1, right[at : at + count])
+        at += count
+        if (frame + at) % step == 0:
+            _end_step(ctx, mixer, (frame + at) // step, step)
+
+
+@kernel
+def _end_step(ctx: Any, mixer: Any, number: int, frames: int) -> None:
+    """A tenth of a second is over; ``number`` of them since frame 0."""
+    ring = carray(pointer(ctx.base + _RING), (LOUDNESS_STEPS,), np.float64)
+    ring[(number - 1) & (LOUDNESS_STEPS - 1)] = mixer.k_sum / frames
+    store_release(ctx.base + _HEAD, number)
+    mixer.k_sum = 0.0
+    mixer.momentary = _lufs(ring, number, MOMENTARY_STEPS)
+    mixer.short_term = _lufs(ring, number, SHORT_TERM_STEPS)
+
+
+@kernel
+def _lufs(ring: np.ndarray, number: int, steps: int) -> float:
+    total = 0.0
+    for i in range(min(steps, number)):
+        total += ring[(number - 1 - i) & (LOUDNESS_STEPS - 1)]
+    mean = total / steps
+    return max(-0.691 + 10.0 * math.log10(mean), LOWEST_LUFS) if mean > 1e-8 else LOWEST_LUFS
+
+
+@kernel
+def true_peak(ctx: Any, history: np.ndarray, audio: np.ndarray, peak: float) -> float:
+    """The highest point of the curve through the samples, at four times the rate; ``peak`` is the highest of the samples.
+    ``history``: the last ones of before."""
+    count, line, curve = len(audio), ctx.peak_line, ctx.peak_curve
+    for i in range(TAPS - 1):
+        line[i] = np.float32(history[i])
+    for i in range(count):
+        line[TAPS - 1 + i] = audio[i]
+    for i in range(TAPS - 1):
+        history[i] = np.float64(line[count + i])
+    if peak < _LISTEN_FROM:
+        return peak
+    for phase in range(3):
+        weights = ctx.sinc[0, (phase + 1) * (PHASES // 4)]
+        for i in range(count):
+            curve[i] = np.float32(0.0)
+        for tap in range(TAPS):
+            weight, span = weights[2 * tap], line[tap : tap + count]
+            for i in range(count):
+                curve[i] += weight * span[i]
+        for i in range(count):
+            peak = max(peak, abs(np.float64(curve[i])))
+    return peak
