@@ -196,8 +196,8 @@ def _meter(ctx: Any, mixer: Any, left: np.ndarray, right: np.ndarray, count: int
         mixer.peak_right = max(mixer.peak_right, abs(y))
         square = square * keep + (1.0 - keep) * 0.5 * (x * x + y * y)
     mixer.mean_square = square
-    mixer.true_peak = max(mixer.true_peak, true_peak(ctx, mixer.peak_history[0], left, mixer.peak_left),
-                          true_peak(ctx, mixer.peak_history[1], right, mixer.peak_right))
+    mixer.true_peak = true_peak(ctx, mixer.peak_history[0], left, mixer.true_peak)
+    mixer.true_peak = true_peak(ctx, mixer.peak_history[1], right, mixer.true_peak)
 
 
 @kernel

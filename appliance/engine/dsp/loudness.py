@@ -24,6 +24,8 @@ from appliance.engine.jit import kernel
 _RING, _HEAD = layout.offset("loudness"), layout.offset("loudness_head")
 MOMENTARY_STEPS, SHORT_TERM_STEPS = 4, 30
 LOWEST_LUFS = -70.0
+_MOST_OVER = 1.5
+"""The curve of music goes over its samples by 3.5 dB at most."""
 _LISTEN_FROM = 0.25
 """Blocks whose samples stay below have no true peak that matters; it is told as the sample peak."""
 
@@ -47,23 +49,27 @@ def k_weighting(rate: float) -> np.ndarray:
 
 
 @kernel
-def _energy(ctx: Any, mixer: Any, side: int, audio: np.ndarray) -> float:
-    """Sum of squares of the weighted audio."""
-    total = 0.0
+def _energy(ctx: Any, mixer: Any, left: np.ndarray, right: np.ndarray) -> float:
+    """Sum of squares of the weighted audio. Both sides in one loop: each waits for itself, not for the other."""
+    total = other = 0.0
     s, h = ctx.k_weighting[0], ctx.k_weighting[1]
-    z = mixer.k_z[side]
+    s0, s1, s2, s3, s4, h0, h1, h2, h3, h4 = s[0], s[1], s[2], s[3], s[4], h[0], h[1], h[2], h[3], h[4]
+    z, q = mixer.k_z[0], mixer.k_z[1]
     a, b, c, d = z[0], z[1], z[2], z[3]
-    for i in range(len(audio)):
-        x = np.float64(audio[i])
-        y = s[0] * x + a
-        a = s[1] * x - s[3] * y + b
-        b = s[2] * x - s[4] * y
-        w = h[0] * y + c
-        c = h[1] * y - h[3] * w + d
-        d = h[2] * y - h[4] * w
+    e, f, g, k = q[0], q[1], q[2], q[3]
+    for i in range(len(left)):
+        x, p = np.float64(left[i]), np.float64(right[i])
+        y, r = s0 * x + a, s0 * p + e
+        a, e = s1 * x - s3 * y + b, s1 * p - s3 * r + f
+        b, f = s2 * x - s4 * y, s2 * p - s4 * r
+        w, v = h0 * y + c, h0 * r + g
+        c, g = h1 * y - h3 * w + d, h1 * r - h3 * v + k
+        d, k = h2 * y - h4 * w, h2 * r - h4 * v
         total += w * w
+        other += v * v
     z[0], z[1], z[2], z[3] = a, b, c, d
-    return total
+    q[0], q[1], q[2], q[3] = e, f, g, k
+    return total + other
 
 
 @kernel
@@ -73,7 +79,7 @@ def run_loudness(ctx: Any, mixer: Any, frame: int, left: np.ndarray, right: np.n
     at = 0
     while at < len(left):
         count = min(len(left) - at, step - (frame + at) % step)
-        mixer.k_sum += _energy(ctx, mixer, 0, left[at : at + count]) + _energy(ctx, mixer, 1, right[at : at + count])
+        mixer.k_sum += _energy(ctx, mixer, left[at : at + count], right[at : at + count])
         at += count
         if (frame + at) % step == 0:
             _end_step(ctx, mixer, (frame + at) // step, step)
@@ -100,9 +106,9 @@ def _lufs(ring: np.ndarray, number: int, steps: int) -> float:
 
 
 @kernel
-def true_peak(ctx: Any, history: np.ndarray, audio: np.ndarray, peak: float) -> float:
-    """The highest point of the curve through the samples, at four times the rate; ``peak`` is the highest of the samples.
-    ``history``: the last ones of before."""
+def true_peak(ctx: Any, history: np.ndarray, audio: np.ndarray, held: float) -> float:
+    """The highest point of the curve through the samples, at four times the rate, or ``held`` when that is higher.
+    ``history``: the last samples of before. Where no sample is near ``held``, no point between them is above it."""
     count, line, curve = len(audio), ctx.peak_line, ctx.peak_curve
     for i in range(TAPS - 1):
         line[i] = np.float32(history[i])
@@ -110,8 +116,12 @@ def true_peak(ctx: Any, history: np.ndarray, audio: np.ndarray, peak: float) -> 
         line[TAPS - 1 + i] = audio[i]
     for i in range(TAPS - 1):
         history[i] = np.float64(line[count + i])
-    if peak < _LISTEN_FROM:
-        return peak
+    peak = np.float32(0.0)
+    for i in range(TAPS - 1 + count):
+        peak = max(peak, abs(line[i]))
+    highest = max(held, np.float64(peak))
+    if peak < _LISTEN_FROM or peak * _MOST_OVER < held:
+        return highest
     for phase in range(3):
         weights = ctx.sinc[0, (phase + 1) * (PHASES // 4)]
         for i in range(count):
@@ -121,5 +131,5 @@ def true_peak(ctx: Any, history: np.ndarray, audio: np.ndarray, peak: float) -> 
             for i in range(count):
                 curve[i] += weight * span[i]
         for i in range(count):
-            peak = max(peak, abs(np.float64(curve[i])))
-    return peak
+            highest = max(highest, abs(np.float64(curve[i])))
+    return highest
