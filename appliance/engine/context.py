@@ -44,7 +44,7 @@ CONTEXT = np.dtype([
     ("cost_count", i8), ("cost_ns", np.int32, (COST_BLOCKS,)), ("block_frames", np.int32, (COST_BLOCKS,)),
     ("left", f4, (CELL_FRAMES,)), ("right", f4, (CELL_FRAMES,)),
     ("tap_base", np.uint64, (CELL_FRAMES,)), ("tap_row", np.uint64, (CELL_FRAMES,)), ("tap_share", f4, (CELL_FRAMES,)),
-    ("product", f4, (2 * TAPS,)), ("faded", f4, (2, CELL_FRAMES)), ("sinc", f4, SINC_SHAPE),
+    ("heard", f4, (2 * TAPS,)), ("faded", f4, (2, CELL_FRAMES)), ("sinc", f4, SINC_SHAPE),
     ("channel", f4, (CHANNELS, 2, CELL_FRAMES)), ("channel_used", i8, (CHANNELS,)), ("channel_heard", i8, (CHANNELS,)),
     ("lane", *LANE_TABLE), ("lane_sound", *LANE_SOUND),
     ("out", f4, (OUTPUTS, MAX_BLOCK_FRAMES)),

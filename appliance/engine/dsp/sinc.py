@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from appliance.engine.dsp.vector import weighted_sums
 from appliance.engine.jit import kernel, leaf
 
 TAPS = 16
@@ -30,6 +31,7 @@ FASTEST = 1.5
 """Up to this speed the first table serves; each of the others up to twice that of the one before."""
 KAISER_BETA = 8.0
 SINC_SHAPE = (len(EDGES), PHASES + 1, 2 * TAPS)
+_weighted = weighted_sums(2 * TAPS)
 
 
 def sinc_tables() -> np.ndarray:
@@ -60,8 +62,7 @@ def interpolate(
 ) -> tuple[float, float]:
     """Add a stretch, up to a cell long, in which nothing begins or ends; returns the next position and step.
 
-    ``audio``: left and right in turn; all that is read lies in it. In loops of fixed length, so that the compiler uses the
-    vector units and the order of sums does not depend on how a cell is cut.
+    ``audio``: left and right in turn; all that is read lies in it.
     """
     count = len(left)
     base, row, share = ctx.tap_base, ctx.tap_row, ctx.tap_share
@@ -74,28 +75,14 @@ def interpolate(
         share[i] = np.float32(place - phase)
         position += step
         step += slope
-    weights, product = ctx.sinc[table], ctx.product
+    weights = ctx.sinc[table]
     for i in range(count):
-        begun, between = base[i], share[i]
-        low, high, frames = weights[row[i]], weights[row[i] + np.uint64(1)], audio[begun : begun + np.uint64(2 * TAPS)]
-        for j in range(2 * TAPS):
-            product[j] = (low[j] + between * (high[j] - low[j])) * frames[j]
-        x, y = _folded(product)
+        begun, phase = base[i], row[i]
+        frames = audio[begun : begun + np.uint64(2 * TAPS)]
+        x, y = _weighted(weights[phase], weights[phase + np.uint64(1)], share[i], frames)
         left[i] += weight * x
         right[i] += weight * y
     return position, step
-
-
-@leaf
-def _folded(product: np.ndarray) -> tuple[float, float]:
-    """Sums of the even and of the odd places, always in the same order."""
-    for j in range(TAPS):
-        product[j] += product[j + TAPS]
-    for j in range(TAPS // 2):
-        product[j] += product[j + TAPS // 2]
-    for j in range(TAPS // 4):
-        product[j] += product[j + TAPS // 4]
-    return product[0] + product[2], product[1] + product[3]
 
 
 @kernel
@@ -107,7 +94,7 @@ def around(
     place = (position - whole) * PHASES
     phase = int(place)
     between = np.float32(place - phase)
-    near, far, product = ctx.sinc[table, phase], ctx.sinc[table, phase + 1], ctx.product
+    heard = ctx.heard
     for tap in range(TAPS):
         index = whole - BEFORE + tap
         if loop:
@@ -117,7 +104,5 @@ def around(
                 index += high - low
         inside = 0 <= index < frames
         for side in range(2):
-            j = 2 * tap + side
-            sample = audio[2 * index + side] if inside else np.float32(0.0)
-            product[j] = (near[j] + between * (far[j] - near[j])) * sample
-    return _folded(product)
+            heard[2 * tap + side] = audio[2 * index + side] if inside else np.float32(0.0)
+    return _weighted(ctx.sinc[table, phase], ctx.sinc[table, phase + 1], between, heard)
