@@ -36,6 +36,8 @@ PENDING = 256
 MIDI_PORTS = 4
 MIDI_OUT_MESSAGES = 512
 MIDI_MESSAGE_BYTES = 232
+LOCK_HISTORY = 64
+"""Cells for which the speed of what a deck's pitch shifter was fed is kept."""
 CLOCK_TICKS = 96
 """Ticks of another clock that are looked back at."""
 CLOCK_MESSAGES = 128
@@ -83,13 +85,18 @@ CLOCK_STATE = _record(("anchor_frame", i8), ("anchor_beat", f8), ("bpm", f8), ("
                       ("in_waits", i8))
 """``bpm`` holds from ``anchor_frame`` on; ``told_bpm`` is the value that it was made from: another one is a person's."""
 
+LOCK_STATE = _record(("engine", i8), ("fed", i8), ("fill", i8), ("placed", i8), ("waits", i8), ("ahead", VOICE), ("tail", VOICE),
+                     ("hidden", FADE), ("wet", FADE), ("key", GLIDE), ("hold", GLIDE), ("speeds", f8, (LOCK_HISTORY,)))
+"""A deck's pitch shifter: ``engine`` that is in use (0: none), cells ``fed`` since it began, cells it ``waits`` until what it
+gives is of the right place; ``ahead`` reads for it, ``hold`` is 1 while the key is locked."""
+
 DECK_STATE = _record(
     ("clip", i8), ("grid", i8), ("playing", i8), ("previewing", i8), ("main", VOICE), ("tail", VOICE, (2,)),
     ("rate", GLIDE), ("velocity", f8), ("spin", f8), ("spin_step", f8), ("bend", f8), ("reversed", i8), ("censoring", i8),
     ("synced", i8), ("beat_ratio", f8), ("beat_offset", f8),
     ("looping", i8), ("rolling", i8), ("roll_begin", f8), ("roll_end", f8),
     ("away", i8), ("ghost", f8), ("ghost_frame", i8), ("ghost_offset", f8), ("ghost_synced", i8),
-    ("touched", i8), ("running_out", i8), ("hand", f8), ("motion", GLIDE),
+    ("touched", i8), ("running_out", i8), ("hand", f8), ("motion", GLIDE), ("lock", LOCK_STATE),
 )
 """``velocity``: speed at the end of the last cell, 1 forward as recorded. ``spin``: share of the motor's speed, while it brakes
 or starts. ``ghost``: with slip, where the deck would be at ``ghost_frame``."""
@@ -133,7 +140,7 @@ TELEMETRY = _record(
                       ("beat_in_bar", f8), ("bar_phase", f8), ("phrase_bar", f8), ("bar_length", f8), ("ramping", f8),
                       ("following", f8))),
     ("deck", _record(("clip", f8), ("loaded", f8), ("playing", f8), ("cueing", f8), ("looping", f8), ("rolling", f8),
-                     ("braking", f8), ("touched", f8), ("censoring", f8), ("locked", f8), ("away", f8), ("position_s", f8),
+                     ("braking", f8), ("touched", f8), ("censoring", f8), ("locked", f8), ("in_key", f8), ("away", f8), ("position_s", f8),
                      ("duration_s", f8), ("progress", f8), ("beat", f8), ("bpm", f8), ("speed", f8)), (DECKS,)),
     ("pad", _record(("clip", f8), ("state", f8), ("sounding", f8), ("progress", f8)), (PAD_CELLS,)),
     ("channel", _record(("peak", f8)), (CHANNELS,)),

@@ -12,6 +12,7 @@ from appliance.bus.layout import CELL_FRAMES, DECKS
 from appliance.engine import mixer, pads, transport
 from appliance.engine.context import context_at, state_at
 from appliance.engine.decks import deck as decks
+from appliance.engine.decks import keylock
 from appliance.engine.jit import address_of, i64, kernel, leaf, unit, void
 from appliance.engine.journal import log, set_value
 from appliance.nodes import NAMESPACE
@@ -33,6 +34,7 @@ def _update(ctx: Any, state: Any) -> None:
     _metronome(ctx, state)
     for number in range(DECKS):
         decks.update(ctx, state, number)
+        keylock.update(ctx, state, number)
     pads.update(ctx, state)
     mixer.update(ctx, state)
 

@@ -37,7 +37,12 @@ _BY_SCHEDULE = int(Source.SCHEDULE)
 
 @kernel
 def take_commands(ctx: Any, state: Any, frames: int) -> None:
-    """At a block's start: obey what is due now, keep what is due later. What does not fit stays in the ring."""
+    """At a block's start: obey what is due now, keep what is due later. What does not fit stays in the ring.
+
+    What was kept for this frame comes first: it was asked for before, and an off-line render must find the same order however
+    it cuts its blocks.
+    """
+    obey_pending(ctx, state)
     head = load_acquire(ctx.base + _HEAD)
     ring = carray(pointer(ctx.base + _RING), (COMMANDS,), COMMAND)
     if head - state.command_tail > COMMANDS or head < state.command_tail:

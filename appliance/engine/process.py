@@ -26,6 +26,7 @@ from appliance.bus.commit import EPOCH_SHIFT, commit_word
 from appliance.engine.clipmap import ClipMap
 from appliance.engine.compile import stamp
 from appliance.engine.context import make_context
+from appliance.engine.dsp import rubberband
 from appliance.errors import ApplianceError
 
 log = logging.getLogger("engine")
@@ -61,6 +62,11 @@ class Engine:
             self.words[word] = 0
         self.backend: Any = self._open_jack() or self._open_clock(box.config.audio.rate, box.config.audio.period)
         self._take_rate()
+        self._shifters = rubberband.Shifters(layout.DECKS, self.backend.rate)
+        self._shifters.give_to(self.context, rubberband.R3 if box.config.engine.keylock == "r3" else rubberband.R2)
+        if not rubberband.is_there() and letter == "a":
+            log.warning("%s is not installed (Debian: librubberband2): decks have no key lock, the pitch follows the speed",
+                        rubberband.LIBRARY)
         refused = doubtful(box.clips.table, safe, int(box.process()["started_ns"]))
         self.clips = ClipMap(box.segment, self.context, self.index, refused)
 
@@ -92,7 +98,8 @@ class Engine:
 
     def _take_rate(self) -> None:
         self.context["rate"] = self.backend.rate
-        self.context["isolator"] = make_context(0, self.backend.rate)["isolator"]
+        made = make_context(0, self.backend.rate)
+        self.context["isolator"], self.context["k_weighting"] = made["isolator"], made["k_weighting"]
         self.box.record["rate"] = self.backend.rate
         self.box.record["period"] = self.backend.period
 

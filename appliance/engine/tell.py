@@ -106,6 +106,7 @@ def _tell_deck(ctx: Any, state: Any, number: int, told: Any) -> None:
     told.touched = float(deck.touched)
     told.censoring = float(deck.censoring)
     told.locked = float(deck.synced)
+    told.in_key = 1.0 if deck.lock.wet.level == 1.0 else 0.0
     told.away = 1.0 if deck.away != 0 else 0.0
     told.speed = deck.velocity if deck.playing == 1 or deck.touched == 1 else 0.0
     if deck.clip == 0:

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Four decks, with eight hot cues each."""
 
-from appliance.namespace import Group, Type, call, command, number, state, switch, text
+from appliance.namespace import Group, Type, call, choice, command, number, state, switch, text
 
 HOT_CUES = 8
 LONGEST_S = 36000.0
+KEYLOCK_ENGINES = ("auto", "r2", "r3")
 _FOUR = {"deck": 4}
 
 DECK = Group("deck", "/deck/{deck}", (
-    number("rate", 1.0, 0.5, 1.5, "Speed of play (varispeed: pitch follows)", unit="×"),
+    number("rate", 1.0, 0.5, 1.5, "Speed of play; the pitch follows unless it is locked", unit="×"),
+    switch("keylock", False, "Keeps the pitch when the speed changes"),
+    choice("keylock/engine", "auto", KEYLOCK_ENGINES, "Pitch shifter: r2 costs less, r3 is finer, auto is the configuration's"),
+    number("key", 0.0, -12.0, 12.0, "Shifts the key", unit="semitones"),
+    number("key/fine", 0.0, -100.0, 100.0, "Shifts the key, in steps that are heard as tuning", unit="cents"),
     number("nudge", 0.0, -0.5, 0.5, "Added to the speed while it is held; a deck in sync moves against the beat", unit="×",
            session=False),
     switch("reverse", False, "Plays backwards"),
@@ -58,6 +63,7 @@ DECK = Group("deck", "/deck/{deck}", (
     state("beat", "Playhead in beats of the file's grid", reads="deck.beat", unit="beats", minimum=-1e4, maximum=1e6),
     state("bpm", "Tempo that is heard; 0 when it is not known", reads="deck.bpm", unit="BPM", maximum=1000),
     state("speed", "Speed at this moment, below 0 backwards", reads="deck.speed", unit="×", minimum=-16, maximum=16),
+    state("keylock/heard", "The pitch shifter is what is heard right now", reads="deck.in_key", type=Type.BOOL),
     state("locked", "Follows the clock right now", reads="deck.locked", type=Type.BOOL),
     state("away", "Somewhere else than it would be: slip brings it back", reads="deck.away", type=Type.BOOL),
     state("loaded", "Something is loaded", reads="deck.loaded", type=Type.BOOL),

@@ -74,3 +74,14 @@ def test_bits_do_not_depend_on_the_period(seed: int) -> None:
 def test_a_block_copies_all_of_the_state_that_matters(seed: int) -> None:
     """Only what a block touched is copied to the next one's slot; a whole copy sounds the same."""
     np.testing.assert_array_equal(perform(seed, [128]), perform(seed, [128], whole_copies=True))
+
+
+def test_what_was_asked_for_first_is_obeyed_first(engine: OfflineEngine) -> None:
+    """A command that was kept for a block's first frame, and one that comes in with that block."""
+    engine.load_deck(1, engine.load(sine(8.0)))
+    engine.run(64)
+    engine.do("/deck/1/seek", 0.25, frame=1024)
+    engine.run(960)
+    engine.do("/deck/1/seek", 0.75)
+    engine.run(64)
+    assert engine.telemetry.snapshot()["deck"][0]["progress"] == pytest.approx(0.75)

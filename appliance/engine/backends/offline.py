@@ -20,6 +20,7 @@ from appliance.bus.values import Values
 from appliance.engine.backends.floating import flushed_denormals
 from appliance.engine.block import leave, run_block
 from appliance.engine.context import make_context
+from appliance.engine.dsp import rubberband
 from appliance.engine.jit import kernel
 from appliance.engine.journal import VALUE_COUNT
 from appliance.nodes import NAMESPACE
@@ -49,6 +50,8 @@ class OfflineEngine:
         self.grids = Grids(self.segment)
         self.context = make_context(self.segment.address, rate)
         self.context["offline"] = 1
+        self._shifters = rubberband.Shifters(layout.DECKS, rate)
+        self._shifters.give_to(self.context, rubberband.R2)
         self.context["epoch"] = 1
         self.record["commit"] = 1 << 48
         self.frame = 0

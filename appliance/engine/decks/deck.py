@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.engine.decks import grid, loops, place, scratch, slip, speed, sync
+from appliance.engine.decks import blend, grid, loops, place, scratch, slip, speed, sync
 from appliance.engine.dsp import voice
 from appliance.engine.dsp.gain import add_scaled, clear
 from appliance.engine.dsp.glide import settle
@@ -16,7 +16,7 @@ from appliance.engine.jit import kernel
 def load(ctx: Any, state: Any, number: int, handle: int, grid_place: int) -> None:
     """Put a clip on the deck, stopped at its start; what played rings out. Handle 0 empties the deck."""
     deck = state.deck[number]
-    voice.hand_over(deck.main, voice.free_tail(deck.tail))
+    place.leave_ringing(deck)
     voice.silence(deck.main)
     deck.clip = handle
     deck.grid = grid_place
@@ -46,7 +46,7 @@ def play(ctx: Any, state: Any, number: int) -> None:
     if position >= row.frames - 1.0 and not speed.backwards(state, number):
         position = 0.0
     if deck.main.clip != 0:
-        voice.hand_over(deck.main, voice.free_tail(deck.tail))
+        place.leave_ringing(deck)
     gain = row.gain if row.gain > 0.0 else 1.0
     deck.main.position = position
     deck.synced = 0
@@ -69,9 +69,7 @@ def pause(ctx: Any, state: Any, number: int) -> None:
     """Stop where it stands."""
     deck = state.deck[number]
     if deck.playing == 1 and deck.touched == 0:
-        tail = voice.free_tail(deck.tail)
-        voice.hand_over(deck.main, tail)
-        tail.gain *= deck.motion.end
+        place.leave_ringing(deck)
         voice.silence(deck.main)
     deck.playing = 0
     deck.previewing = 0
@@ -182,22 +180,26 @@ def _follow_reverse(ctx: Any, state: Any, number: int) -> None:
 def render(ctx: Any, state: Any, number: int, start: int, count: int) -> bool:
     """Add the deck to its channel; False when the clip has just run out."""
     deck = state.deck[number]
-    if deck.main.clip == 0 and deck.tail[0].clip == 0 and deck.tail[1].clip == 0:
+    wet = deck.lock.wet.level > 0.0 or deck.lock.wet.left > 0
+    if deck.main.clip == 0 and deck.tail[0].clip == 0 and deck.tail[1].clip == 0 and not wet:
         return True
     left, right = ctx.channel[number, 0], ctx.channel[number, 1]
     ctx.channel_used[number] = 1
     for i in range(2):
         if deck.tail[i].clip != 0:
             voice.run(ctx, deck.tail[i], left, right, start, count)
+    if wet:
+        _render_wet(ctx, state, number, start, count)
     if deck.main.clip == 0:
         return True
-    if deck.motion.now == 1.0 and deck.motion.step == 0.0:
+    if deck.motion.now == 1.0 and deck.motion.step == 0.0 and blend.is_dry(deck.lock):
         alive = voice.run(ctx, deck.main, left, right, start, count)
     else:
         x, y = ctx.left[:], ctx.right[:]
         clear(x, start, count)
         clear(y, start, count)
         alive = voice.run(ctx, deck.main, x, y, start, count)
+        blend.apply(deck.lock.hidden, True, x[start : start + count], y[start : start + count])
         add_scaled(x, left, start, 0, count, deck.motion)
         add_scaled(y, right, start, 0, count, deck.motion)
     if alive:
@@ -207,6 +209,16 @@ def render(ctx: Any, state: Any, number: int, start: int, count: int) -> bool:
     pause(ctx, state, number)
     deck.running_out = 0
     return not ended
+
+
+@kernel
+def _render_wet(ctx: Any, state: Any, number: int, start: int, count: int) -> None:
+    """Add this cell's sound from the pitch shifter."""
+    deck = state.deck[number]
+    wet = ctx.wet[number]
+    blend.apply(deck.lock.wet, False, wet[0, start : start + count], wet[1, start : start + count])
+    for side in range(2):
+        add_scaled(wet[side], ctx.channel[number, side], start, 0, count, deck.motion)
 
 
 @kernel

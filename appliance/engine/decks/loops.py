@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from appliance.bus.commands import Source
-from appliance.engine.decks import grid, place, slip
+from appliance.engine.decks import blend, grid, place, slip
 from appliance.engine.dsp import voice
 from appliance.engine.jit import kernel
 from appliance.engine.journal import set_value
@@ -62,9 +62,11 @@ def cross_seam(ctx: Any, state: Any, number: int) -> bool:
     if deck.main.loop == 0:
         return False
     begin, end = deck.main.begin, deck.main.end
-    moved = voice.cross_seam(deck.main, voice.free_tail(deck.tail))
+    tail = voice.free_tail(deck.tail)
+    moved = voice.cross_seam(deck.main, tail)
     if moved == 0.0:
         return False
+    tail.gain *= blend.dry_gain(deck.lock)
     if deck.synced == 1:
         beats = grid.beat_of(ctx, deck, clock, end) - grid.beat_of(ctx, deck, clock, begin)
         deck.beat_offset += beats if moved > 0.0 else -beats

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from appliance.engine.decks import grid
+from appliance.engine.decks import blend, grid
 from appliance.engine.dsp import voice
 from appliance.engine.jit import kernel
 
@@ -62,11 +62,27 @@ def move(ctx: Any, state: Any, number: int, position: float) -> None:
         deck.beat_offset += (grid.beat_of(ctx, deck, state.clock, position)
                              - grid.beat_of(ctx, deck, state.clock, deck.main.position))
     if deck.main.clip != 0:
-        tail = voice.free_tail(deck.tail)
-        voice.jump(deck.main, tail, position)
-        tail.gain *= deck.motion.end
+        cross(deck, position)
     else:
         deck.main.position = position
+
+
+@kernel
+def cross(deck: Any, position: float) -> None:
+    """Cross-fade from where the sounding deck is to ``position``."""
+    leave_ringing(deck)
+    voice.enter(deck.main, position)
+
+
+@kernel
+def leave_ringing(deck: Any) -> None:
+    """What the deck plays rings out for 5 ms, as loud as it is heard; its voice is free to go elsewhere."""
+    if deck.main.clip == 0:
+        return
+    tail = voice.free_tail(deck.tail)
+    voice.hand_over(deck.main, tail)
+    tail.gain *= deck.motion.end * blend.dry_gain(deck.lock)
+    blend.cut(deck.lock)
 
 
 @kernel

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from appliance.bus.layout import CELL_FRAMES
-from appliance.engine.decks import place, slip, speed, sync
+from appliance.engine.decks import blend, place, slip, speed, sync
 from appliance.engine.dsp import voice
 from appliance.engine.dsp.glide import glide, settle
 from appliance.engine.jit import kernel
@@ -32,6 +32,7 @@ def touch(ctx: Any, state: Any, number: int, on: bool) -> None:
         slip.leave(ctx, state, number, slip.SCRATCH)
         sync.let_go(ctx, state, number)
         deck.hand = deck.main.position
+        blend.to_dry(deck.lock)
         if deck.main.clip == 0:
             _sound(ctx, state, number)
         deck.touched = 1

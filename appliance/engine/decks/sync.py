@@ -12,7 +12,7 @@ from typing import Any
 
 from appliance.bus.commands import Source
 from appliance.bus.layout import CELL_FRAMES
-from appliance.engine.decks import grid
+from appliance.engine.decks import grid, place
 from appliance.engine.dsp import voice
 from appliance.engine.jit import kernel
 from appliance.engine.journal import set_value
@@ -96,7 +96,7 @@ def follow(ctx: Any, state: Any, number: int, extra_speed: float) -> None:
         _align(ctx, state, number)
         apart = due(ctx, state, number, 0) - deck.main.position
     if abs(apart) > _ASTRAY_FRAMES:
-        voice.jump(deck.main, voice.free_tail(deck.tail), max(deck.main.position + apart, 0.0))
+        place.cross(deck, max(deck.main.position + apart, 0.0))
     deck.beat_offset += extra_speed * CELL_FRAMES * row.rate / ctx.rate / length
     if abs(deck.main.position - math.floor(deck.main.position + 0.5)) < _ON_A_FRAME:
         deck.main.position = math.floor(deck.main.position + 0.5)

@@ -116,8 +116,14 @@ def free_tail(tails: Any) -> Any:
 def jump(main: Any, tail: Any, position: float) -> None:
     """Move a sounding voice to another place with a cross-fade."""
     hand_over(main, tail)
-    main.position = position
-    begin_fade(main.fade, 0.0, 1.0, FADE_FRAMES)
+    enter(main, position)
+
+
+@kernel
+def enter(voice: Any, position: float) -> None:
+    """On from another place, fading in."""
+    voice.position = position
+    begin_fade(voice.fade, 0.0, 1.0, FADE_FRAMES)
 
 
 @kernel
