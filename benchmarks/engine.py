@@ -33,6 +33,8 @@ OTHER_BPM = 123.4
 """The loops are of 120 BPM: every pad interpolates."""
 MEASURE_S = 10.0
 OFFLINE_S = 60.0
+LOCKED = {"r2": 4, "r3": 2}
+"""Decks in key lock, by pitch shifter."""
 STRIPS = {"low": -6.0, "mid": 2.0, "high": -3.0, "filter": -0.3, "fader": 0.9}
 HOG = "import numpy as np\na = np.random.rand(300, 300)\nwhile True:\n    a = a @ a\n    a /= abs(a).max()\n"
 
@@ -92,6 +94,7 @@ def _block_cost(backend: str, server: str) -> list[Row]:
             engine.box.values.set(f"/pad/{pad}/filter", 0.0)
         engine.box.values.set("/clock/bpm", 120.0)
         copied = _measure(engine)
+        locked = {name: _locked(engine, name) for name in LOCKED}
     with tempfile.TemporaryDirectory() as folder, _engine(Path(folder) / "pair", backend, server, busy=False) as engine:
         engine.start(backend, server)
         _perform(engine, [engine.clip(audio(n), bpm=120, beats=16) for n in range(4)])
@@ -109,10 +112,26 @@ def _block_cost(backend: str, server: str) -> list[Row]:
         Row("block_everything_median_pct", float(np.median(everything)), "% of period, with 16 pad filters"),
         Row("block_own_tempo_median_pct", float(np.median(copied)), "% of period, loops at their own tempo"),
         Row("block_loaded_p99_pct", float(np.percentile(loaded, 99)), "% of period", 15.0, float(np.percentile(cost, 99))),
+        Row("keylock4_p99_pct", float(np.percentile(locked["r2"], 99)), "% of period, 4 decks through r2", 35.0),
+        Row("keylock4_median_pct", float(np.median(locked["r2"])), "% of period"),
+        Row("keylock2_r3_p99_pct", float(np.percentile(locked["r3"], 99)), "% of period, 2 decks through r3", 45.0),
+        Row("keylock2_r3_median_pct", float(np.median(locked["r3"])), "% of period"),
         Row("engine_start_s", start_s, "s", 1.5),
         Row("engine_memory_mb", pss_mb, "MB PSS without clips and JACK's segment", 250.0),
         *standby,
     ]
+
+
+def _locked(engine: EngineBox, shifter: str) -> np.ndarray:
+    """The same mix, with so many decks through this pitch shifter."""
+    values, count = engine.box.values, LOCKED[shifter]
+    values.set("/clock/bpm", OTHER_BPM)
+    for deck in range(1, 5):
+        values.set(f"/deck/{deck}/keylock/engine", shifter)
+        values.set(f"/deck/{deck}/keylock", deck <= count)
+    shares = _measure(engine)
+    assert engine.box.telemetry.snapshot()["deck"]["in_key"].sum() == count, "not all decks are heard in key"
+    return shares
 
 
 def _standby(engine: EngineBox, backend: str, server: str, alone: np.ndarray, pss_mb: float) -> list[Row]:

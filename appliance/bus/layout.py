@@ -36,8 +36,6 @@ PENDING = 256
 MIDI_PORTS = 4
 MIDI_OUT_MESSAGES = 512
 MIDI_MESSAGE_BYTES = 232
-LOCK_HISTORY = 64
-"""Cells for which the speed of what a deck's pitch shifter was fed is kept."""
 CLOCK_TICKS = 96
 """Ticks of another clock that are looked back at."""
 CLOCK_MESSAGES = 128
@@ -85,10 +83,11 @@ CLOCK_STATE = _record(("anchor_frame", i8), ("anchor_beat", f8), ("bpm", f8), ("
                       ("in_waits", i8))
 """``bpm`` holds from ``anchor_frame`` on; ``told_bpm`` is the value that it was made from: another one is a person's."""
 
-LOCK_STATE = _record(("engine", i8), ("fed", i8), ("fill", i8), ("placed", i8), ("waits", i8), ("ahead", VOICE), ("tail", VOICE),
-                     ("hidden", FADE), ("wet", FADE), ("key", GLIDE), ("hold", GLIDE), ("speeds", f8, (LOCK_HISTORY,)))
-"""A deck's pitch shifter: ``engine`` that is in use (0: none), cells ``fed`` since it began, cells it ``waits`` until what it
-gives is of the right place; ``ahead`` reads for it, ``hold`` is 1 while the key is locked."""
+LOCK_STATE = _record(("engine", i8), ("fed", i8), ("fill", i8), ("rest", f8), ("spare", f8), ("taken", i8), ("placed", i8), ("ahead", VOICE), ("tail", VOICE),
+                     ("hidden", FADE), ("wet", FADE), ("key", GLIDE), ("hold", GLIDE))
+"""A deck's pitch shifter: ``engine`` that is in use (0: none), cells ``fed`` since it began, ``fill`` of them before the first
+was taken, ``rest``: frames that it is owed, ``spare``: made and not taken, on average;
+``taken``: cells, up to some; ``placed``: it is fed from the right place. ``ahead`` reads for it; ``hold`` is 1 while the key is locked."""
 
 DECK_STATE = _record(
     ("clip", i8), ("grid", i8), ("playing", i8), ("previewing", i8), ("main", VOICE), ("tail", VOICE, (2,)),

@@ -16,7 +16,7 @@ from appliance.bus import layout
 from appliance.bus.layout import CELL_FRAMES, CLIPS, CLOCK_MESSAGES, DECKS, MAX_BLOCK_FRAMES, MIDI_EVENT, MIDI_PORTS
 from appliance.engine.dsp.lanes import LANE_SOUND, LANE_TABLE
 from appliance.engine.dsp.loudness import k_weighting
-from appliance.engine.dsp.rubberband import ENGINES, FILLS, PLACES
+from appliance.engine.dsp.rubberband import DELAY_SHAPE, ENGINES, FILLS, MOST_FRAMES
 from appliance.engine.dsp.sinc import SINC_SHAPE, TAPS, sinc_tables
 from appliance.engine.jit import record_at
 from appliance.nodes.mixer import CHANNELS
@@ -44,7 +44,8 @@ CONTEXT = np.dtype([
     ("jack_event", i8, (4,)), ("timespec", i8, (2,)), ("floating_env", np.uint32, (16,)),
     ("cost_count", i8), ("cost_ns", np.int32, (COST_BLOCKS,)), ("block_frames", np.int32, (COST_BLOCKS,)),
     ("shifter", i8, (DECKS, ENGINES)), ("shifter_frame", i8, (DECKS,)), ("shifter_fill", i8, (ENGINES, FILLS)),
-    ("shifter_behind", i8, (ENGINES,)), ("shifter_longer", f8, (ENGINES, PLACES)), ("keylock_engine", i8), ("pointers", i8, (2,)),
+    ("shifter_smear", i8, (ENGINES,)), ("shifter_spare", f8, (ENGINES,)),
+    ("shifter_delay", f8, DELAY_SHAPE), ("feed", f4, (2, MOST_FRAMES)), ("keylock_engine", i8), ("pointers", i8, (2,)),
     ("wet", f4, (DECKS, 2, CELL_FRAMES)),
     ("left", f4, (CELL_FRAMES,)), ("right", f4, (CELL_FRAMES,)),
     ("tap_base", np.uint64, (CELL_FRAMES,)), ("tap_row", np.uint64, (CELL_FRAMES,)), ("tap_share", f4, (CELL_FRAMES,)),

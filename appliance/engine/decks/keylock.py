@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Key lock and key shift: a second head reads ahead of the deck's voice, a pitch shifter brings that into the key.
+"""Key lock and key shift: a second head reads ahead of the deck's voice, at the speed at which the clip was recorded, and a
+shifter brings that to the deck's tempo and key.
 
 What goes in comes out ``lead`` frames later, so the head stands where the voice will be by then, and what is heard is in time.
-The shifter's pitch follows the speed at which that was read, not the speed of now: the pitch is kept while the tempo moves.
-The voice runs on unheard. After a start or a jump, and while a brake or a hand turns the record, it is what is heard.
+The tempo never touches the pitch. The voice runs on unheard. After a start or a jump, and while a brake or a hand turns the
+record, it is what is heard: what a jump leaves in the shifter is of the old place. It begins anew, and is fed several times as
+fast until it is where it should be.
 
-A shifter lives in its engine process. An engine that takes over finds that its own was not fed up to here, and begins anew;
-the voice is heard until then.
+A shifter lives in its engine process. An engine that takes over finds that its own was not fed up to here, and begins anew too.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from appliance.bus.layout import CELL_FRAMES, LOCK_HISTORY
+import numpy as np
+
+from appliance.bus.layout import CELL_FRAMES
 from appliance.engine.decks import blend, scratch, speed, sync
 from appliance.engine.dsp import rubberband, voice
 from appliance.engine.dsp.gain import clear
@@ -22,13 +26,15 @@ from appliance.engine.jit import kernel
 from appliance.nodes.deck import KEYLOCK_ENGINES
 
 _AUTO = KEYLOCK_ENGINES.index("auto")
-_SLOWEST = 0.4
-"""Slower than this the pitch follows the speed."""
+_SLOWEST, _FASTEST = 0.4, 2.4
+"""Outside of these speeds the pitch follows."""
 _CATCH_UP, _MOST_CATCH_UP = 1 / 16, 0.05
-"""In a cell the head makes up for this share of what it is off, and turns faster or slower by so much at most."""
+"""In a cell the head makes up for this share of what it is off, and is faster or slower by so much at most."""
 _ASTRAY_SECONDS = 0.05
-_SMEAR_CELLS = 8
-"""So long after the first sound of a new place the shifter still gives some of the old one."""
+_SETTLED_CELLS = 64
+_HOLD, _MOST_HOLD = 1 / 8192, 0.004
+_HASTE = 3
+"""Cells that are fed in one, until the shifter is full."""
 
 
 @kernel
@@ -37,7 +43,7 @@ def _wanted(ctx: Any, state: Any, number: int) -> int:
     deck, values = state.deck[number], state.values.deck[number]
     if values.keylock < 0.5 and values.key == 0.0 and values.key_fine == 0.0:
         return 0
-    if deck.main.clip == 0 or scratch.in_hand(deck) or deck.spin < 1.0 or abs(deck.velocity) < _SLOWEST:
+    if deck.main.clip == 0 or scratch.in_hand(deck) or deck.spin < 1.0 or not _SLOWEST < abs(deck.velocity) < _FASTEST:
         return 0
     chosen = int(values.keylock_engine)
     engine = ctx.keylock_engine if chosen == _AUTO else chosen
@@ -57,7 +63,6 @@ def update(ctx: Any, state: Any, number: int) -> None:
     if lock.engine == 0:
         lock.engine = wanted
         lock.fed = 0
-        lock.placed = 0
         settle(lock.key, key)
         settle(lock.hold, hold)
     else:
@@ -70,68 +75,78 @@ def update(ctx: Any, state: Any, number: int) -> None:
             voice.silence(lock.ahead)
             voice.silence(lock.tail)
             return
-    handle = ctx.shifter[number, lock.engine - 1]
-    if lock.fed == 0 or ctx.shifter_frame[number] != state.frame:
-        rubberband.reset(handle)
-        lock.fed = 0
-        lock.placed = 0
+    if ctx.shifter_frame[number] != state.frame:
         blend.nothing_wet(lock)
+        lock.fed = 0
+    elif lock.placed == 0 and lock.wet.level == 0.0:
+        lock.fed = 0
     ctx.shifter_frame[number] = state.frame + CELL_FRAMES
-    _shift(ctx, state, number, handle)
-    if wanted == lock.engine and lock.placed == 1 and lock.waits == 0:
+    _fill(ctx, state, number)
+    if not _take(ctx, state, number):
+        clear(ctx.wet[number, 0], 0, CELL_FRAMES)
+        clear(ctx.wet[number, 1], 0, CELL_FRAMES)
+    elif wanted == lock.engine and lock.placed == 1:
         blend.to_wet(lock)
 
 
 @kernel
-def _shift(ctx: Any, state: Any, number: int, handle: int) -> None:
-    """A cell into the shifter and one out of it."""
+def _fill(ctx: Any, state: Any, number: int) -> None:
+    """Feed this cell, or some in one to a shifter that begins."""
     lock = state.deck[number].lock
+    turns = _turns(ctx, state, number)
+    pitch = 2.0 ** (lock.key.end / 12.0) * turns ** (1.0 - lock.hold.end)
+    handle = ctx.shifter[number, lock.engine - 1]
+    cells = 1
     if lock.fed == 0:
-        _forget(ctx, state, number)
-    pitch = 2.0 ** (lock.key.end / 12.0) * _turns(ctx, state, number) ** -lock.hold.end
-    if lock.fed == 0:
-        lock.fill = rubberband.fill_cells(ctx, lock.engine, pitch)
-    _read_ahead(ctx, state, number, rubberband.lead_frames(ctx, lock.engine, lock.fill, pitch))
-    pitch = 2.0 ** (lock.key.end / 12.0) * lock.speeds[_behind(ctx, state, lock)] ** -lock.hold.end
-    left, right = ctx.left[:], ctx.right[:]
-    clear(left, 0, CELL_FRAMES)
-    clear(right, 0, CELL_FRAMES)
-    if lock.tail.clip != 0:
-        voice.run(ctx, lock.tail, left, right, 0, CELL_FRAMES)
-    if lock.ahead.clip != 0:
-        voice.run(ctx, lock.ahead, left, right, 0, CELL_FRAMES)
-    rubberband.feed(handle, pitch, ctx.pointers, left, right)
-    lock.fed += 1
-    wet = ctx.wet[number]
-    if lock.fed < lock.fill or not rubberband.take(handle, ctx.pointers, wet[0], wet[1]):
-        clear(wet[0], 0, CELL_FRAMES)
-        clear(wet[1], 0, CELL_FRAMES)
-        if lock.fed >= lock.fill:  # it has fallen short: begin anew
-            blend.cut(lock)
-            lock.fed = 0
-    elif lock.waits > 0:
-        lock.waits -= 1
+        rubberband.reset(handle)
+        lock.fill = rubberband.fill_cells(ctx, lock.engine, turns, pitch)
+        _place_head(ctx, state, number, turns)
+    if lock.taken == 0:
+        cells = min(_HASTE, lock.fill + ctx.shifter_smear[lock.engine - 1] - lock.fed)
+    for _ in range(cells):
+        frames = float(CELL_FRAMES) * turns
+        if lock.taken > 0 and lock.placed == 1:
+            frames = _steered(ctx, state, number, turns, pitch)
+        count = int(frames + lock.rest + 0.5)
+        lock.rest += frames - count  # in the long run it is fed what it makes
+        left, right = ctx.feed[0], ctx.feed[1]
+        _read(ctx, lock, left, right, count)
+        rubberband.feed(handle, CELL_FRAMES / frames * _held(ctx, lock), pitch, ctx.pointers, left, right, count)
+        lock.fed += 1
 
 
 @kernel
-def _forget(ctx: Any, state: Any, number: int) -> None:
-    """Nothing was fed: as if it had always been at this speed."""
-    deck = state.deck[number]
-    for i in range(LOCK_HISTORY):
-        deck.lock.speeds[i] = _turns(ctx, state, number)
+def _take(ctx: Any, state: Any, number: int) -> bool:
+    """This cell's sound. False when there is none: the shifter is not full yet, or has fallen short."""
+    lock = state.deck[number].lock
+    handle, wet = ctx.shifter[number, lock.engine - 1], ctx.wet[number]
+    smear = ctx.shifter_smear[lock.engine - 1]
+    if lock.fed < lock.fill + smear:
+        return False
+    cells = 1 if lock.taken > 0 else smear + 1  # the first ones miss what was before them
+    for _ in range(cells):
+        if not rubberband.take(handle, ctx.pointers, wet[0], wet[1]):
+            blend.cut(lock)
+            return False
+    lock.taken = min(lock.taken + 1, _SETTLED_CELLS)
+    lock.spare += (rubberband.spare_frames(handle) - lock.spare) / lock.taken
+    return True
+
+
+@kernel
+def _held(ctx: Any, lock: Any) -> float:
+    """Correction of the ratio: the library makes a little more or less than was asked for, and must not fill up or run dry."""
+    if lock.taken < _SETTLED_CELLS:
+        return 1.0
+    return 1.0 - min(max((lock.spare - ctx.shifter_spare[lock.engine - 1]) * _HOLD, -_MOST_HOLD), _MOST_HOLD)
 
 
 @kernel
 def _turns(ctx: Any, state: Any, number: int) -> float:
-    """How fast the deck is at this cell's end."""
+    """How fast the deck is at this cell's end; sign aside."""
     deck = state.deck[number]
-    return max(abs(deck.main.step + deck.main.slope * CELL_FRAMES) / speed.scale(ctx, deck), _SLOWEST)
-
-
-@kernel
-def _behind(ctx: Any, state: Any, lock: Any) -> int:
-    """Place in ``speeds`` of what is being shifted now."""
-    return (state.frame // CELL_FRAMES - ctx.shifter_behind[lock.engine - 1]) % LOCK_HISTORY
+    turns = abs(deck.main.step + deck.main.slope * CELL_FRAMES) / speed.scale(ctx, deck)
+    return min(max(turns, _SLOWEST), _FASTEST)
 
 
 @kernel
@@ -146,36 +161,61 @@ def _place(ctx: Any, state: Any, number: int, frames: float) -> float:
         position = deck.main.position + (deck.main.step + 0.5 * deck.main.slope * first) * first + end * (frames - first)
     length = deck.main.end - deck.main.begin
     if deck.main.loop == 1 and length > 0.0:
-        if position >= deck.main.end:
-            position = deck.main.begin + (position - deck.main.begin) % length
-        elif deck.main.step < 0.0 and position < deck.main.begin:
+        if position >= deck.main.end or (deck.main.step < 0.0 and position < deck.main.begin):
             position = deck.main.begin + (position - deck.main.begin) % length
     return position
 
 
 @kernel
-def _read_ahead(ctx: Any, state: Any, number: int, lead: float) -> None:
-    """Give the head its way through this cell: to where the voice will be ``lead`` frames later, when it is heard."""
+def _place_head(ctx: Any, state: Any, number: int, turns: float) -> None:
+    """Put the head where it will have fed all that the shifter wants when it is in time."""
     deck = state.deck[number]
     lock, main = deck.lock, deck.main
-    here = _place(ctx, state, number, lead)
-    step = main.step + main.slope * CELL_FRAMES
-    ahead = lock.ahead
-    apart = here - ahead.position
+    cells = lock.fill + ctx.shifter_smear[lock.engine - 1]
+    wait = math.ceil(cells / _HASTE) * CELL_FRAMES
+    step = speed.scale(ctx, deck) if main.step >= 0.0 else -speed.scale(ctx, deck)
+    lead = (lock.fill - 1.0) * CELL_FRAMES  # about what it keeps back and what is spare then
+    position = _place(ctx, state, number, lead + wait) - step * turns * cells * CELL_FRAMES
+    voice.silence(lock.tail)
+    voice.start(lock.ahead, main.clip, math.floor(position), step, main.begin, main.end, main.loop, main.gain)
+    lock.taken = 0
+    lock.rest = 0.0
+    lock.spare = 0.0
+    lock.placed = 1
+
+
+@kernel
+def _steered(ctx: Any, state: Any, number: int, turns: float, pitch: float) -> float:
+    """Frames to feed in this cell, so that the head comes nearer to where the voice will be when it is heard."""
+    deck = state.deck[number]
+    lock, main, ahead = deck.lock, deck.main, deck.lock.ahead
+    lead = lock.spare + rubberband.delay_frames(ctx, lock.engine, turns, pitch)
+    apart = (_place(ctx, state, number, lead) - ahead.position) / ahead.step
     if main.loop == 1 and main.end > main.begin:
-        length = main.end - main.begin
-        apart -= length * round(apart / length)
-    if lock.placed == 0 or abs(apart) > _ASTRAY_SECONDS * ctx.rate:
-        if ahead.clip != 0:
-            voice.hand_over(ahead, lock.tail)
-        voice.start(ahead, main.clip, here, step, main.begin, main.end, main.loop, main.gain)
-        if lock.placed == 1:
-            blend.to_dry(lock)
-        lock.placed = 1
-        lock.waits = int(lead / CELL_FRAMES) + _SMEAR_CELLS
-    elif ahead.clip != 0:
-        ahead.begin, ahead.end, ahead.loop = main.begin, main.end, main.loop
-        most = _MOST_CATCH_UP * abs(step)
-        voice.set_speed(ahead, step + min(max(_CATCH_UP * apart / CELL_FRAMES, -most), most), 0.0)
-        voice.cross_seam(ahead, lock.tail)
-    lock.speeds[(state.frame // CELL_FRAMES) % LOCK_HISTORY] = max(abs(ahead.step) / speed.scale(ctx, deck), _SLOWEST)
+        length = (main.end - main.begin) / abs(ahead.step)
+        apart -= length * math.floor(apart / length + 0.5)
+    frames = turns * CELL_FRAMES
+    if ahead.clip == 0:
+        return frames  # it has come to the end of the clip
+    if abs(apart) > _ASTRAY_SECONDS * ctx.rate or ahead.step * main.step < 0.0:
+        blend.to_dry(lock)
+        lock.placed = 0
+        return frames
+    ahead.begin, ahead.end, ahead.loop = main.begin, main.end, main.loop
+    return frames + min(max(_CATCH_UP * apart, -_MOST_CATCH_UP * frames), _MOST_CATCH_UP * frames)
+
+
+@kernel
+def _read(ctx: Any, lock: Any, left: np.ndarray, right: np.ndarray, count: int) -> None:
+    clear(left, 0, count)
+    clear(right, 0, count)
+    at = 0
+    while at < count:
+        frames = min(count - at, CELL_FRAMES)
+        if lock.ahead.clip != 0 and lock.ahead.loop == 1:
+            voice.cross_seam(lock.ahead, lock.tail)
+        if lock.tail.clip != 0:
+            voice.run(ctx, lock.tail, left, right, at, frames)
+        if lock.ahead.clip != 0:
+            voice.run(ctx, lock.ahead, left, right, at, frames)
+        at += frames

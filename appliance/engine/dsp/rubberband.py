@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pitch shifters for the audio thread: the Rubber Band library's real-time mode through its C interface.
 
-A shifter takes a cell and gives a cell; after so many cells as :func:`fill_cells` says it always has one. It allocates when it is made and
+A shifter takes a cell's worth of sound at any tempo and gives a cell; when it is full (:func:`fill_cells`) it always has one. It allocates when it is made and
 while :func:`_warm` drives it through all it will be asked for, then no more. Where the library is missing there are no
 shifters (handles are 0), and nothing is called.
 """
@@ -9,6 +9,7 @@ shifters (handles are 0), and nothing is called.
 from __future__ import annotations
 
 import ctypes
+import math
 import weakref
 from typing import Any
 
@@ -24,24 +25,41 @@ R2, R3 = 1, 2
 """The library's engines by their number in the state: "faster" and "finer", both with the short window. 0: none."""
 ENGINES = 2
 LOWEST_PITCH, HIGHEST_PITCH = 1 / 3, 3.0
-FILL_CELLS = ((22, 34), (43, 43))
-"""Cells that are fed before the first one is taken, at rates around 48 kHz: more than it ever keeps back. By engine, for
-pitches up to an octave away and for the others. Measured with version 3.1.2, as what follows."""
-BEHIND_CELLS = (8, 20)
-"""A pitch that is set is that of what was fed so many cells before, by engine."""
-LONGER_AT = (-0.75, -0.5, -0.23, 0.0, 0.43, 1.0, 2.0)
-"""Values of 1/pitch - 1 …"""
-LONGER_FRAMES = ((-170.0, -170.0, -157.0, 0.0, 286.0, 645.0, 1070.0), (-780.0, -720.0, -385.0, 0.0, 618.0, 1135.0, 2250.0))
-"""… and by how much longer a sound takes through the shifter there than at pitch 1."""
-
-FILLS, PLACES = len(FILL_CELLS[0]), len(LONGER_AT)
+MOST_FRAMES = 4 * CELL_FRAMES
+"""That may be fed at once."""
+FILL_CELLS = ((22, 34), (52, 82))
+"""Cells that are fed before the first one is taken, at rates around 48 kHz: more than it ever keeps back. By engine, for the
+usual speeds and pitches and for all. Measured with version 3.1.2, as what follows."""
+SMEAR_CELLS = (8, 20)
+"""So many of the first cells miss what was before them."""
+SPARE_FRAMES = (256, 512)
+"""So much is to be in it, made and not taken, on average."""
+DELAY_PITCHES, DELAY_SPEEDS = (-1.0, -0.415, 0.0, 0.485, 1.0), (0.5, 0.7, 0.85, 0.95, 1.0, 1.05, 1.2, 1.5)
+DELAY_FRAMES = (
+    ((1888, 1954, 1796, 1668, 1600, 1543, 1431, 1334),
+     (1664, 1410, 1368, 1369, 1360, 1349, 1280, 1116),
+     (1534, 1189, 1065, 1056, 1034, 1039, 1044, 1008),
+     (1406, 1071, 933, 837, 799, 751, 716, 700),
+     (1271, 1024, 874, 794, 759, 724, 644, 554)),
+    ((4709, 4123, 3851, 3634, 3572, 3465, 3334, 2996),
+     (3902, 3329, 3054, 2923, 2861, 2812, 2667, 2438),
+     (3430, 2850, 2598, 2470, 2380, 2359, 2241, 2050),
+     (3513, 2445, 2158, 2056, 1999, 1962, 1834, 1658),
+     (3380, 2536, 2092, 1835, 1712, 1669, 1558, 1394)),
+)
+"""Frames between the sound that goes in and the one that is just made from it: by engine, pitch in octaves, and speed."""
+_USUAL_SPEED, _USUAL_PITCH = 0.85, 0.7
+_NEVER_ONE = 1.0 + 1e-6
+"""At a ratio of exactly 1 the library passes the sound on as it is, and loses the phase on the way there and back."""
+FILLS = len(FILL_CELLS[0])
+DELAY_SHAPE = (ENGINES, len(DELAY_PITCHES), len(DELAY_SPEEDS))
 
 _REAL_TIME, _HIGH_CONSISTENCY, _FINER, _SHORT = 0x1, 0x04000000, 0x20000000, 0x00100000
 _NO_THREADS, _SMOOTH = 0x00010000, 0x00000200
 _OPTIONS = tuple(_REAL_TIME | _HIGH_CONSISTENCY | _NO_THREADS | _SHORT | engine for engine in (_SMOOTH, _FINER))
 """Engine r2 takes steady tones for a row of transients and would tear their phases: a bass wavers by 100 cents. Without its
 transient detection it does not, and drums were as sharp."""
-_NAMES = ("process", "available", "retrieve", "set_pitch_scale", "reset")
+_NAMES = ("process", "available", "retrieve", "set_pitch_scale", "set_time_ratio", "reset")
 
 
 def _load() -> Any:
@@ -57,7 +75,7 @@ def _load() -> Any:
     for name, returns, arguments in (
         ("new", handle, (number, number, ctypes.c_int, real, real)), ("delete", None, (handle,)),
         ("reset", None, (handle,)), ("set_max_process_size", None, (handle, number)),
-        ("set_pitch_scale", None, (handle, real)), ("process", None, (handle, handle, number, ctypes.c_int)),
+        ("set_pitch_scale", None, (handle, real)), ("set_time_ratio", None, (handle, real)), ("process", None, (handle, handle, number, ctypes.c_int)),
         ("available", ctypes.c_int, (handle,)), ("retrieve", number, (handle, handle, number)),
     ):
         function = getattr(library, f"rubberband_{name}")
@@ -71,6 +89,7 @@ _process = types.ExternalFunction("rubberband_process", types.void(types.intp, t
 _available = types.ExternalFunction("rubberband_available", types.int32(types.intp))
 _retrieve = types.ExternalFunction("rubberband_retrieve", types.uint32(types.intp, types.intp, types.uint32))
 _set_pitch_scale = types.ExternalFunction("rubberband_set_pitch_scale", types.void(types.intp, types.float64))
+_set_time_ratio = types.ExternalFunction("rubberband_set_time_ratio", types.void(types.intp, types.float64))
 _reset = types.ExternalFunction("rubberband_reset", types.void(types.intp))
 
 
@@ -90,7 +109,7 @@ class Shifters:
         for place in range(count):
             for engine, options in enumerate(_OPTIONS):
                 handle = _LIBRARY.rubberband_new(round(rate), 2, options, 1.0, 1.0)
-                _LIBRARY.rubberband_set_max_process_size(handle, CELL_FRAMES)
+                _LIBRARY.rubberband_set_max_process_size(handle, MOST_FRAMES)
                 _warm(handle)
                 self.handles[place, engine] = handle
         weakref.finalize(self, _delete, self.handles.ravel().tolist())
@@ -101,16 +120,18 @@ class Shifters:
         context["shifter"] = self.handles
         context["shifter_frame"] = -1
         context["shifter_fill"] = np.array(FILL_CELLS) * times
-        context["shifter_behind"] = np.array(BEHIND_CELLS) * times
-        context["shifter_longer"] = np.array(LONGER_FRAMES) * times
+        context["shifter_smear"] = np.array(SMEAR_CELLS) * times
+        context["shifter_spare"] = np.array(SPARE_FRAMES) * times
+        context["shifter_delay"] = np.array(DELAY_FRAMES) * times
         context["keylock_engine"] = preferred
 
 
 def _warm(handle: int) -> None:
     audio = np.zeros((2, 16 * CELL_FRAMES), np.float32)
     pointers = np.array([side.ctypes.data for side in audio])
-    for pitch in (LOWEST_PITCH, HIGHEST_PITCH, 1.0):
+    for pitch, ratio in ((LOWEST_PITCH, 2.5), (HIGHEST_PITCH, 0.4), (1.0, 1.0)):
         _LIBRARY.rubberband_set_pitch_scale(handle, pitch)
+        _LIBRARY.rubberband_set_time_ratio(handle, ratio)
         for _ in range(100):
             _LIBRARY.rubberband_process(handle, pointers.ctypes.data, CELL_FRAMES, 0)
             count = min(max(_LIBRARY.rubberband_available(handle), 0), audio.shape[1])
@@ -124,20 +145,29 @@ def _delete(handles: list[int]) -> None:
 
 
 @kernel
-def fill_cells(ctx: Any, engine: int, pitch: float) -> int:
+def fill_cells(ctx: Any, engine: int, speed: float, pitch: float) -> int:
     """Cells to feed before the first is taken."""
-    return ctx.shifter_fill[engine - 1, 0 if 0.5 <= pitch <= 2.0 else 1]
+    return ctx.shifter_fill[engine - 1, 0 if speed >= _USUAL_SPEED and pitch >= _USUAL_PITCH else 1]
 
 
 @kernel
-def lead_frames(ctx: Any, engine: int, fill: int, pitch: float) -> float:
-    """Frames between a sound's way in and its way out, when ``fill`` cells were fed before the first was taken."""
-    x, longer = 1.0 / pitch - 1.0, ctx.shifter_longer[engine - 1]
+def delay_frames(ctx: Any, engine: int, speed: float, pitch: float) -> float:
+    """Frames between the sound that goes in and the one that is just made from it."""
+    delay = ctx.shifter_delay[engine - 1]
+    row, down = _between(DELAY_PITCHES, math.log2(pitch))
+    column, along = _between(DELAY_SPEEDS, speed)
+    above = delay[row, column] + along * (delay[row, column + 1] - delay[row, column])
+    below = delay[row + 1, column] + along * (delay[row + 1, column + 1] - delay[row + 1, column])
+    return above + down * (below - above)
+
+
+@kernel
+def _between(points: Any, x: float) -> tuple[int, float]:
+    """The point before ``x``, but for the last, and how far ``x`` is from it to the next one, 0 … 1."""
     place = 0
-    while place < PLACES - 2 and x > LONGER_AT[place + 1]:
+    while place < len(points) - 2 and x > points[place + 1]:
         place += 1
-    share = (x - LONGER_AT[place]) / (LONGER_AT[place + 1] - LONGER_AT[place])
-    return CELL_FRAMES * (fill - 1.0) + longer[place] + share * (longer[place + 1] - longer[place])
+    return place, min(max((x - points[place]) / (points[place + 1] - points[place]), 0.0), 1.0)
 
 
 @kernel
@@ -147,11 +177,23 @@ def reset(handle: int) -> None:
 
 
 @kernel
-def feed(handle: int, pitch: float, pointers: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
-    """Give it a cell, to be heard at ``pitch`` times its frequencies. ``pointers``: room for two addresses."""
+def feed(
+    handle: int, ratio: float, pitch: float, pointers: np.ndarray, left: np.ndarray, right: np.ndarray, count: int
+) -> None:
+    """Give it ``count`` frames, to be ``ratio`` times as long and at ``pitch`` times their frequencies. ``pointers``: room for
+    two addresses."""
+    if abs(ratio - 1.0) < _NEVER_ONE - 1.0:
+        ratio = _NEVER_ONE
+    _set_time_ratio(handle, ratio)
     _set_pitch_scale(handle, min(max(pitch, LOWEST_PITCH), HIGHEST_PITCH))
     pointers[0], pointers[1] = left.ctypes.data, right.ctypes.data
-    _process(handle, pointers.ctypes.data, np.uint32(CELL_FRAMES), np.int32(0))
+    _process(handle, pointers.ctypes.data, np.uint32(count), np.int32(0))
+
+
+@kernel
+def spare_frames(handle: int) -> int:
+    """What is made and not taken."""
+    return _available(handle)
 
 
 @kernel
@@ -161,6 +203,3 @@ def take(handle: int, pointers: np.ndarray, left: np.ndarray, right: np.ndarray)
         return False
     pointers[0], pointers[1] = left.ctypes.data, right.ctypes.data
     return _retrieve(handle, pointers.ctypes.data, np.uint32(CELL_FRAMES)) == CELL_FRAMES
-
-
-__all__ = ["ENGINES", "FILLS", "LIBRARY", "PLACES", "R2", "R3", "Shifters", "feed", "fill_cells", "lead_frames", "is_there", "reset", "take"]
