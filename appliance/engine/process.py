@@ -62,13 +62,19 @@ class Engine:
             self.words[word] = 0
         self.backend: Any = self._open_jack() or self._open_clock(box.config.audio.rate, box.config.audio.period)
         self._take_rate()
-        self._shifters = rubberband.Shifters(layout.DECKS, self.backend.rate)
-        self._shifters.give_to(self.context, rubberband.R3 if box.config.engine.keylock == "r3" else rubberband.R2)
-        if not rubberband.is_there() and letter == "a":
-            log.warning("%s is not installed (Debian: librubberband2): decks have no key lock, the pitch follows the speed",
-                        rubberband.LIBRARY)
         refused = doubtful(box.clips.table, safe, int(box.process()["started_ns"]))
         self.clips = ClipMap(box.segment, self.context, self.index, refused)
+
+    def _make_shifters(self) -> None:
+        """On a thread of its own: the sound does not wait for key lock."""
+        if not rubberband.is_there():
+            if self._letter == "a":
+                log.warning("%s is not installed (Debian: librubberband2): decks have no key lock, the pitch follows the speed",
+                            rubberband.LIBRARY)
+            return
+        self._shifters = rubberband.Shifters(layout.DECKS, self.backend.rate)
+        preferred = rubberband.R3 if self.box.config.engine.keylock == "r3" else rubberband.R2
+        self._shifters.give_to(self.context, preferred)
 
     # -- the audio server, and the clock while there is none
 
@@ -161,6 +167,7 @@ class Engine:
         self._go()
         self.words["ready"] = 1
         self._look_after()
+        threading.Thread(target=self._make_shifters, name="shifters", daemon=True).start()
         if self.box.config.engine.busy_thread:
             threading.Thread(target=_be_busy, name="busy", daemon=True).start()
         log.info("%s is there: %s at %.0f Hz, %d frames a period", self.box.name, self.backend.name, self.backend.rate,

@@ -26,8 +26,6 @@ from appliance.engine.jit import kernel
 from appliance.nodes.deck import KEYLOCK_ENGINES
 
 _AUTO = KEYLOCK_ENGINES.index("auto")
-_SLOWEST, _FASTEST = 0.4, 2.4
-"""Outside of these speeds the pitch follows."""
 _CATCH_UP, _MOST_CATCH_UP = 1 / 16, 0.05
 """In a cell the head makes up for this share of what it is off, and is faster or slower by so much at most."""
 _ASTRAY_SECONDS = 0.05
@@ -43,7 +41,7 @@ def _wanted(ctx: Any, state: Any, number: int) -> int:
     deck, values = state.deck[number], state.values.deck[number]
     if values.keylock < 0.5 and values.key == 0.0 and values.key_fine == 0.0:
         return 0
-    if deck.main.clip == 0 or scratch.in_hand(deck) or deck.spin < 1.0 or not _SLOWEST < abs(deck.velocity) < _FASTEST:
+    if deck.main.clip == 0 or scratch.in_hand(deck) or deck.spin < 1.0 or not rubberband.SLOWEST < abs(deck.velocity) < rubberband.FASTEST:
         return 0
     chosen = int(values.keylock_engine)
     engine = ctx.keylock_engine if chosen == _AUTO else chosen
@@ -146,7 +144,7 @@ def _turns(ctx: Any, state: Any, number: int) -> float:
     """How fast the deck is at this cell's end; sign aside."""
     deck = state.deck[number]
     turns = abs(deck.main.step + deck.main.slope * CELL_FRAMES) / speed.scale(ctx, deck)
-    return min(max(turns, _SLOWEST), _FASTEST)
+    return min(max(turns, rubberband.SLOWEST), rubberband.FASTEST)
 
 
 @kernel

@@ -25,6 +25,7 @@ R2, R3 = 1, 2
 """The library's engines by their number in the state: "faster" and "finer", both with the short window. 0: none."""
 ENGINES = 2
 LOWEST_PITCH, HIGHEST_PITCH = 1 / 3, 3.0
+SLOWEST, FASTEST = 0.4, 2.4
 MOST_FRAMES = 4 * CELL_FRAMES
 """That may be fed at once."""
 FILL_CELLS = ((22, 34), (52, 82))
@@ -117,22 +118,24 @@ class Shifters:
     def give_to(self, context: np.ndarray, preferred: int) -> None:
         """Let the callback use them. ``preferred``: the engine of decks that do not choose one."""
         times = max(1, round(self.rate / 48000.0))
-        context["shifter"] = self.handles
         context["shifter_frame"] = -1
         context["shifter_fill"] = np.array(FILL_CELLS) * times
         context["shifter_smear"] = np.array(SMEAR_CELLS) * times
         context["shifter_spare"] = np.array(SPARE_FRAMES) * times
         context["shifter_delay"] = np.array(DELAY_FRAMES) * times
         context["keylock_engine"] = preferred
+        context["shifter"] = self.handles
 
 
 def _warm(handle: int) -> None:
+    """Drive it through all that it will be asked for: it makes windows and buffers for a ratio when that first comes."""
     audio = np.zeros((2, 16 * CELL_FRAMES), np.float32)
     pointers = np.array([side.ctypes.data for side in audio])
-    for pitch, ratio in ((LOWEST_PITCH, 2.5), (HIGHEST_PITCH, 0.4), (1.0, 1.0)):
+    every = [(1.0, ratio) for ratio in np.geomspace(1 / FASTEST, 1 / SLOWEST, 40)]
+    for pitch, ratio in ((LOWEST_PITCH, 1 / SLOWEST), (HIGHEST_PITCH, 1 / FASTEST), *every, (1.0, _NEVER_ONE)):
         _LIBRARY.rubberband_set_pitch_scale(handle, pitch)
         _LIBRARY.rubberband_set_time_ratio(handle, ratio)
-        for _ in range(100):
+        for _ in range(8):
             _LIBRARY.rubberband_process(handle, pointers.ctypes.data, CELL_FRAMES, 0)
             count = min(max(_LIBRARY.rubberband_available(handle), 0), audio.shape[1])
             _LIBRARY.rubberband_retrieve(handle, pointers.ctypes.data, count)
