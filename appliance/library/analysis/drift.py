@@ -12,21 +12,27 @@ import numpy as np
 from appliance.bus.grids import HIGHEST_BPM, LOWEST_BPM, Grid
 from appliance.bus.layout import GRID_ANCHORS
 from appliance.library.analysis.onsets import FPS
-from appliance.library.analysis.tempo import strengths
+from appliance.library.analysis.tempo import GRID_BPM, preference, strengths
 
 _OCTAVES, _STEPS = 0.35, 71
 _STIFF = 40.0
 """What a change of tempo between two windows costs, per octave."""
 _TIGHT = 100.0
+_WANDER = 16
+"""Steps of the table of tempos (0.35 % each) by which a window may differ from the others."""
+_LEAST_STRENGTH = 0.2
 _LEAST_LIFT = 1.3
 """Onsets on the beats against the usual onset: less, and there is no beat."""
 _SMOOTH = 3
 _ANCHOR_BEATS = 4
 
 
-def follow(onsets: np.ndarray, rows: np.ndarray, bpm: float) -> np.ndarray | None:
-    """Beats in seconds, for a tempo that is around ``bpm``; None when nothing follows one."""
+def follow(onsets: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+    """Beats in seconds; None when nothing follows one."""
     if len(onsets) < 8 * FPS:
+        return None
+    bpm, strength = _around(rows)
+    if strength < _LEAST_STRENGTH:
         return None
     periods = np.interp(np.arange(len(onsets)), *_course(rows, bpm, len(onsets)))
     strength = np.convolve(onsets / max(float(onsets.std()), 1e-9), [0.25, 0.5, 1.0, 0.5, 0.25], "same")
@@ -34,6 +40,15 @@ def follow(onsets: np.ndarray, rows: np.ndarray, bpm: float) -> np.ndarray | Non
     if len(beats) < 8 or float(strength[beats].mean()) < _LEAST_LIFT * float(np.abs(strength).mean()):
         return None
     return _smoothed(beats, strength)
+
+
+def _around(rows: np.ndarray) -> tuple[float, float]:
+    """The tempo that the windows are near to, and how strong it is in them (0 … 1)."""
+    found = np.pad(strengths(rows, GRID_BPM), ((0, 0), (_WANDER, _WANDER)), constant_values=-1.0)
+    highest = np.lib.stride_tricks.sliding_window_view(found, 2 * _WANDER + 1, axis=1).max(axis=2)
+    score = highest.mean(axis=0) * preference(GRID_BPM)
+    top = int(score.argmax())
+    return float(GRID_BPM[top]), float(highest.mean(axis=0)[top])
 
 
 def _course(rows: np.ndarray, bpm: float, frames: int) -> tuple[np.ndarray, np.ndarray]:

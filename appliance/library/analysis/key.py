@@ -22,6 +22,9 @@ _STEPS = 1200 // _CENTS
 _A4_HZ = 440.0
 _UNDER_PEAK = 1e-4
 _LEAST_LIKENESS = 0.5
+_BASS_HZ, _BASS_SAYS = 180.0, 0.25
+_BASS = np.array([1.0, 0, 0, 0.1, 0.1, 0.1, 0, 0.4, 0.1, 0.1, 0.1, 0])
+"""What a bass plays, above its key's first note: most of all that. It tells a minor scale from the major one of the same notes."""
 _TONAL = 0.12
 """Share of a frame's energy that its peaks must have; drums alone have less."""
 
@@ -35,6 +38,7 @@ class KeyFinder:
         low, high = int(_LOWEST_HZ * _WINDOW / RATE), int(_HIGHEST_HZ * _WINDOW / RATE)
         self._range = slice(low, high)
         self._count = np.zeros(_STEPS)
+        self._bass = np.zeros(_STEPS)
 
     def feed(self, mono: np.ndarray) -> None:
         line = np.concatenate((self._line, mono))
@@ -61,28 +65,40 @@ class KeyFinder:
         hz = (tops + self._range.start + 0.5 * (a - c) / np.minimum(a - 2 * b + c, -1e-9)) * RATE / _WINDOW
         steps = np.round(1200.0 * np.log2(hz / _A4_HZ) / _CENTS).astype(np.int64) % _STEPS
         weights = np.sqrt(around)
-        self._count += np.bincount(steps, weights / max(weights.sum(), 1e-12), _STEPS)
+        weights /= max(weights.sum(), 1e-12)
+        self._count += np.bincount(steps, weights, _STEPS)
+        deep = hz < _BASS_HZ
+        self._bass += np.bincount(steps[deep], weights[deep], _STEPS)
 
-    def chroma(self) -> np.ndarray:
+    def chroma(self, count: np.ndarray) -> np.ndarray:
         """How much of each pitch class, from C, in the track's own tuning; adds up to 1, or is all 0."""
-        if self._count.sum() <= 0:
+        if count.sum() <= 0:
             return np.zeros(12)
         angles = np.exp(2j * np.pi * np.arange(_STEPS) * _CENTS / 100.0)
         tuning = np.angle((self._count * angles).sum()) / (2 * np.pi)  # in semitones off 440 Hz
         away = (np.arange(_STEPS) * _CENTS / 100.0 - tuning)[:, None] - np.arange(12)
         away = (away + 6.0) % 12.0 - 6.0
         near = np.where(np.abs(away) < 0.5, np.square(np.cos(np.pi * away)), 0.0)
-        from_a = self._count @ near
+        from_a = count @ near
         return np.roll(from_a, -3) / max(float(from_a.sum()), 1e-12)
 
     def key(self) -> tuple[str, float]:
         """``("A minor", likeness 0 … 1)``; ``("", 0)`` when there are no notes, or no scale that they fit."""
         if self._line.size and not self._count.any():
             self._listen(np.pad(self._line, (0, _WINDOW - len(self._line))))
-        chroma = self.chroma()
+        chroma, bass = self.chroma(self._count), self.chroma(self._bass)
         if not chroma.any():
             return "", 0.0
-        found = [(float(np.corrcoef(chroma, np.roll(profile, tonic))[0, 1]), f"{NOTES[tonic]} {mode}")
-                 for tonic in range(12) for mode, profile in (("major", _MAJOR), ("minor", _MINOR))]
-        likeness, name = max(found)
-        return (name, likeness) if likeness >= _LEAST_LIKENESS else ("", 0.0)
+        best = ("", 0.0, -1.0)
+        for tonic in range(12):
+            deep = _BASS_SAYS * _likeness(bass, np.roll(_BASS, tonic))
+            for mode, profile in (("major", _MAJOR), ("minor", _MINOR)):
+                likeness = _likeness(chroma, np.roll(profile, tonic))
+                if likeness + deep > best[2]:
+                    best = f"{NOTES[tonic]} {mode}", likeness, likeness + deep
+        return best[:2] if best[1] >= _LEAST_LIKENESS else ("", 0.0)
+
+
+def _likeness(chroma: np.ndarray, profile: np.ndarray) -> float:
+    """Correlation; 0 where there is nothing."""
+    return float(np.corrcoef(chroma, profile)[0, 1]) if chroma.any() else 0.0

@@ -22,7 +22,7 @@ _EDGES = np.array([1, 2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48, 64, 86, 115, 154, 2
 _END = 257
 _LOW, _MIDDLE = 3, 11
 """Bands below 172 Hz, and below 2 kHz."""
-_CONTRAST = 3e4
+_CONTRAST = 3e3
 _LAG = 2
 COLOUR_EVERY = 4
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,11 @@ _METRE = 4.0
 """How much the repetition at half bars and bars counts against what people like to tap."""
 _LEAST_STRENGTH = 0.12
 _LEAST_ALIKE = 0.3
-_KEEPS = 0.75
-"""Share of the pieces that keep a tempo for which a grid may be straight."""
+_KEEPS = 0.7
+"""Share of a track that keeps a tempo for which a grid may be straight: breaks and speech do not."""
+_FAINT = 0.05
+"""Accents below, in log units, are no drums and no strings."""
+_BETTER = 1.1
 _ROUND_S = 0.006
 """A tempo may be rounded when no beat of the track moves by more."""
 _LOOP_HEARD_S = 32.0
@@ -42,18 +46,22 @@ class Rhythm:
 def find_rhythm(onsets: Onsets, duration_s: float, hints: tuple[float, ...] = ()) -> Rhythm | None:
     """None when no beat can be made out. ``hints``: tempos in BPM that the file's name or tags tell."""
     whole = onsets.whole[: round(LONGEST_S * FPS)]
-    if duration_s < SHORTEST_S or len(whole) < SHORTEST_S * FPS or duration_s > LONGEST_S or not whole.any():
+    if duration_s < SHORTEST_S or len(whole) < SHORTEST_S * FPS or duration_s > LONGEST_S:
+        return None
+    accented = phase.accents(onsets)[: len(whole)]
+    if float(np.percentile(accented, 98)) < _FAINT:
         return None
     rows = tempo.autocorrelations(whole)
     if duration_s <= LONGEST_LOOP_S and (loop := _as_loop(onsets, duration_s)) is not None:
         return loop
-    best = _best(phase.accents(onsets)[: len(whole)], whole, rows, hints)
-    if best is None:
-        return None
-    bpm, found = best
-    if found.share >= _KEEPS and found.alike >= _LEAST_ALIKE:
-        return _straight(onsets, found, duration_s, hints)
-    return _bent(onsets, whole, rows, bpm)
+    best = _best(accented, whole, rows, hints)
+    if best is not None and best[1].share >= _KEEPS and best[1].alike >= _LEAST_ALIKE:
+        return _straight(onsets, best[1], duration_s, hints)
+    bent = _bent(onsets, whole, rows)
+    if best is None or best[1].share < _KEEPS / 2:
+        return bent
+    straight = _straight(onsets, best[1], duration_s, hints)
+    return bent if bent and _on_beats(accented, bent) > _BETTER * _on_beats(accented, straight) else straight
 
 
 def _best(accented: np.ndarray, whole: np.ndarray, rows: np.ndarray, hints: tuple[float, ...]) -> tuple[float, steady.Steady] | None:
@@ -100,8 +108,10 @@ def _as_loop(onsets: Onsets, duration_s: float) -> Rhythm | None:
     number = round(beats)
     if number < 2 or abs(beats - number) > _LOOP_BEATS or (number % 2 and number > 3):
         return None
-    if number >= _LOOP_SURE_BEATS:  # long enough to tell whether the beats run on over the seam by chance
+    if number >= _LOOP_SURE_BEATS:  # long enough to tell whether the beats run on over the seam by chance, or are the seams
         alone = steady.fit(whole, 60.0 * number / duration_s)
+        if float(tempo.strengths(tempo.autocorrelations(whole), np.array([60.0 * alone.hz])).mean()) < _LEAST_STRENGTH:
+            return None
         if abs(alone.hz * duration_s - number) > 3.0 * _LOOP_BEATS and alone.alike >= _LEAST_ALIKE:
             return None
     usual = loop_tempo(frames, FPS)[1]
@@ -135,10 +145,18 @@ def _rounded(bpm: float, duration_s: float, hints: tuple[float, ...]) -> float:
     return round(bpm, 4)
 
 
-def _bent(onsets: Onsets, whole: np.ndarray, rows: np.ndarray, bpm: float) -> Rhythm | None:
-    beats = drift.follow(whole, rows, bpm)
+def _bent(onsets: Onsets, whole: np.ndarray, rows: np.ndarray) -> Rhythm | None:
+    beats = drift.follow(whole, rows)
     if beats is None:
         return None
     beats = beats + phase.attack(onsets, beats)
     first = phase.first_in_bar(onsets, beats)
     return Rhythm(drift.anchored(beats[first:]), steady=False)
+
+
+def _on_beats(accented: np.ndarray, rhythm: Rhythm) -> float:
+    """Mean strength of what is heard on the beats."""
+    begin, end = (math.ceil(rhythm.grid.beat_at(at)) for at in (0.0, len(accented) / FPS))
+    at = np.array([rhythm.grid.second_of(float(beat)) for beat in range(begin, end)]) * FPS
+    near = np.clip(np.round(at).astype(np.int64)[:, None] + np.arange(-4, 5), 0, len(accented) - 1)
+    return float(accented[near].max(axis=1).mean()) if len(at) else 0.0

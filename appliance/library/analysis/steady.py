@@ -28,7 +28,7 @@ _ALIKE = 0.35
 
 @dataclass(frozen=True)
 class Steady:
-    """``hz`` beats a second; ``share`` of the pieces that keep it (0 … 1), ``spread_s`` how far they lie from the line (median),
+    """``hz`` beats a second; ``share`` of what is heard to begin that keeps it (0 … 1), ``spread_s`` how far they lie from the line (median),
     ``alike`` how like each other they are (0 … 1), ``begin_s`` and ``end_s`` of what has a beat."""
 
     hz: float
@@ -100,7 +100,8 @@ def _align(onsets: np.ndarray, hz: float) -> tuple[float, Steady]:
     slope, away = _line(middles, places, weights)
     keeps = np.abs(away) / hz < _ASTRAY_S
     total = weights.sum()
-    share = float(weights[keeps].sum() / total) if total > 0 else 0.0
+    heard = np.array([part.clip(min=0.0).sum() for part in np.array_split(onsets, len(middles))])
+    share = float(heard[keeps & (weights > 0)].sum() / max(float(heard.sum()), 1e-12))
     spread = float(np.median(np.abs(away[weights > 0]))) / hz if total > 0 else 1.0
     half = (middles[1] - middles[0]) / 2.0 if len(middles) > 1 else len(onsets) / FPS / 2.0
     beaten = middles[weights > 0] if total > 0 else middles
