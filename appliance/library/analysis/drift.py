@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Beats of music that does not keep one tempo.
 
-The tempo's course is the best path through the windows' autocorrelations; the beats are the onsets that follow it best, found by
-dynamic programming (D. Ellis, "Beat Tracking by Dynamic Programming", JNMR 2007).
+The tempo's course is the best path through the windows' autocorrelations; the beats are the onsets that follow it best, found
+by dynamic programming (D. Ellis, "Beat Tracking by Dynamic Programming", JNMR 2007).
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _smoothed(beats: np.ndarray, strength: np.ndarray) -> np.ndarray:
     places = np.empty(len(beats))
     for number in range(len(beats)):
         near = np.arange(max(number - _SMOOTH, 0), min(number + _SMOOTH + 1, len(beats)))
-        slope, start = np.polyfit(near - number, beats[near], 1, w=np.sqrt(weights[near]))
+        _, start = np.polyfit(near - number, beats[near], 1, w=np.sqrt(weights[near]))
         places[number] = start
     return places / FPS
 

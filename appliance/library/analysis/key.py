@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The key: which of 24 scales the notes of a track are nearest to.
 
-Peaks of long spectra are counted by pitch class, in the track's own tuning (E. Gómez, "Tonal Description of Music Audio Signals",
-2006), and compared with how often each step of a scale is played (J. Albrecht and D. Shanahan, "The Use of Large Corpora to
-Train a New Type of Key-Finding Algorithm", Music Perception 2013).
+Peaks of long spectra are counted by pitch class, in the track's own tuning (E. Gómez, "Tonal Description of Music Audio
+Signals", 2006), and compared with how often each step of a scale is played (J. Albrecht and D. Shanahan, "The Use of Large
+Corpora to Train a New Type of Key-Finding Algorithm", Music Perception 2013).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _UNDER_PEAK = 1e-4
 _LEAST_LIKENESS = 0.5
 _BASS_HZ, _BASS_SAYS = 180.0, 0.25
 _BASS = np.array([1.0, 0, 0, 0.1, 0.1, 0.1, 0, 0.4, 0.1, 0.1, 0.1, 0])
-"""What a bass plays, above its key's first note: most of all that. It tells a minor scale from the major one of the same notes."""
+"""What a bass plays, above its key's first note: that most of all. It tells minor from the major scale of the same notes."""
 _TONAL = 0.12
 """Share of a frame's energy that its peaks must have; drums alone have less."""
 

@@ -29,8 +29,8 @@ COLOUR_EVERY = 4
 
 @dataclass(frozen=True)
 class Onsets:
-    """``low``, ``middle``, ``high``: rise of each region, frames at ``FPS``, frame i at i / ``FPS`` s. ``colour``: band levels of
-    every fourth frame, shape (n, bands). ``fine``: mean square of every millisecond, at ``FINE_FPS``."""
+    """``low``, ``middle``, ``high``: rise of each region, frame i at i / ``FPS`` seconds. ``colour``: band levels of every
+    fourth frame, shape (n, bands). ``fine``: mean square of every millisecond, at ``FINE_FPS``."""
 
     low: np.ndarray
     middle: np.ndarray

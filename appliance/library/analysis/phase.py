@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the beats of a steady tempo lie: on which part of the period, at which millisecond the attack begins, and which is the bar's
-first."""
+"""Where the beats of a steady tempo lie: on which part of the period, at which millisecond the attack begins, and which of
+them begins a bar."""
 
 from __future__ import annotations
 
@@ -97,7 +97,8 @@ def first_in_bar(onsets: Onsets, beats_s: np.ndarray) -> int:
     if count < 2 * BAR:
         return 0
     at = np.clip(np.round(beats_s * FPS).astype(np.int64), 0, len(onsets.low) - 1)
-    low, middle = (_strength(part, at)[:count].reshape(-1, BAR).mean(axis=0) for part in (onsets.low, onsets.middle + onsets.high))
+    parts = (onsets.low, onsets.middle + onsets.high)
+    low, middle = (_strength(part, at)[:count].reshape(-1, BAR).mean(axis=0) for part in parts)
     score = 0.6 * _unit(low) + 0.3 * _unit(low + np.roll(low, 2))
     score += 0.5 * _unit(np.roll(middle, -1) + np.roll(middle, -3) - middle - np.roll(middle, -2))
     score += 1.0 * _unit(_changes(onsets, at)[:count].reshape(-1, BAR).mean(axis=0))
@@ -127,5 +128,5 @@ def _changes(onsets: Onsets, at: np.ndarray) -> np.ndarray:
 
 def _unit(values: np.ndarray) -> np.ndarray:
     """Between 0 and 1, by the share of the largest; flat values say nothing."""
-    spread = float(values.max() - values.min())
-    return (values - values.min()) / spread * min(1.0, 3.0 * spread / max(abs(float(values.max())), 1e-9)) if spread > 0 else values * 0
+    spread, most = float(values.max() - values.min()), max(abs(float(values.max())), 1e-9)
+    return (values - values.min()) / spread * min(1.0, 3.0 * spread / most) if spread > 0 else np.zeros_like(values)

@@ -14,8 +14,8 @@ VERSION = 1
 
 
 class Analysis(BaseModel):
-    """``grid`` None: no beat was made out. ``steady``: one tempo holds throughout. ``beats``: of a loop, whose length is a whole
-    number of them; else 0. ``key``: ``A minor``, empty when there is none. ``loudness``: integrated, in LUFS; None for silence."""
+    """``grid`` None: no beat was made out. ``steady``: one tempo holds throughout. ``beats``: of a loop, whose length is a
+    whole number of them; else 0. ``key``: ``A minor``, empty: none. ``loudness``: integrated, in LUFS; None for silence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     version: int = VERSION

@@ -18,7 +18,8 @@ LONGEST_S = 1800.0
 """Rhythm is looked for in so much of a file; what is longer is a mix, and has many tempos."""
 _CANDIDATES = 4
 _METRE = 4.0
-"""How much the repetition at half bars and bars counts against what people like to tap."""
+"""How much the repetition at half bars and bars counts against what people like to tap: it is what tells 2/3 of a tempo from
+the tempo."""
 _LEAST_STRENGTH = 0.12
 _LEAST_ALIKE = 0.3
 _KEEPS = 0.7
@@ -55,24 +56,24 @@ def find_rhythm(onsets: Onsets, duration_s: float, hints: tuple[float, ...] = ()
     if duration_s <= LONGEST_LOOP_S and (loop := _as_loop(onsets, duration_s)) is not None:
         return loop
     best = _best(accented, whole, rows, hints)
-    if best is not None and best[1].share >= _KEEPS and best[1].alike >= _LEAST_ALIKE:
-        return _straight(onsets, best[1], duration_s, hints)
+    if best is not None and best.share >= _KEEPS and best.alike >= _LEAST_ALIKE:
+        return _straight(onsets, best, duration_s, hints)
     bent = _bent(onsets, whole, rows)
-    if best is None or best[1].share < _KEEPS / 2:
+    if best is None or best.share < _KEEPS / 2:
         return bent
-    straight = _straight(onsets, best[1], duration_s, hints)
+    straight = _straight(onsets, best, duration_s, hints)
     return bent if bent and _on_beats(accented, bent) > _BETTER * _on_beats(accented, straight) else straight
 
 
-def _best(accented: np.ndarray, whole: np.ndarray, rows: np.ndarray, hints: tuple[float, ...]) -> tuple[float, steady.Steady] | None:
-    """The tempo that listeners would tap, near which some piece of the track keeps it."""
+def _best(accented: np.ndarray, whole: np.ndarray, rows: np.ndarray, hints: tuple[float, ...]) -> steady.Steady | None:
+    """The tempo that listeners would tap."""
     mean = tempo.strengths(rows, tempo.GRID_BPM).mean(axis=0)
     score = np.maximum(mean, 0.0) * tempo.preference(tempo.GRID_BPM)
     peaks = np.flatnonzero((score[1:-1] >= score[:-2]) & (score[1:-1] > score[2:])) + 1
     peaks = sorted(peaks, key=lambda place: -score[place])[:_CANDIDATES]
     if not peaks or mean[peaks[0]] < _LEAST_STRENGTH:
         return None
-    chosen: tuple[float, float, steady.Steady] | None = None
+    chosen: tuple[float, steady.Steady] | None = None
     tried: list[float] = []
     for place in peaks:
         for octave in (1.0, 2.0, 0.5):
@@ -88,8 +89,8 @@ def _best(accented: np.ndarray, whole: np.ndarray, rows: np.ndarray, hints: tupl
             if any(abs(np.log(found.hz * 60.0 / hint)) < tempo.HINT_TOLERANCE for hint in hints):
                 value *= 5.0
             if chosen is None or value > chosen[0]:
-                chosen = value, bpm, found
-    return None if chosen is None else (chosen[1], chosen[2])
+                chosen = value, found
+    return chosen[1] if chosen else None
 
 
 def _as_loop(onsets: Onsets, duration_s: float) -> Rhythm | None:
@@ -104,7 +105,7 @@ def _as_loop(onsets: Onsets, duration_s: float) -> Rhythm | None:
     best = _best(np.tile(accented[:frames], times), np.tile(whole[:frames], times), rows, ())
     if best is None:
         return None
-    beats = best[1].hz * duration_s
+    beats = best.hz * duration_s
     number = round(beats)
     if number < 2 or abs(beats - number) > _LOOP_BEATS or (number % 2 and number > 3):
         return None

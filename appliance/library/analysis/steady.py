@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One tempo for a whole track, as exactly as the track has it.
 
-The onsets' spectrum at the beat's frequency and its multiples is the shape of a beat. The tempo at which all of the track adds up
-best is found first; then each piece of some seconds is laid over the common shape: where the pieces lie, against time, is a
+The onsets' spectrum at the beat's frequency and its multiples is the shape of a beat. The tempo at which all of the track adds
+up best is found first; then each piece of some seconds is laid over the common shape: where the pieces lie, against time, is a
 straight line, and its slope the rest of the tempo's error. What does not lie on the line does not keep the tempo.
 """
 
@@ -28,23 +28,20 @@ _ALIKE = 0.35
 
 @dataclass(frozen=True)
 class Steady:
-    """``hz`` beats a second; ``share`` of what is heard to begin that keeps it (0 … 1), ``spread_s`` how far they lie from the line (median),
-    ``alike`` how like each other they are (0 … 1), ``begin_s`` and ``end_s`` of what has a beat."""
+    """``hz``: beats a second. ``share`` of what is heard to begin that keeps it, ``alike``: how like each other the pieces are
+    (both 0 … 1)."""
 
     hz: float
     share: float
-    spread_s: float
     alike: float
-    begin_s: float
-    end_s: float
 
 
 def fit(onsets: np.ndarray, bpm: float) -> Steady:
     """From a tempo that is right within 3 %."""
     hz = _coarse(onsets, bpm / 60.0)
-    for _ in range(3):
-        hz, found = _align(onsets, hz)
-    return found
+    for _ in range(2):
+        hz, _ = _align(onsets, hz)
+    return _align(onsets, hz)[1]
 
 
 def _count(onsets: np.ndarray, hz: float) -> int:
@@ -99,14 +96,10 @@ def _align(onsets: np.ndarray, hz: float) -> tuple[float, Steady]:
     weights = np.where(likeness > _ALIKE, likeness**2 * np.sqrt(energy / max(energy.max(), 1e-12)), 0.0)
     slope, away = _line(middles, places, weights)
     keeps = np.abs(away) / hz < _ASTRAY_S
-    total = weights.sum()
     heard = np.array([part.clip(min=0.0).sum() for part in np.array_split(onsets, len(middles))])
     share = float(heard[keeps & (weights > 0)].sum() / max(float(heard.sum()), 1e-12))
-    spread = float(np.median(np.abs(away[weights > 0]))) / hz if total > 0 else 1.0
-    half = (middles[1] - middles[0]) / 2.0 if len(middles) > 1 else len(onsets) / FPS / 2.0
-    beaten = middles[weights > 0] if total > 0 else middles
     alike = float((likeness * energy).sum() / max(energy.sum(), 1e-12))
-    return hz - slope, Steady(hz - slope, share, spread, alike, float(beaten[0] - half), float(beaten[-1] + half))
+    return hz - slope, Steady(hz - slope, share, alike)
 
 
 def _vertex(curve: np.ndarray, top: int) -> float:

@@ -40,7 +40,7 @@ def autocorrelations(onsets: np.ndarray) -> np.ndarray:
 
 
 def strengths(rows: np.ndarray, tempos: np.ndarray) -> np.ndarray:
-    """How well each tempo (BPM) fits each window: the mean of the autocorrelation at 1, 2, 4 and 8 beats; shape (windows, tempos)."""
+    """How well each tempo (BPM) fits each window: the mean of the autocorrelation at 1, 2, 4 and 8 beats; (windows, tempos)."""
     lags = 60.0 * FPS / tempos[:, None] * _MULTIPLES
     inside = lags < rows.shape[1] - 2
     weights = np.where(inside, _MULTIPLE_WEIGHTS, 0.0)

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from appliance.library.analysis.tempo import HIGHEST_BPM, LOWEST_BPM
 
-_NAMED = re.compile(r"(?<![\d.])(\d{2,3}(?:[.,]\d{1,3})?)\s*[-_ ]?\s*bpm|bpm\s*[-_ ]?\s*(\d{2,3}(?:[.,]\d{1,3})?)(?![\d.])", re.IGNORECASE)
+_BPM = r"(\d{2,3}(?:[.,]\d{1,3})?)"
+_NAMED = re.compile(rf"(?<![\d.]){_BPM}[-_ ]*bpm|bpm[-_ ]*{_BPM}(?![\d.])", re.IGNORECASE)
 _NUMBER = re.compile(r"(?:^|[\s_\-(\[])(\d{2,3}(?:\.\d{1,2})?)(?=$|[\s_\-)\]])")
 _TAGS = ("TBPM", "bpm", "tmpo", "tempo")
 
@@ -27,11 +29,11 @@ def _tagged(path: Path) -> list[float]:
     import mutagen
 
     try:
-        tags = mutagen.File(path)  # pyright: ignore[reportPrivateImportUsage]
-    except Exception:  # a damaged tag of any kind says nothing; the sound counts
+        tags: Any = mutagen.File(path) or {}  # pyright: ignore[reportPrivateImportUsage]
+    except mutagen.MutagenError:  # a damaged tag says nothing; the sound counts
         return []
     found: list[float] = []
-    for name in _TAGS if tags else ():
+    for name in _TAGS:
         values = tags.get(name) or []
         for value in list(getattr(values, "text", values)):
             try:
