@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,8 @@ _LOOP_HEARD_S = 32.0
 _LOOP_BEATS = 0.08
 _LOOP_SURE_BEATS = 8
 _LOOP_BEGIN_S = 0.04
+_LOOP_LENGTHS = np.array([4.0, 8.0, 16.0, 32.0, 64.0, 12.0, 24.0])
+"""Beats that loops mostly have: between tempos that fit nearly as well, such a length decides."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def find_rhythm(onsets: Onsets, duration_s: float, hints: tuple[float, ...] = ()
     return bent if bent and _on_beats(accented, bent) > _BETTER * _on_beats(accented, straight) else straight
 
 
-def _best(accented: np.ndarray, whole: np.ndarray, rows: np.ndarray, hints: tuple[float, ...]) -> steady.Steady | None:
+def _best(accented: np.ndarray, whole: np.ndarray, rows: np.ndarray, hints: Sequence[float]) -> steady.Steady | None:
     """The tempo that listeners would tap."""
     mean = tempo.strengths(rows, tempo.GRID_BPM).mean(axis=0)
     score = np.maximum(mean, 0.0) * tempo.preference(tempo.GRID_BPM)
@@ -102,7 +105,8 @@ def _as_loop(onsets: Onsets, duration_s: float) -> Rhythm | None:
     accented, whole = phase.accents(onsets), onsets.whole
     frames = min(round(duration_s * FPS), len(whole))
     rows = tempo.autocorrelations(np.tile(whole[:frames], times))
-    best = _best(np.tile(accented[:frames], times), np.tile(whole[:frames], times), rows, ())
+    best = _best(np.tile(accented[:frames], times), np.tile(whole[:frames], times), rows,
+                 list(_LOOP_LENGTHS * 60.0 / duration_s))
     if best is None:
         return None
     beats = best.hz * duration_s
