@@ -104,6 +104,10 @@ class Record(Section):
                                description="where USB sticks are mounted")
 
 
+class Analysis(Section):
+    enabled: bool = Field(default=True, description="find tempo, beats, key and loudness of files that are loaded")
+
+
 class Safe(Section):
     crashes: int = Field(default=3, ge=0, description="crashes within a minute after which a process starts in its safe form; "
                                                       "0: never")
@@ -119,6 +123,7 @@ class Config(Section):
     session: Session = Session()
     engine: Engine = Engine()
     record: Record = Record()
+    analysis: Analysis = Analysis()
     safe: Safe = Safe()
 
     @field_validator("*", mode="before")

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from appliance.bus import layout
-from appliance.bus.commit import committed
-from appliance.bus.memory import PrivateSegment, Segment
 from appliance.errors import BadValue
+
+if TYPE_CHECKING:
+    from appliance.bus.memory import PrivateSegment, Segment
 
 LOWEST_BPM, HIGHEST_BPM = 20.0, 1000.0
 _STEPS_A_FRAME = 1024
@@ -85,12 +86,18 @@ class Grids:
     def __init__(self, segment: Segment | PrivateSegment) -> None:
         self._segment = segment
         self._table = segment.view(layout.GRID, layout.GRIDS, layout.offset("grid"))
-        self._last = max((int(place) for place in committed(segment)["deck"]["grid"][0]), default=0)
+        self._last = max(self._used(), default=0)
+
+    def _used(self) -> set[int]:
+        """Places that decks read."""
+        from appliance.bus.commit import committed  # compiled code: who wants a Grid alone goes without
+
+        return {int(place) for place in committed(self._segment)["deck"]["grid"][0]}
 
     def put(self, grid: Grid, rate: float, place: int = 0) -> int:
         """Write a grid for a clip of ``rate`` frames a second; its place. ``place`` 0: the next free one."""
         if place == 0:
-            used = {int(place) for place in committed(self._segment)["deck"]["grid"][0]}
+            used = self._used()
             place = self._last
             while (place := place % (layout.GRIDS - 1) + 1) in used:
                 pass

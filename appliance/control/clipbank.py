@@ -114,6 +114,8 @@ class ClipBank:
         self._long_threads = ThreadPoolExecutor(4, "decode-long", initializer=_stand_back)
         self._table = threading.Lock()
         self._closing = False
+        self.remembered: Callable[[Path], tuple[float, float]] = lambda _path: (0.0, 0.0)
+        """Tempo and length in beats that an analysis has found before; called on worker threads."""
         self.stream_folder = box.data / STREAM_FOLDER
         sweep_folder(self.stream_folder, {row["segment"].decode() for row in box.clips.table if row["state"] != ClipState.FREE})
 
@@ -307,6 +309,8 @@ class ClipBank:
         rate = self.rate
         frames = info.frames_at(rate) + (0 if info.exact else rate)
         bpm, beats = _tempo(options, stored, info.frames, info.rate)
+        if stored is None and options.bpm is None and options.beats is None and (found := self.remembered(path))[0]:
+            bpm, beats = found
         name = options.name if options.name is not None else (stored.name if stored else path.stem)
         role = options.role if options.role is not None else (stored.role if stored else "none")
         status = path.stat()

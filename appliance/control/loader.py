@@ -98,6 +98,7 @@ class Loader:
         self.bank = ClipBank(desk.box, desk.say, self._places_of)
         self.loaded: dict[str, Loaded] = {}
         self.changed: Callable[[str], None] = lambda _address: None
+        self.watchers: list[Callable[[str], None]] = []
         self.grid_for: Callable[[Target, Loaded], int] = lambda _target, _loaded: 0
         self.asked: Callable[[Target, Facts], None] = lambda _target, _facts: None
         self.adopted = asyncio.Event()
@@ -216,6 +217,8 @@ class Loader:
         if audio is None:
             return False
         self.loaded[target.address] = Loaded(where, options, audio, handle)
+        for watcher in self.watchers:
+            watcher(target.address)
         if not audio.done:
             self._background(self._report_damage(target, audio))
         return True
@@ -283,7 +286,7 @@ class Loader:
         else:
             self.loaded.pop(target.address, None)
         self._desk.say_missing(target.address, False)
-        self.changed(target.address)
+        self._tell_changed(target.address)
         try:
             event = await asyncio.wait_for(asyncio.shield(future), OBEYED_WAIT_S)
         except TimeoutError:
@@ -304,7 +307,12 @@ class Loader:
             self.loaded[target.address] = before
         else:
             self.loaded.pop(target.address, None)
-        self.changed(target.address)
+        self._tell_changed(target.address)
+
+    def _tell_changed(self, address: str) -> None:
+        self.changed(address)
+        for watcher in self.watchers:
+            watcher(address)
 
     async def _give_up_later(self, number: int, future: asyncio.Future[Event], before: Loaded | None) -> None:
         """The engine is busy dying or starting: what was loaded before is kept until it has obeyed."""

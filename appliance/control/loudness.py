@@ -1,26 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Integrated loudness and loudness range of the set so far, from the tenths of a second that the engine has measured.
-
-EBU R128 (Tech 3341): mean of blocks of 400 ms, one each 100 ms, gated at -70 LUFS and 10 LU below the mean. Range (Tech 3342):
-between the 10th and the 95th percentile of the short-term loudness, gated at -70 LUFS and 20 LU below the mean.
-"""
+"""Integrated loudness and loudness range of the set so far, from the tenths of a second that the engine has measured."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import Any
 
 import numpy as np
 
 from appliance.bus import atomic, layout
+from appliance.bus.loudness import integrated_lufs, range_lu
 from appliance.bus.memory import PrivateSegment, Segment
 from appliance.control.desk import Desk
 from appliance.namespace import Address
 
 EVERY_S = 1.0
-_BLOCK, _SHORT_TERM = 4, 30
-_FLOOR = 10 ** ((-70 + 0.691) / 10)
 
 
 def steps_since(segment: Segment | PrivateSegment, first: int) -> np.ndarray:
@@ -29,31 +23,6 @@ def steps_since(segment: Segment | PrivateSegment, first: int) -> np.ndarray:
     ring = segment.view(np.float64, layout.LOUDNESS_STEPS, layout.offset("loudness"))
     first = max(first, head - layout.LOUDNESS_STEPS + 1, 0)
     return ring[np.arange(first, head) & (layout.LOUDNESS_STEPS - 1)]
-
-
-def _means(steps: np.ndarray, width: int) -> np.ndarray:
-    total = np.concatenate((np.zeros(1), np.cumsum(steps)))
-    return (total[width:] - total[:-width]) / width if len(steps) >= width else np.zeros(0)
-
-
-def integrated_lufs(steps: np.ndarray) -> float:
-    """-inf when nothing was heard."""
-    blocks = _means(steps, _BLOCK)
-    heard = blocks[blocks > _FLOOR]
-    if not len(heard):
-        return -math.inf
-    heard = heard[heard > heard.mean() * 0.1]
-    return -0.691 + 10 * math.log10(heard.mean())
-
-
-def range_lu(steps: np.ndarray) -> float:
-    blocks = _means(steps, _SHORT_TERM)
-    heard = blocks[blocks > _FLOOR]
-    if len(heard) < 2:
-        return 0.0
-    heard = heard[heard > heard.mean() * 0.01]
-    low, high = np.percentile(10 * np.log10(heard), (10, 95))
-    return float(high - low)
 
 
 class Loudness:

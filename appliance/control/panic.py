@@ -20,7 +20,7 @@ from appliance.nodes.pad import PAD_STATES
 
 STAYS_IN = ("clock", "deck", "pad", "pads", "scene")
 """Groups whose values are the music itself, not what is done to it; their filters alone are opened."""
-STAYS = ("trim", "cue", "cue/", "master", "balance", "limiter/")
+STAYS = ("trim", "cue", "cue/", "master", "balance", "limiter/", "autogain", "autogain/")
 """Names, or beginnings of names that end in a slash, that belong to the room."""
 _SOUNDS = PAD_STATES.index("queued")
 BEAT_MARGIN_S = 0.03

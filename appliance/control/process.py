@@ -21,6 +21,7 @@ from typing import Any
 from appliance.bus import layout
 from appliance.bus.box import Box, Role
 from appliance.bus.hub import HubServer
+from appliance.control.analyst import Analyst
 from appliance.control.desk import Desk
 from appliance.control.eventlog import EventLog
 from appliance.control.loader import Loader
@@ -56,6 +57,7 @@ class Control:
         self.hub = HubServer(box.hub_path, self.desk)
         self.loader = Loader(self.desk)
         self.tracks = Tracks(self.desk, self.loader)
+        self.analyst = Analyst(self.desk, self.loader, self.tracks)
         self.scenes = Scenes(self.desk)
         self.panic = Panic(self.desk)
         self.events = EventLog(self.desk, self.loader, self.scenes)
@@ -75,7 +77,7 @@ class Control:
         self.desk.subscribe(self.hub.announce, self.hub.wants)
         await self.hub.start()
         works = (self._pump(), self._watch_processes(), self.loader.run(), self.tracks.run(), self.keeper.run(),
-                 self.safety.run(), self.loudness.run(), self._finish())
+                 self.analyst.run(), self.safety.run(), self.loudness.run(), self._finish())
         for work in works:
             self._tasks.append(asyncio.create_task(self._watched(work)))
         self.recorder.start()
@@ -88,6 +90,7 @@ class Control:
         if self._stop_surfaces:
             await self._stop_surfaces()
         await asyncio.to_thread(self.recorder.stop)
+        self.analyst.close()
         self.tracks.save()
         self.loader.close()
         await self.keeper.stop()

@@ -12,6 +12,8 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,11 @@ from appliance.bus.commit import committed
 from appliance.bus.grids import HIGHEST_BPM, LOWEST_BPM, Grid
 from appliance.bus.layout import DECKS
 from appliance.bus.wholefile import write_atomically
-from appliance.control.clipbank import Facts
+from appliance.control.clipbank import Facts, Options
 from appliance.control.desk import Desk
 from appliance.control.loader import Loaded, Loader, Target
 from appliance.errors import BadValue, NotAllowed
+from appliance.library.analysis.result import VERSION, Analysis
 from appliance.namespace import Address
 from appliance.nodes import NAMESPACE
 from appliance.nodes.deck import HOT_CUES, LONGEST_S
@@ -36,6 +39,8 @@ FOLDER = "tracks"
 SAVE_S = 1.0
 _HASHED_BYTES = 1 << 18
 _MOST_NUDGE_MS = 5000.0
+_AGREES = 0.01
+"""A tempo that was told and one that was found, apart by less (as a ratio), are one."""
 
 
 class HotCue(BaseModel):
@@ -55,6 +60,7 @@ class Track(BaseModel):
     cue: float = Field(default=0.0, ge=0, le=LONGEST_S)
     loop: tuple[float, float] | None = None
     hot_cues: dict[int, HotCue] = {}
+    analysis: Analysis | None = None
 
 
 def identity(path: Path) -> str:
@@ -78,10 +84,13 @@ class Tracks:
         self._folder = desk.box.data / FOLDER
         self._grids: dict[int, Grid | None] = {}
         self._given: dict[int, Grid] = {}  # by a person, now; not guessed from the clip's tempo
+        self._late: dict[int, Grid] = {}  # found while the deck plays in sync: it would jump
         self._dirty: set[int] = set()
+        self.recalled: Callable[[int, Analysis | None], None] = lambda _deck, _analysis: None
         self._changed = asyncio.Event()
         loader.grid_for = self._grid_for
         loader.asked = self._recall
+        loader.bank.remembered = self._tempo_of
         for name, handler in (("grid", self._grid), ("grid/bpm", self._set_bpm), ("grid/here", self._here),
                               ("grid/nudge", self._nudge), ("grid/halve", self._halve), ("grid/double", self._double)):
             desk.register(f"/deck/{{deck}}/{name}", handler)
@@ -121,17 +130,59 @@ class Tracks:
             self._put(deck, f"hotcue/{number}/colour", cue.colour if cue else "")
 
     def _grid_for(self, target: Target, loaded: Loaded) -> int:
-        """The place of its grid: the remembered one, else straight at the clip's tempo from its first frame."""
+        """The place of its grid: the one that a person gave it, else the one that was found, else straight at the clip's tempo
+        from its first frame."""
         deck, facts = target.index, loaded.audio.facts if loaded.audio else None
         if facts is None:
             return 0
         self._given.pop(deck, None)
+        self._late.pop(deck, None)
         track = self._read(facts.path)
-        grid = track.grid if track else None
-        if grid is None and LOWEST_BPM <= facts.bpm <= HIGHEST_BPM:
-            grid = Grid.straight(facts.bpm)
+        analysis = _current(track)
+        grid = (track.grid if track else None) or grid_of(facts, loaded.options, analysis)
         self._grids[deck] = grid
+        self.recalled(deck, analysis)
         return self._box.grids.put(grid, self._box.rate) if grid else 0
+
+    # -- what an analysis has found
+
+    def remembered(self, file: Path) -> Analysis | None:
+        """None when there is nothing, or an older analysis has found it. On any thread, so without a word of what is damaged:
+        who loads the file says it."""
+        try:
+            track = Track.model_validate_json((self._folder / f"{identity(file)}.json").read_bytes())
+        except (OSError, ValidationError):
+            return None
+        return _current(track)
+
+    def _tempo_of(self, file: Path) -> tuple[float, float]:
+        found = self.remembered(file)
+        if found is None or not found.bpm:
+            return 0.0, 0.0
+        return found.bpm, found.beats or found.seconds * found.bpm / 60.0
+
+    def keep_analysis(self, file: Path, analysis: Analysis) -> None:
+        kept = self._read(file) or Track(name=file.stem)
+        self._store(file, kept.model_copy(update={"analysis": analysis}), f"what was found of {file.name}")
+
+    def take_analysis(self, deck: int, analysis: Analysis) -> None:
+        """It was found of what stands on the deck: its grid, unless a person has given one. A deck that plays in sync would
+        jump: it gets the grid when it stops, or sync goes off."""
+        loaded = self._loader.loaded.get(f"/deck/{deck + 1}")
+        if loaded is None or loaded.audio is None or deck in self._given:
+            return
+        track = self._read(loaded.audio.facts.path)
+        grid = None if track and track.grid else grid_of(loaded.audio.facts, loaded.options, analysis)
+        if grid is None or grid == self._grid_of(deck):
+            return
+        self._late[deck] = grid
+        if not (self._get(deck, "play") and self._get(deck, "sync")):
+            self._put_late(deck)
+
+    def _put_late(self, deck: int) -> None:
+        if (grid := self._late.pop(deck, None)) is not None:
+            self._grids[deck] = grid
+            self._box.commands.send(Code.SET_GRID, deck, float(self._box.grids.put(grid, self._box.rate)))
 
     # -- grids
 
@@ -202,6 +253,7 @@ class Tracks:
         return grid
 
     def _set(self, deck: int, grid: Grid) -> None:
+        self._late.pop(deck, None)
         self._grids[deck] = self._given[deck] = grid
         self._box.commands.send(Code.SET_GRID, deck, float(self._box.grids.put(grid, self._box.rate)))
         self._mark(deck)
@@ -216,6 +268,8 @@ class Tracks:
         _, kind, number, *rest = [*address.split("/"), "", ""]
         if kind == "deck" and rest and (rest[0] == "hotcue" or "/".join(rest[:2]) in ("cue/at", "loop/begin", "loop/end")):
             self._mark(int(number) - 1)
+        elif kind == "deck" and rest and rest[0] in ("play", "sync") and not any(rest[1:]) and not value:
+            self._put_late(int(number) - 1)
 
     def _mark(self, deck: int) -> None:
         if 0 <= deck < DECKS:
@@ -233,15 +287,17 @@ class Tracks:
         kept = self._read(file) or Track(name=self._get(deck, "title"))
         track = kept.model_copy(update={"grid": self._given.get(deck, kept.grid), "cue": self._get(deck, "cue/at"),
                                         "loop": (begin, end) if end > begin else None, "hot_cues": cues})
-        if track == kept:
-            return
+        if track != kept:
+            self._store(file, track, f"cues and grid of deck {deck + 1}")
+
+    def _store(self, file: Path, track: Track, what: str) -> None:
         path = self._folder
         try:
             path = self._folder / f"{identity(file)}.json"
             self._folder.mkdir(parents=True, exist_ok=True)
             write_atomically(path, track.model_dump_json(exclude_defaults=True, indent=1).encode())
         except OSError as error:
-            self._desk.say(f"{path}: cues and grid of deck {deck + 1} cannot be kept ({error.strerror}); make room on the disk")
+            self._desk.say(f"{path}: {what} cannot be kept ({error.strerror}); make room on the disk")
 
     def _read(self, file: Path) -> Track | None:
         try:
@@ -264,6 +320,26 @@ class Tracks:
 
     def _put(self, deck: int, name: str, value: Any) -> None:
         self._desk.set_now(NAMESPACE.find(f"/deck/{deck + 1}/{name}"), value)
+
+
+def _current(track: Track | None) -> Analysis | None:
+    """Its analysis, when it is one of the present way."""
+    return track.analysis if track and track.analysis and track.analysis.version == VERSION else None
+
+
+def grid_of(facts: Facts, options: Options, analysis: Analysis | None) -> Grid | None:
+    """The grid of a track that nobody has given one: a loop of so many beats begins on its first frame; a tempo that was told
+    holds, from the beat that was found; else what was found; else the clip's tempo from its first frame."""
+    straight = Grid.straight(facts.bpm) if LOWEST_BPM <= facts.bpm <= HIGHEST_BPM else None
+    if analysis is None or analysis.grid is None or options.beats is not None or facts.hash:
+        return straight
+    if options.bpm is None or straight is None:
+        return analysis.grid
+    for factor in (1.0, 2.0, 0.5):
+        if abs(math.log(options.bpm / (analysis.bpm * factor))) < _AGREES:
+            bends = len(analysis.grid.anchors) > 1
+            return analysis.grid.scaled(factor) if bends else Grid.straight(options.bpm, analysis.grid.anchors[0][0])
+    return straight
 
 
 def _amount(address: Address, args: list[Any], low: float, high: float, unit: str) -> float:

@@ -14,8 +14,8 @@ import numpy as np
 
 from appliance.bus import layout
 from appliance.bus.layout import CELL_FRAMES, CLIPS, CLOCK_MESSAGES, DECKS, MAX_BLOCK_FRAMES, MIDI_EVENT, MIDI_PORTS
+from appliance.bus.loudness import k_weighting
 from appliance.engine.dsp.lanes import LANE_SOUND, LANE_TABLE
-from appliance.engine.dsp.loudness import k_weighting
 from appliance.engine.dsp.rubberband import DELAY_SHAPE, ENGINES, FILLS, MOST_FRAMES
 from appliance.engine.dsp.sinc import SINC_SHAPE, TAPS, sinc_tables
 from appliance.engine.jit import record_at

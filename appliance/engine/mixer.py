@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from appliance.bus.layout import CELL_FRAMES
+from appliance.bus.layout import CELL_FRAMES, DECKS
 from appliance.engine.context import OUTPUTS
 from appliance.engine.dsp.filters import control_filter
 from appliance.engine.dsp.gain import add_scaled, clear, peak_scaled, scale
@@ -81,7 +81,7 @@ def _update_strip(ctx: Any, state: Any, number: int, solo: bool) -> None:
     glide_decibels(strip.mid, mid)
     glide_decibels(strip.high, high)
     glide(strip.eq_mix, 0.0 if flat else 1.0)
-    glide_decibels(strip.trim, values.trim)
+    glide_decibels(strip.trim, values.trim + (state.values.deck[number].track_gain if number < DECKS else 0.0))
     control_filter(strip.filter, values.filter, ctx.rate)
     silent = values.mute >= 0.5 or (solo and values.solo < 0.5)
     gain = 0.0 if silent else values.fader * values.fader

@@ -6,6 +6,7 @@ from appliance.namespace import Group, Type, call, choice, command, number, stat
 HOT_CUES = 8
 LONGEST_S = 36000.0
 KEYLOCK_ENGINES = ("auto", "r2", "r3")
+TRACK_STATES = ("none", "waiting", "running", "done", "failed")
 _FOUR = {"deck": 4}
 
 DECK = Group("deck", "/deck/{deck}", (
@@ -24,6 +25,8 @@ DECK = Group("deck", "/deck/{deck}", (
     number("loop/beats", 4.0, 1 / 32, 64.0, "Length of an auto loop", unit="beats"),
     number("loop/begin", 0.0, 0.0, LONGEST_S, "Where the loop begins", unit="s"),
     number("loop/end", 0.0, 0.0, LONGEST_S, "Where the loop ends", unit="s"),
+    number("track/gain", 0.0, -24.0, 24.0, "Level that evens the track out; auto-gain sets it when the track is loaded",
+           unit="dB", session=False),
     number("brake/seconds", 1.0, 0.05, 10.0, "Time in which the brake stops the deck", unit="s"),
     call("load", "Loads an audio file: path, then options (name, role, bpm, beats)", owner="control"),
     call("unload", "Empties the deck", owner="control"),
@@ -68,6 +71,12 @@ DECK = Group("deck", "/deck/{deck}", (
     state("away", "Somewhere else than it would be: slip brings it back", reads="deck.away", type=Type.BOOL),
     state("loaded", "Something is loaded", reads="deck.loaded", type=Type.BOOL),
     state("meter", "Peak level after the strip", reads="channel.peak", maximum=8.0),
+    state("track/state", "Analysis of the loaded file", type=Type.CHOICE, choices=TRACK_STATES, owner="control"),
+    state("track/bpm", "Tempo that was found; 0: none", unit="BPM", maximum=1000, owner="control"),
+    state("track/key", "Key that was found, such as A minor; empty: none", type=Type.TEXT, owner="control"),
+    state("track/loudness", "Integrated loudness of the whole file; -70: not known, or silence", unit="LUFS", minimum=-70,
+          maximum=10, owner="control"),
+    state("track/problem", "Why it could not be analysed; empty: nothing is wrong", type=Type.TEXT, owner="control"),
     state("missing", "The session's file is not there; file tells which", type=Type.BOOL, owner="control"),
     text("file", "", "Path of the loaded file"),
     text("title", "", "Name shown for the loaded file"),

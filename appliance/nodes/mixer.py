@@ -30,6 +30,8 @@ MIXER = Group("mixer", "/mixer", (
     choice("curve", "dipless", CURVES, "dipless: both full in the middle; power: -3 dB in the middle; cut: for scratching"),
     number("master", 0.0, -60.0, 6.0, "Master level", unit="dB", scaling=Scaling.DB),
     number("balance", 0.0, -1.0, 1.0, "Master left … right"),
+    switch("autogain", True, "Brings tracks that are loaded on decks to one loudness; while one plays it is left as it is"),
+    number("autogain/target", -14.0, -30.0, -6.0, "Loudness that auto-gain brings tracks to, by 12 dB at most", unit="LUFS"),
     number("limiter/ceiling", -0.3, -12.0, 0.0, "No sample of the master goes above", unit="dB", scaling=Scaling.DB),
     number("limiter/release", 120.0, 10.0, 1000.0, "Time in which the limiter lets go", unit="ms", scaling=Scaling.LOG),
     number("cue/mix", 0.0, 0.0, 1.0, "Cue … master in the headphones"),

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from appliance.control.loudness import integrated_lufs, range_lu, steps_since
+from appliance.bus.loudness import integrated_lufs, range_lu
+from appliance.control.loudness import steps_since
 from appliance.engine.backends.offline import OfflineEngine
 from tests.signals import RATE
 

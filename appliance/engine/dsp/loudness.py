@@ -2,9 +2,7 @@
 """Loudness of the master by ITU-R BS.1770-4 and EBU R128: each tenth of a second, momentary and short-term; and the true peak.
 
 The energies of the tenths stand in shared memory by their number since frame 0, for as long as a night lasts; whoever wants the
-integrated loudness gates them (control does). Filters: BS.1770-4's as analogue prototypes under the bilinear transform, so
-that any rate can be used (parameters after B. De Man, "Evaluation of Implementations of the EBU R128 Loudness Measurement",
-AES 2018).
+integrated loudness gates them (control does). The filters are :mod:`appliance.bus.loudness`'s.
 """
 
 from __future__ import annotations
@@ -28,24 +26,6 @@ _MOST_OVER = 1.5
 """The curve of music goes over its samples by 3.5 dB at most."""
 _LISTEN_FROM = 0.25
 """Blocks whose samples stay below have no true peak that matters; it is told as the sample peak."""
-
-
-def k_weighting(rate: float) -> np.ndarray:
-    """The two filters as b0 b1 b2 a1 a2, shape (2, 5)."""
-    gain, band = 10 ** (3.999843853973347 / 20), 0.4996667741545416
-    rows: list[list[float]] = []
-    for hz, quality, high, middle in ((1681.974450955533, 0.7071752369554196, gain, gain**band),
-                                      (38.13547087602444, 0.5003270373238773, 1.0, 0.0)):
-        k = math.tan(math.pi * hz / rate)
-        a0 = 1 + k / quality + k * k
-        a1, a2 = 2 * (k * k - 1) / a0, (1 - k / quality + k * k) / a0
-        if middle:
-            slope = middle * k / quality
-            b = [(high + slope + k * k) / a0, 2 * (k * k - high) / a0, (high - slope + k * k) / a0]
-        else:
-            b = [1.0, -2.0, 1.0]  # the standard leaves the high-pass unscaled
-        rows.append([*b, a1, a2])
-    return np.array(rows)
 
 
 @kernel

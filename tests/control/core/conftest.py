@@ -151,6 +151,7 @@ def quick_config() -> Config:
     config.gen.enabled = False
     config.http.port = config.osc.port = 0
     config.visuals.enabled = False
+    config.analysis.enabled = False
     config.session.autosave_s = 0.2
     return config
 
