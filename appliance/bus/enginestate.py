@@ -14,9 +14,10 @@ from appliance.bus.grids import Grid, Grids
 from appliance.bus.memory import PrivateSegment, Segment
 
 HISTORY_FRAMES = 128
-"""More than the limiter looks back."""
+"""More than the limiters look back."""
 
-_LINES: tuple[tuple[str, int], ...] = (("limiter_line", 2), ("limiter_gain", 1), ("limiter_hold", 1))
+_LINES: tuple[tuple[str, int], ...] = (
+    ("limiter_line", 2 * layout.LIMITERS), ("limiter_gain", layout.LIMITERS), ("limiter_hold", layout.LIMITERS))
 
 
 class EngineState(BaseModel):
