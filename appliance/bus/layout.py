@@ -97,7 +97,8 @@ DECK_STATE = _record(
 """``velocity``: speed at the end of the last cell, 1 forward as recorded. ``spin``: share of the motor's speed, while it brakes
 or starts. ``ghost``: with slip, where the deck would be at ``ghost_frame``."""
 
-PAD_STATE = _record(("clip", i8), ("playing", i8), ("held", i8), ("pending", i8), ("pending_beat", f8), ("velocity", f8), ("group", i8),
+PAD_STATE = _record(("clip", i8), ("playing", i8), ("held", i8), ("pending", i8), ("pending_beat", f8), ("velocity", f8),
+                    ("group", i8),
                     ("origin_beat", f8), ("settings", f8, (4,)), ("ringing", i8), ("main", VOICE), ("tail", VOICE),
                     ("left", GLIDE), ("right", GLIDE), ("filter", SVF))
 
@@ -108,7 +109,8 @@ CHANNEL_STATE = _record(("idle_frames", i8), ("trim", GLIDE), ("low", GLIDE), ("
                         ("correction", f8), ("held", i8), ("hand", f8, (2,)))
 """From ``k_z`` on: auto-balance (engine/balance.py). ``loudness``: mean energy without the ``correction`` (dB)."""
 
-LIMITER = _record(("quiet_frames", i8), ("near_sum", f8), ("far_sum", f8), ("gain_sum", f8), ("window_low", f8), ("reduction", f8))
+LIMITER = _record(("quiet_frames", i8), ("near_sum", f8), ("far_sum", f8), ("gain_sum", f8), ("window_low", f8),
+                  ("reduction", f8))
 
 MIXER_STATE = _record(("left", GLIDE), ("right", GLIDE), ("cue_mix", GLIDE), ("cue_level", GLIDE), ("mute", FADE),
                       ("muted", i8), ("ceiling", GLIDE), ("ceiling_before", f8), ("limiter", LIMITER, (LIMITERS,)),
@@ -208,9 +210,9 @@ BOX = _record(
     ("scope", f4, (SCOPE_FRAMES,)),
     ("tape", f4, (TAPE_FRAMES, 2)),
     ("loudness", f8, (LOUDNESS_STEPS,)),
-    ("limiter_line", f4, (LINE_FRAMES, 2 * LIMITERS)),
-    ("limiter_gain", f4, (LINE_FRAMES, LIMITERS)),
-    ("limiter_hold", f4, (LINE_FRAMES, LIMITERS)),
+    ("limiter_line", f4, (2 * LIMITERS, LINE_FRAMES)),
+    ("limiter_gain", f4, (LIMITERS, LINE_FRAMES)),
+    ("limiter_hold", f4, (LIMITERS, LINE_FRAMES)),
     ("slot", STATE, (SLOTS,)),
 )
 

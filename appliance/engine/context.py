@@ -14,8 +14,8 @@ import numpy as np
 
 from appliance.bus import layout
 from appliance.bus.layout import CELL_FRAMES, CLIPS, CLOCK_MESSAGES, MAX_BLOCK_FRAMES, MIDI_EVENT, MIDI_PORTS
-from appliance.engine.dsp.lanes import LANE_SOUND, LANE_TABLE
 from appliance.engine.dsp.curve import CURVE_FRAMES, CURVE_LINE, CURVE_SHAPE, curve_weights
+from appliance.engine.dsp.lanes import LANE_SOUND, LANE_TABLE
 from appliance.engine.dsp.loudness import k_weighting
 from appliance.engine.dsp.sinc import SINC_SHAPE, TAPS, sinc_tables
 from appliance.engine.jit import record_at
@@ -41,8 +41,8 @@ CONTEXT = np.dtype([
     ("clip_address", i8, (CLIPS,)), ("clip_generation", i8, (CLIPS,)), ("windows", i8),
     ("isolator", f8, (2, 5)), ("k_weighting", f8, (2, 5)),
     ("peak_line", f4, (CELL_FRAMES + TAPS,)), ("peak_curve", f4, (CELL_FRAMES,)),
-    ("curve_line", f4, (CURVE_LINE,)), ("curve", f4, (3, CURVE_FRAMES)), ("curve_peak", f4, (CELL_FRAMES,)),
-    ("curve_weights", f4, CURVE_SHAPE),
+    ("curve_line", f4, (CURVE_LINE,)), ("curve", f4, (4, CURVE_FRAMES)), ("curve_peak", f4, (CELL_FRAMES,)),
+    ("limiter_gains", f4, (CELL_FRAMES,)), ("curve_weights", f4, CURVE_SHAPE),
     ("midi_count", i8), ("midi", MIDI_EVENT, (MIDI_EVENTS,)),
     ("jack_event", i8, (4,)), ("timespec", i8, (2,)), ("floating_env", np.uint32, (16,)),
     ("cost_count", i8), ("cost_ns", np.int32, (COST_BLOCKS,)), ("block_frames", np.int32, (COST_BLOCKS,)),

@@ -10,7 +10,6 @@ import pytest
 from scipy.signal import firwin, resample_poly
 
 from appliance.engine.backends.offline import OfflineEngine
-from tests.signals import RATE
 
 FRAMES = 2400
 GAP_FRAMES = 480
@@ -23,7 +22,8 @@ Maker = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 def _sines(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
     """Tones of any pitch, also those whose samples all miss the top: a quarter of the rate at 45 degrees, a sixth at 90."""
-    cycles, phase = [(1 / 4, 1 / 8), (1 / 6, 1 / 4), (1 / 8, 1 / 16), (rng.uniform(0.0005, 0.45), rng.uniform())][rng.integers(4)]
+    kinds = [(1 / 4, 1 / 8), (1 / 6, 1 / 4), (1 / 8, 1 / 16), (rng.uniform(0.0005, 0.45), rng.uniform())]
+    cycles, phase = kinds[rng.integers(len(kinds))]
     return np.sin(2 * np.pi * (cycles * t + phase))
 
 
@@ -134,7 +134,8 @@ def check(count: int, first: int) -> float:
     rng, worst = np.random.default_rng(first), -np.inf
     batch = 200
     for begin in range(first, first + count, batch):
-        seeds, ceiling_db, release_ms = range(begin, min(begin + batch, first + count)), -rng.uniform(0, 12), rng.uniform(10, 200)
+        seeds = range(begin, min(begin + batch, first + count))
+        ceiling_db, release_ms = -rng.uniform(0, 12), rng.uniform(10, 200)
         heard = limited(seeds, ceiling_db, release_ms)
         over_db, curves_db = excess_db(heard, ceiling_db)
         assert over_db <= 1e-6 / 0.115, f"a sample is {over_db:.6f} dB over the ceiling of {ceiling_db:.2f} dB"

@@ -14,7 +14,7 @@ import numpy as np
 
 from appliance.bus.layout import CELL_FRAMES
 from appliance.engine.dsp.gain import loudest
-from appliance.engine.jit import kernel, leaf
+from appliance.engine.jit import kernel
 
 REACH = 24
 """Frames on each side of a point that it is computed from: the last one is known so much later."""
@@ -40,21 +40,39 @@ MOST_OVER = 1.1 * float(np.abs(curve_weights()).sum(1).max())
 """No curve goes higher above its samples, the parabola included."""
 
 
-@leaf
-def _top(a: float, m: float, b: float) -> float:
-    """Height of the parabola through three points a step apart, near the middle one. Where its top is not near there, another
-    point's is."""
-    rise = abs(b - a)
-    bend = m + m - a - b
-    bend = rise if rise > bend else bend
-    return m + rise * rise / (np.float32(8.0) * bend + np.float32(_TINY))
+@kernel
+def _keep_tops(a: np.ndarray, m: np.ndarray, b: np.ndarray, peak: np.ndarray) -> None:
+    """Keep the heights of parabolas through three points a step apart, near the middle ones, where they are higher than what is
+    kept. Where a parabola's top is not near there, another point's is."""
+    for i in range(len(peak)):
+        rise = abs(b[i] - a[i])
+        bend = max(m[i] + m[i] - a[i] - b[i], rise)
+        peak[i] = max(m[i] + rise * rise / (np.float32(8.0) * bend + np.float32(_TINY)), peak[i])
+
+
+@kernel
+def _weigh(line: np.ndarray, weights: np.ndarray, points: np.ndarray) -> None:
+    """Sums of ``line`` under ``weights``, as sizes. Eight at a time, so that what is summed stays where it is summed."""
+    count = len(points)
+    for i in range(count):
+        points[i] = np.float32(0.0)
+    for tap in range(0, CURVE_TAPS, 8):
+        a, b, c, d = weights[tap], weights[tap + 1], weights[tap + 2], weights[tap + 3]
+        e, f, g, h = weights[tap + 4], weights[tap + 5], weights[tap + 6], weights[tap + 7]
+        span = line[tap : tap + count + 7]
+        for i in range(count):
+            points[i] += ((a * span[i] + b * span[i + 1]) + (c * span[i + 2] + d * span[i + 3])) + (
+                (e * span[i + 4] + f * span[i + 5]) + (g * span[i + 6] + h * span[i + 7]))
+    for i in range(count):
+        points[i] = abs(points[i])
 
 
 @kernel
 def curve_peaks(ctx: Any, count: int, floor: float, first: bool) -> None:
-    """Into ``ctx.curve_peak``, for the ``count`` frames from ``REACH`` before the last but ``count`` in ``ctx.curve_line``: the highest
-    point of the curve from the frame to the next one. It stays 0 where all of it is below ``floor``; unless it is the ``first``
-    side, the higher one of before stays.
+    """The highest point of the curve from a frame to the next one, for ``count`` frames, into ``ctx.curve_peak``.
+
+    The first of them stands at ``REACH`` in ``ctx.curve_line``, so that as many lie on each side. Where the whole line stays
+    below ``floor`` the peaks are 0. Unless it is the ``first`` side, the higher ones of before are kept.
     """
     line, peak = ctx.curve_line[: CURVE_TAPS + count], ctx.curve_peak[:count]
     if first:
@@ -64,27 +82,13 @@ def curve_peaks(ctx: Any, count: int, floor: float, first: bool) -> None:
         return
     points = count + 1
     for quarter in range(3):
-        row = ctx.curve[quarter, :points]
-        weights = ctx.curve_weights[quarter]
-        for i in range(points):
-            row[i] = np.float32(0.0)
-        for tap in range(0, CURVE_TAPS, 4):
-            a, b, c, d = weights[tap], weights[tap + 1], weights[tap + 2], weights[tap + 3]
-            s, t = line[tap : tap + points], line[tap + 1 : tap + 1 + points]
-            u, v = line[tap + 2 : tap + 2 + points], line[tap + 3 : tap + 3 + points]
-            for i in range(points):
-                row[i] += (a * s[i] + b * t[i]) + (c * u[i] + d * v[i])
-        for i in range(points):
-            row[i] = abs(row[i])
-    one, two, three = ctx.curve[0, :points], ctx.curve[1, :points], ctx.curve[2, :points]
-    here, after = line[REACH : REACH + count], line[REACH + 1 : REACH + 1 + count]
-    one_after, two_after, three_after = one[1:], two[1:], three[1:]
-    for i in range(count):
-        frame = abs(here[i])
-        a, b = _top(three[i], frame, one_after[i]), _top(frame, one_after[i], two_after[i])
-        c = _top(one_after[i], two_after[i], three_after[i])
-        d = _top(two_after[i], three_after[i], abs(after[i]))
-        a = a if a > b else b
-        c = c if c > d else d
-        a = a if a > c else c
-        peak[i] = a if a > peak[i] else peak[i]
+        _weigh(line, ctx.curve_weights[quarter], ctx.curve[quarter, :points])
+    frames, near = ctx.curve[3, :points], line[REACH : REACH + points]
+    for i in range(points):
+        frames[i] = abs(near[i])
+    one, two, three = ctx.curve[0, 1:points], ctx.curve[1, 1:points], ctx.curve[2, 1:points]
+    here, after = frames[:count], frames[1:points]
+    _keep_tops(ctx.curve[2, :count], here, one, peak)
+    _keep_tops(here, one, two, peak)
+    _keep_tops(one, two, three, peak)
+    _keep_tops(two, three, after, peak)

@@ -50,8 +50,8 @@ def k_weighting(rate: float) -> np.ndarray:
 
 @kernel
 def weighted_energy(ctx: Any, state: np.ndarray, left: np.ndarray, right: np.ndarray) -> float:
-    """Sum of squares of the weighted audio; ``state`` (2, 4) is the filters'. Both sides in one loop: each waits for itself, not
-    for the other."""
+    """Sum of squares of the weighted audio; ``state`` (2, 4) is the filters'. Both sides in one loop: each waits for itself,
+    not for the other."""
     total = other = 0.0
     s, h = ctx.k_weighting[0], ctx.k_weighting[1]
     s0, s1, s2, s3, s4, h0, h1, h2, h3, h4 = s[0], s[1], s[2], s[3], s[4], h[0], h[1], h[2], h[3], h[4]
