@@ -45,8 +45,9 @@ class Audio(Section):
     device: str = Field(default="auto", description="ALSA device for jackd (hw:0), dummy, or auto: first card, else dummy")
     rate: int = Field(default=48000, ge=8000, le=192000, description="frames a second of a server that we start")
     period: int = Field(default=128, ge=16, le=8192, description="frames a period of a server that we start")
-    connect: bool = Field(default=True, description="connect master (and cue, if there are four) to the physical outputs")
-    outputs: list[str] = Field(default=[], description="ports for master_1 master_2 cue_1 cue_2 instead of the physical ones")
+    connect: bool = Field(default=True, description="connect master (cue from four, booth from six on) to the physical outputs")
+    outputs: list[str] = Field(
+        default=[], description="ports for master_1 master_2 cue_1 cue_2 booth_1 booth_2 instead of the physical ones")
     inputs: list[str] = Field(default=[], description="ports for in_1 in_2 instead of the physical ones")
     lock_memory: bool = Field(default=True, description="lock the engine's memory where the system allows it")
 

@@ -34,7 +34,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 10.0, what: str =
 
 
 @contextlib.contextmanager
-def jack_server(name: str, period: int = 128, loopback: int = 0) -> Iterator[str]:
+def jack_server(name: str, period: int = 128, loopback: int = 0, outputs: int = 2) -> Iterator[str]:
     """A server with the dummy device, real time where this machine allows it. Raises Unavailable where there is none."""
     if shutil.which("jackd") is None:
         raise Unavailable("jackd is not installed")
@@ -42,7 +42,7 @@ def jack_server(name: str, period: int = 128, loopback: int = 0) -> Iterator[str
     extra = ["-L", str(loopback)] if loopback else []
     for real_time in (["-R", "-P", "80"], ["-r"]):
         server = subprocess.Popen(
-            ["jackd", *real_time, *extra, "-n", name, "-d", "dummy", "-r", "48000", "-p", str(period)],
+            ["jackd", *real_time, *extra, "-n", name, "-d", "dummy", "-r", "48000", "-p", str(period), "-P", str(outputs)],
             env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         if _answers(name, server):

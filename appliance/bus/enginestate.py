@@ -14,9 +14,10 @@ from appliance.bus.grids import Grid, Grids
 from appliance.bus.memory import PrivateSegment, Segment
 
 HISTORY_FRAMES = 128
-"""More than the limiter looks back."""
+"""More than the limiters look back."""
 
-_LINES: tuple[tuple[str, int], ...] = (("limiter_line", 2), ("limiter_gain", 1), ("limiter_hold", 1))
+_LINES: tuple[tuple[str, int], ...] = (
+    ("limiter_line", 2 * layout.LIMITERS), ("limiter_gain", layout.LIMITERS), ("limiter_hold", layout.LIMITERS))
 
 
 class EngineState(BaseModel):
@@ -48,7 +49,7 @@ def freeze(segment: Segment | PrivateSegment, state: np.void, handles: dict[int,
     places = np.arange(int(state["frame"]) - HISTORY_FRAMES, int(state["frame"])) % layout.LINE_FRAMES
     table, rate = Grids(segment), float(state["rate"])
     grids = {int(place): grid for place in state["deck"]["grid"] if (grid := table.read(int(place), rate))}
-    lines = [_line(segment, name, width)[places] for name, width in _LINES]
+    lines = [_line(segment, name, width)[:, places] for name, width in _LINES]
     return EngineState(layout=f"{layout.LAYOUT_HASH:x}", slot=_pack(state.tobytes()), handles=handles, grids=grids,
                        lines=_pack(np.concatenate([line.reshape(-1) for line in lines]).tobytes()))
 
@@ -66,10 +67,10 @@ def thaw(segment: Segment | PrivateSegment, frozen: EngineState) -> np.ndarray:
     places = np.arange(int(slot["frame"][0]) - HISTORY_FRAMES, int(slot["frame"][0])) % layout.LINE_FRAMES
     data, at = np.frombuffer(_unpack(frozen.lines), np.float32), 0
     for name, width in _LINES:
-        _line(segment, name, width)[places] = data[at : at + HISTORY_FRAMES * width].reshape(HISTORY_FRAMES, width)
+        _line(segment, name, width)[:, places] = data[at : at + HISTORY_FRAMES * width].reshape(width, HISTORY_FRAMES)
         at += HISTORY_FRAMES * width
     return slot
 
 
 def _line(segment: Segment | PrivateSegment, name: str, width: int) -> np.ndarray:
-    return segment.view(np.float32, layout.LINE_FRAMES * width, layout.offset(name)).reshape(layout.LINE_FRAMES, width)
+    return segment.view(np.float32, layout.LINE_FRAMES * width, layout.offset(name)).reshape(width, layout.LINE_FRAMES)

@@ -50,6 +50,8 @@ LINE_FRAMES = 32768
 """Length of delay and look-ahead lines: longer than the longest delay plus two blocks."""
 TAPE_FRAMES = 1 << 20
 """Length of the tape, the master as the recorder reads it: 21 s at 48 kHz."""
+LIMITERS = 2
+"""The master's and the booth's."""
 ENGINES = 2
 SLOTS = 2 * ENGINES
 PROCESSES = ("engine-a", "engine-b", "control", "gen", "visuals", "supervisor")
@@ -72,8 +74,9 @@ VOICE = _record(("clip", i8), ("position", f8), ("step", f8), ("slope", f8), ("t
 """A reading head in a clip. ``clip`` 0: silent. Positions in frames of the clip, ``step`` clip frames a frame,
 ``slope`` by how much ``step`` changes a frame; ``table`` is the interpolator's."""
 
-SVF = _record(("cutoff", GLIDE), ("mix", GLIDE), ("high", i8), ("z", f8, (4,)))
-"""One-knob filter: state-variable, ``z`` two integrators a side."""
+SVF = _record(("cutoff", GLIDE), ("mix", GLIDE), ("high", i8), ("crossing", i8), ("z", f8, (4,)))
+"""One-knob filter: state-variable, ``z`` two integrators a side. ``crossing``: on its way from low- to high-pass or back, past
+silence."""
 
 CLOCK_STATE = _record(("anchor_frame", i8), ("anchor_beat", f8), ("bpm", f8), ("running", i8), ("bar_beat", f8),
                       ("bar_number", i8), ("bar_length", f8), ("metre", i8), ("taps", i8, (4,)), ("tap_count", i8),
@@ -101,17 +104,24 @@ DECK_STATE = _record(
 or starts. ``ghost``: with slip, where the deck would be at ``ghost_frame``."""
 
 PAD_STATE = _record(("clip", i8), ("playing", i8), ("held", i8), ("pending", i8), ("pending_beat", f8), ("velocity", f8),
+                    ("group", i8),
                     ("origin_beat", f8), ("settings", f8, (4,)), ("ringing", i8), ("main", VOICE), ("tail", VOICE),
                     ("left", GLIDE), ("right", GLIDE), ("filter", SVF))
 
 CHANNEL_STATE = _record(("idle_frames", i8), ("trim", GLIDE), ("low", GLIDE), ("mid", GLIDE), ("high", GLIDE),
                         ("eq_mix", GLIDE), ("z", f8, (24,)), ("filter", SVF), ("left", GLIDE), ("right", GLIDE),
-                        ("cue", GLIDE), ("peak", f8))
+                        ("cue", GLIDE), ("peak", f8),
+                        ("k_z", f8, (2, 4)), ("k_sum", f8), ("loudness", f8), ("known_s", f8), ("silent_s", f8),
+                        ("correction", f8), ("held", i8), ("hand", f8, (2,)))
+"""From ``k_z`` on: auto-balance (engine/balance.py). ``loudness``: mean energy without the ``correction`` (dB)."""
+
+LIMITER = _record(("quiet_frames", i8), ("near_sum", f8), ("far_sum", f8), ("gain_sum", f8), ("window_low", f8),
+                  ("reduction", f8))
 
 MIXER_STATE = _record(("left", GLIDE), ("right", GLIDE), ("cue_mix", GLIDE), ("cue_level", GLIDE), ("mute", FADE),
-                      ("muted", i8), ("ceiling", GLIDE), ("ceiling_before", f8), ("quiet_frames", i8), ("hold_sum", f8),
-                      ("window_low", f8),
-                      ("peak_left", f8), ("peak_right", f8), ("mean_square", f8), ("reduction", f8),
+                      ("muted", i8), ("ceiling", GLIDE), ("ceiling_before", f8), ("limiter", LIMITER, (LIMITERS,)),
+                      ("booth", GLIDE), ("booth_mono", GLIDE), ("booth_idle", i8), ("balancing", i8), ("balance_frames", i8),
+                      ("peak_left", f8), ("peak_right", f8), ("mean_square", f8),
                       ("k_z", f8, (2, 4)), ("k_sum", f8), ("momentary", f8), ("short_term", f8), ("true_peak", f8),
                       ("peak_history", f8, (2, 16)), ("cue_split", GLIDE),
                       ("click_phase", f8), ("click_hz", f8), ("click_level", f8))
@@ -142,7 +152,7 @@ TELEMETRY = _record(
                      ("braking", f8), ("touched", f8), ("censoring", f8), ("locked", f8), ("in_key", f8), ("away", f8), ("position_s", f8),
                      ("duration_s", f8), ("progress", f8), ("beat", f8), ("bpm", f8), ("speed", f8)), (DECKS,)),
     ("pad", _record(("clip", f8), ("state", f8), ("sounding", f8), ("progress", f8)), (PAD_CELLS,)),
-    ("channel", _record(("peak", f8)), (CHANNELS,)),
+    ("channel", _record(("peak", f8), ("correction", f8), ("held", f8)), (CHANNELS,)),
     ("master", _record(("peak_left", f8), ("peak_right", f8), ("rms", f8), ("reduction_db", f8),
                         ("true_peak", f8), ("momentary", f8), ("short_term", f8))),
     ("system", _record(("rate", f8), ("period", f8), ("cycles", f8), ("overruns", f8), ("xruns", f8), ("load_pct", f8),
@@ -206,9 +216,9 @@ BOX = _record(
     ("scope", f4, (SCOPE_FRAMES,)),
     ("tape", f4, (TAPE_FRAMES, 2)),
     ("loudness", f8, (LOUDNESS_STEPS,)),
-    ("limiter_line", f4, (LINE_FRAMES, 2)),
-    ("limiter_gain", f4, (LINE_FRAMES,)),
-    ("limiter_hold", f4, (LINE_FRAMES,)),
+    ("limiter_line", f4, (2 * LIMITERS, LINE_FRAMES)),
+    ("limiter_gain", f4, (LIMITERS, LINE_FRAMES)),
+    ("limiter_hold", f4, (LIMITERS, LINE_FRAMES)),
     ("slot", STATE, (SLOTS,)),
 )
 

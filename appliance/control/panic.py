@@ -2,8 +2,8 @@
 """``/panic/home``: one touch from wherever things went wrong to a plain mix with the safe loop on the beat.
 
 What a hand may have twisted while playing goes back to its default: equaliser, kills, filters, faders, pan, mutes,
-solos, crossfader, effects. What belongs to the room or to the preparation stays: master level, limiter, headphones, trims,
-crossfader assignment and curve.
+solos, crossfader, effects. What belongs to the room or to the preparation stays: master and booth, limiter, headphones, trims,
+auto-balance, crossfader assignment and how faders behave.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from appliance.nodes.pad import PAD_STATES
 
 STAYS_IN = ("clock", "deck", "pad", "pads", "scene")
 """Groups whose values are the music itself, not what is done to it; their filters alone are opened."""
-STAYS = ("trim", "cue", "cue/", "master", "balance", "limiter/", "autogain", "autogain/")
+STAYS = ("trim", "cue", "cue/", "master", "booth", "booth/", "balance", "balance/", "limiter/", "crossfader/", "autogain",
+         "autogain/")
 """Names, or beginnings of names that end in a slash, that belong to the room."""
 _SOUNDS = PAD_STATES.index("queued")
 BEAT_MARGIN_S = 0.03

@@ -15,13 +15,15 @@ import numpy as np
 from appliance.bus import layout
 from appliance.bus.layout import CELL_FRAMES, CLIPS, CLOCK_MESSAGES, DECKS, MAX_BLOCK_FRAMES, MIDI_EVENT, MIDI_PORTS
 from appliance.bus.loudness import k_weighting
+from appliance.engine.dsp.curve import CURVE_FRAMES, CURVE_LINE, CURVE_SHAPE, curve_weights
 from appliance.engine.dsp.lanes import LANE_SOUND, LANE_TABLE
 from appliance.engine.dsp.rubberband import DELAY_SHAPE, ENGINES, FILLS, MOST_FRAMES
 from appliance.engine.dsp.sinc import SINC_SHAPE, TAPS, sinc_tables
 from appliance.engine.jit import record_at
 from appliance.nodes.mixer import CHANNELS
 
-OUTPUTS = 4
+OUTPUTS = 6
+"""Master, cue, booth; left and right of each."""
 INPUTS = 2
 MIDI_EVENTS = 2048
 COST_BLOCKS = 1 << 16
@@ -40,6 +42,8 @@ CONTEXT = np.dtype([
     ("clip_address", i8, (CLIPS,)), ("clip_generation", i8, (CLIPS,)), ("windows", i8),
     ("isolator", f8, (2, 5)), ("k_weighting", f8, (2, 5)),
     ("peak_line", f4, (CELL_FRAMES + TAPS,)), ("peak_curve", f4, (CELL_FRAMES,)),
+    ("curve_line", f4, (CURVE_LINE,)), ("curve", f4, (4, CURVE_FRAMES)), ("curve_peak", f4, (CELL_FRAMES,)),
+    ("limiter_gains", f4, (CELL_FRAMES,)), ("curve_weights", f4, CURVE_SHAPE),
     ("midi_count", i8), ("midi", MIDI_EVENT, (MIDI_EVENTS,)),
     ("jack_event", i8, (4,)), ("timespec", i8, (2,)), ("floating_env", np.uint32, (16,)),
     ("cost_count", i8), ("cost_ns", np.int32, (COST_BLOCKS,)), ("block_frames", np.int32, (COST_BLOCKS,)),
@@ -78,6 +82,7 @@ def make_context(base: int, rate: float, engine: int = 0) -> np.ndarray:
     context["isolator"][0] = isolator_coefficients(rate)
     context["k_weighting"][0] = k_weighting(rate)
     context["sinc"][0] = sinc_tables()
+    context["curve_weights"][0] = curve_weights()
     return context
 
 

@@ -27,7 +27,7 @@ from appliance.engine.decks.commands import (
     obey_hot_cue,
 )
 from appliance.engine.dsp import voice
-from appliance.engine.dsp.limiter import clear_limiter
+from appliance.engine.dsp.limiter import clear_limiters
 from appliance.engine.jit import address_of, f64, i64, kernel, leaf, unit
 from appliance.engine.journal import log, set_value
 from appliance.nodes import NAMESPACE
@@ -211,7 +211,7 @@ def skip(ctx: Any, state: Any, frames: int) -> None:
     pads.skip(ctx, state, frames)
     state.frame += frames
     state.skipped_frames += frames
-    clear_limiter(ctx, state.mixer, state.frame)
+    clear_limiters(ctx, state.mixer, state.frame)
 
 
 @unit("execute", i64, i64, i64, i64, i64, f64, f64, i64)

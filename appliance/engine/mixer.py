@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Channel strips, crossfader, master and cue bus."""
+"""Channel strips, crossfader, master, cue bus and booth."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from appliance.bus.layout import CELL_FRAMES, DECKS
+from appliance.bus.layout import CELL_FRAMES, DECKS, LIMITERS
+from appliance.engine import balance
 from appliance.engine.context import OUTPUTS
 from appliance.engine.dsp.filters import control_filter
 from appliance.engine.dsp.gain import add_scaled, clear, peak_scaled, scale
 from appliance.engine.dsp.glide import begin_fade, decibels, eased, glide, glide_decibels, is_off
 from appliance.engine.dsp.lanes import shape
-from appliance.engine.dsp.limiter import control_limiter, run_limiter
+from appliance.engine.dsp.limiter import BOOTH, DRAINED_FRAMES, MASTER, clear_limiter, control_limiters, run_limiter
 from appliance.engine.dsp.loudness import run_loudness, true_peak
 from appliance.engine.jit import kernel
-from appliance.nodes.mixer import ASSIGNS, CHANNELS, CURVES
+from appliance.nodes.mixer import ASSIGNS, CHANNELS, CURVES, FADER_CURVES
 
 _SIDE_A, _SIDE_B = ASSIGNS.index("A"), ASSIGNS.index("B")
 _POWER, _CUT = CURVES.index("power"), CURVES.index("cut")
+_LINEAR, _SLOW, _STEEP = (FADER_CURVES.index(curve) for curve in ("linear", "slow", "steep"))
 _CUT_TRAVEL = 0.05
 _TAIL_SECONDS = 0.5
 _MUTE_SECONDS = 0.01
@@ -30,15 +32,28 @@ _MEAN_SECONDS = 0.3
 
 
 @kernel
-def crossfade(position: float, curve: int, side: int) -> float:
-    """Gain of a side (``ASSIGNS`` index) at crossfader ``position`` -1 … 1."""
+def faded(position: float, curve: int) -> float:
+    """Gain of a channel fader at ``position`` 0 … 1; at both ends it is the same on every curve (``FADER_CURVES`` index)."""
+    if curve == _LINEAR:
+        return position
+    if curve == _SLOW:
+        return position * position * position * position
+    if curve == _STEEP:
+        down = 1.0 - position
+        return 1.0 - down * down * down
+    return position * position
+
+
+@kernel
+def crossfade(position: float, curve: int, side: int, lag: float) -> float:
+    """Gain of a side (``ASSIGNS`` index) at crossfader ``position`` -1 … 1; ``lag``: what ``cut`` leaves closed at the end."""
     if side != _SIDE_A and side != _SIDE_B:
         return 1.0
     away = position if side == _SIDE_A else -position
     if curve == _POWER:
         return math.cos((away + 1.0) * math.pi / 4.0)
     if curve == _CUT:
-        return min(1.0, max(0.0, (1.0 - away) / _CUT_TRAVEL))
+        return min(1.0, max(0.0, (1.0 - away - lag) / _CUT_TRAVEL))
     return min(1.0, max(0.0, 1.0 - away))
 
 
@@ -48,6 +63,7 @@ def update(ctx: Any, state: Any) -> None:
     solo = False
     for number in range(CHANNELS):
         solo = solo or state.values.channel[number].solo >= 0.5
+    balance.update(ctx, state)
     for number in range(CHANNELS):
         _update_strip(ctx, state, number, solo)
     mixer, values = state.mixer, state.values.mixer
@@ -57,7 +73,9 @@ def update(ctx: Any, state: Any) -> None:
     glide(mixer.cue_mix, values.cue_mix)
     glide(mixer.cue_split, 1.0 if values.cue_split >= 0.5 else 0.0)
     glide_decibels(mixer.cue_level, values.cue_level)
-    control_limiter(mixer, values.limiter_ceiling)
+    glide_decibels(mixer.booth, _SILENT_DB if values.booth_mute >= 0.5 else values.booth)
+    glide(mixer.booth_mono, 1.0 if values.booth_mono >= 0.5 else 0.0)
+    control_limiters(mixer, values.limiter_ceiling)
     muted = 1 if state.values.panic.mute >= 0.5 else 0
     if muted != mixer.muted:
         mixer.muted = muted
@@ -65,7 +83,6 @@ def update(ctx: Any, state: Any) -> None:
     mixer.peak_left *= _PEAK_FALL
     mixer.peak_right *= _PEAK_FALL
     mixer.true_peak *= _PEAK_FALL
-    mixer.reduction += (1.0 - mixer.reduction) * 0.02
 
 
 @kernel
@@ -81,11 +98,14 @@ def _update_strip(ctx: Any, state: Any, number: int, solo: bool) -> None:
     glide_decibels(strip.mid, mid)
     glide_decibels(strip.high, high)
     glide(strip.eq_mix, 0.0 if flat else 1.0)
-    glide_decibels(strip.trim, values.trim + (state.values.deck[number].track_gain if number < DECKS else 0.0))
+    track = state.values.deck[number].track_gain if number < DECKS else 0.0
+    glide_decibels(strip.trim, values.trim + track + strip.correction)
     control_filter(strip.filter, values.filter, ctx.rate)
     silent = values.mute >= 0.5 or (solo and values.solo < 0.5)
-    gain = 0.0 if silent else values.fader * values.fader
-    gain *= crossfade(state.values.mixer.crossfader, int(state.values.mixer.curve), int(values.assign))
+    mixer = state.values.mixer
+    gain = 0.0 if silent else faded(values.fader, int(mixer.fader_curve))
+    position = -mixer.crossfader if mixer.crossfader_reverse >= 0.5 else mixer.crossfader
+    gain *= crossfade(position, int(mixer.curve), int(values.assign), mixer.crossfader_lag)
     glide(strip.left, gain * min(1.0, 1.0 - values.pan))
     glide(strip.right, gain * min(1.0, 1.0 + values.pan))
     glide(strip.cue, 1.0 if values.cue >= 0.5 else 0.0)
@@ -109,7 +129,7 @@ def clear_buses(ctx: Any, start: int, count: int) -> None:
 
 @kernel
 def render(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
-    """Mix the channels at ``start`` into the outputs at ``out``: master (limited) 0 1, cue 2 3."""
+    """Mix the channels at ``start`` into the outputs at ``out``: master (limited) 0 1, cue 2 3, booth (limited) 4 5."""
     for number in range(OUTPUTS):
         clear(ctx.out[number], out, count)
     for number in range(CHANNELS):
@@ -121,6 +141,7 @@ def render(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
             scale(ctx.channel[number, 0], start, count, strip.trim)
             scale(ctx.channel[number, 1], start, count, strip.trim)
     shape(ctx, state, start, count)
+    balance.listen(ctx, state, start, count)
     shift = out - start
     for number in range(CHANNELS):
         if ctx.channel_heard[number] == 0:
@@ -138,9 +159,10 @@ def render(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
 
 @kernel
 def _master(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
-    """Level, mute, cue mix and limiter of what lies in the outputs at ``out``."""
+    """Levels, mute, cue mix and limiters of what lies in the outputs at ``out``."""
     mixer = state.mixer
     left, right, cue_left, cue_right = ctx.out[0], ctx.out[1], ctx.out[2], ctx.out[3]
+    booth_left, booth_right = ctx.out[4], ctx.out[5]
     mute, mute_step, mute_left = mixer.mute.level, mixer.mute.step, mixer.mute.left
     for i in range(count):
         at = start + i + 1
@@ -149,6 +171,11 @@ def _master(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
             mute_left -= 1
             if mute_left == 0:
                 mute = 0.0 if mixer.muted == 1 else 1.0
+        booth = eased(mute) * (mixer.booth.now + mixer.booth.step * at)
+        mono = 0.5 * (mixer.booth_mono.now + mixer.booth_mono.step * at)
+        x, y = left[out + i], right[out + i]
+        booth_left[out + i] = np.float32(booth * (x + mono * (y - x)))
+        booth_right[out + i] = np.float32(booth * (y + mono * (x - y)))
         x = left[out + i] * (mixer.left.now + mixer.left.step * at)
         y = right[out + i] * (mixer.right.now + mixer.right.step * at)
         mix, level = mixer.cue_mix.now + mixer.cue_mix.step * at, mixer.cue_level.now + mixer.cue_level.step * at
@@ -162,9 +189,26 @@ def _master(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
         left[out + i] = np.float32(x * eased(mute))
         right[out + i] = np.float32(y * eased(mute))
     mixer.mute.level, mixer.mute.left = mute, mute_left
-    run_limiter(ctx, mixer, state.frame, state.values.mixer.limiter_release, left, right, out, count)
+    release = state.values.mixer.limiter_release
+    run_limiter(ctx, mixer, MASTER, state.frame, release, left[out : out + count], right[out : out + count])
+    _limit_booth(ctx, state, booth_left[out : out + count], booth_right[out : out + count])
     run_loudness(ctx, mixer, state.frame, left[out : out + count], right[out : out + count])
     _meter(ctx, mixer, left[out : out + count], right[out : out + count], count)
+
+
+@kernel
+def _limit_booth(ctx: Any, state: Any, left: np.ndarray, right: np.ndarray) -> None:
+    """The booth has a limiter of its own, which rests while the booth is off."""
+    mixer = state.mixer
+    if is_off(mixer.booth):
+        if mixer.booth_idle > DRAINED_FRAMES:
+            return
+        mixer.booth_idle += len(left)
+    elif mixer.booth_idle > 0:
+        if mixer.booth_idle > DRAINED_FRAMES:
+            clear_limiter(ctx, mixer, BOOTH, state.frame)
+        mixer.booth_idle = 0
+    run_limiter(ctx, mixer, BOOTH, state.frame, state.values.mixer.limiter_release, left, right)
 
 
 @kernel
@@ -207,6 +251,8 @@ def settle_mixer(ctx: Any, state: Any) -> None:
         update(ctx, state)
     state.mixer.mute.level = 0.0 if state.mixer.muted == 1 else 1.0
     state.mixer.mute.left = 0
-    state.mixer.reduction = 1.0
+    state.mixer.balance_frames = 0
+    for which in range(LIMITERS):
+        state.mixer.limiter[which].reduction = 1.0
     for number in range(CHANNELS):
         state.channel[number].idle_frames = 1 << 40

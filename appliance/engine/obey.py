@@ -15,7 +15,7 @@ from appliance.bus.events import Kind
 from appliance.bus.layout import COMMAND, COMMANDS, PAD_CELLS, PENDING
 from appliance.engine import mixer as mixers
 from appliance.engine import pads, transport
-from appliance.engine.dsp.limiter import clear_limiter
+from appliance.engine.dsp.limiter import clear_limiters
 from appliance.engine.execute import execute
 from appliance.engine.jit import kernel
 from appliance.engine.journal import log, set_value, shared_vector, value_vector
@@ -165,4 +165,4 @@ def begin(ctx: Any, state: Any) -> None:
     clock.bar_length = 0.0
     transport.update_clock(clock, state.values, state.frame, ctx.rate)
     mixers.settle_mixer(ctx, state)
-    clear_limiter(ctx, state.mixer, state.frame)
+    clear_limiters(ctx, state.mixer, state.frame)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from appliance.bus.events import Kind
-from appliance.bus.layout import PAD_CELLS
+from appliance.bus.layout import CELL_FRAMES, PAD_CELLS
 from appliance.engine.dsp import voice
 from appliance.engine.dsp.filters import control_filter, run_filter, settle_filter
 from appliance.engine.dsp.gain import add_scaled, clear
@@ -27,7 +27,9 @@ _LOOP, _ONESHOT, _GATE, _STUTTER = (MODES.index(mode) for mode in ("loop", "ones
 _STUTTERS = np.array(QUANTIZE_BEATS[1:6])
 _LAUNCHED, _STOPPED, _ENDED = int(Kind.LAUNCHED), int(Kind.STOPPED), int(Kind.ENDED)
 _DECK_CHANNELS = 4
-_SLACK_FRAMES = 2.0
+_CORNER = 1e-4
+"""Changes of speed up to this are not rounded: a corner of that size cannot be heard."""
+_QUIET = 1e-3
 _ON_A_FRAME = 1e-6
 """Rounding of the beat: a loop at its own tempo stands on whole frames and sounds as the file does, bit for bit."""
 
@@ -172,6 +174,8 @@ def _begin_voice(ctx: Any, state: Any, cell: int, frame: int) -> None:
     left, right = _sides(pad, values, state.clock.running, _follows(values, row))
     settle(pad.left, left)
     settle(pad.right, right)
+    if pad.tail.clip == 0:
+        pad.group = int(values.group)
     settle_filter(pad.filter, values.filter, ctx.rate)
 
 
@@ -195,6 +199,18 @@ def _free_step(ctx: Any, values: Any, row: Any) -> float:
 
 
 @kernel
+def _move_freely(ctx: Any, pad: Any, step: float) -> None:
+    """At this speed from the end of the cell on; turned round, the other way at once."""
+    if step * pad.main.step < 0.0:
+        voice.jump(pad.main, pad.tail, pad.main.position)
+        voice.set_speed(pad.main, step, 0.0)
+    elif abs(step - pad.main.step) > _CORNER:
+        voice.set_speed(pad.main, pad.main.step, (step - pad.main.step) / CELL_FRAMES)
+    else:
+        voice.set_speed(pad.main, step, 0.0)
+
+
+@kernel
 def _place_on_beat(ctx: Any, state: Any, cell: int, row: Any, frame: int) -> None:
     """Where a loop that follows the clock must be at ``frame``, computed from the beat; a large difference cross-fades."""
     pad, values = state.pad[cell], state.values.pad[cell]
@@ -210,16 +226,22 @@ def _place_on_beat(ctx: Any, state: Any, cell: int, row: Any, frame: int) -> Non
     if abs(target - math.floor(target + 0.5)) < _ON_A_FRAME:
         target = math.floor(target + 0.5)
     step = length / beats * state.clock.bpm / (60.0 * ctx.rate) if state.clock.running == 1 else 0.0
+    step = -step if backwards else step
+    if pad.playing == 0 or (pad.left.end == 0.0 and pad.right.end == 0.0):
+        pad.main.position = target
+        voice.set_speed(pad.main, step, 0.0)
+        return
     apart = target - pad.main.position
     apart -= length * math.floor(apart / length + 0.5)
     turned = pad.main.step < 0.0 if not backwards else pad.main.step > 0.0
-    if abs(apart) <= _SLACK_FRAMES and not turned:
-        pad.main.position = target if abs(pad.main.position - target) <= _SLACK_FRAMES else pad.main.position + apart
-    elif pad.playing == 1:
+    if abs(apart) > voice.STEER_FRAMES or turned:
         voice.jump(pad.main, pad.tail, target)
+        voice.set_speed(pad.main, step, 0.0)
+    elif abs(step - pad.main.step) > _CORNER or abs(apart) > _CORNER:
+        voice.steer(pad.main, apart, step)
     else:
-        pad.main.position = target
-    voice.set_speed(pad.main, -step if backwards else step, 0.0)
+        pad.main.position = target if abs(pad.main.position - target) <= _CORNER else pad.main.position + apart
+        voice.set_speed(pad.main, step, 0.0)
 
 
 @kernel
@@ -293,16 +315,19 @@ def update(ctx: Any, state: Any) -> None:
             if mode != _STUTTER:
                 pad.main.begin, pad.main.end = _region(values, row)
             pad.main.loop = 1 if mode == _LOOP or mode == _STUTTER else 0
-            if follows:
+            if not follows:
+                _move_freely(ctx, pad, _free_step(ctx, values, row))
+            elif state.clock.running == 1 or (pad.left.end == 0.0 and pad.right.end == 0.0):
                 _place_on_beat(ctx, state, cell, row, state.frame)
             else:
-                step = _free_step(ctx, values, row)
-                if step * pad.main.step < 0.0:
-                    voice.jump(pad.main, pad.tail, pad.main.position)
-                voice.set_speed(pad.main, step, 0.0)
+                voice.set_speed(pad.main, pad.main.step, 0.0)  # the clock stands: until it has faded out the pad runs on
             if pad.main.loop == 1 and (pad.main.begin > 0.0 or pad.main.end < float(row.frames)):
                 voice.cross_seam(pad.main, pad.tail)
         left, right = _sides(pad, values, state.clock.running, follows)
+        if int(values.group) != pad.group:  # it falls silent for a moment, and comes back on the other strip
+            left, right = 0.0, 0.0
+            if max(pad.left.end, pad.right.end) < _QUIET:
+                pad.group = int(values.group)
         glide(pad.left, left)
         glide(pad.right, right)
         control_filter(pad.filter, values.filter, ctx.rate)
@@ -328,7 +353,7 @@ def render(ctx: Any, state: Any, start: int, count: int) -> None:
             pad.playing = 0
             log(ctx, state, _ENDED, 0, 16 + cell, state.frame, 0.0, 0.0, 0.0, 0, 0)
         run_filter(pad.filter, left, right, start, count)
-        channel = _DECK_CHANNELS + min(max(int(state.values.pad[cell].group), 1), 4) - 1
+        channel = _DECK_CHANNELS + min(max(pad.group, 1), 4) - 1
         ctx.channel_used[channel] = 1
         add_scaled(left, ctx.channel[channel, 0], start, 0, count, pad.left)
         add_scaled(right, ctx.channel[channel, 1], start, 0, count, pad.right)

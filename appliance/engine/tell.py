@@ -54,10 +54,12 @@ def tell(ctx: Any, state: Any, frames: int, now_ns: int, cost_ns: int, overruns:
             _tell_pad(ctx, state.pad[cell], told.pad[cell])
     for number in range(CHANNELS):
         told.channel[number].peak = state.channel[number].peak
+        told.channel[number].correction = state.channel[number].correction
+        told.channel[number].held = float(state.channel[number].held)
     told.master.peak_left = state.mixer.peak_left
     told.master.peak_right = state.mixer.peak_right
     told.master.rms = math.sqrt(max(state.mixer.mean_square, 0.0))
-    told.master.reduction_db = -20.0 * math.log10(max(state.mixer.reduction, 1e-3))
+    told.master.reduction_db = -20.0 * math.log10(max(state.mixer.limiter[0].reduction, 1e-3))
     told.master.true_peak = state.mixer.true_peak
     told.master.momentary = state.mixer.momentary
     told.master.short_term = state.mixer.short_term

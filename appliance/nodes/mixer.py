@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Channel strips (1…4 the decks, 5…8 the pad groups), crossfader, master, cue bus."""
 
-from appliance.namespace import Group, Scaling, call, choice, number, state, switch
+from appliance.namespace import Group, Scaling, Type, call, choice, number, state, switch
 
 CHANNELS = 8
 ASSIGNS = ("thru", "A", "B")
 CURVES = ("dipless", "power", "cut")
+FADER_CURVES = ("taper", "linear", "slow", "steep")
+BALANCE_DB = 6.0
+"""Auto-balance adds or takes away so much at most."""
 
 CHANNEL = Group("channel", "/channel/{channel}", (
     number("trim", 0.0, -24.0, 12.0, "Input level", unit="dB", scaling=Scaling.DB),
@@ -16,23 +19,36 @@ CHANNEL = Group("channel", "/channel/{channel}", (
     switch("kill/mid", False, "Mid band off"),
     switch("kill/high", False, "High band off"),
     number("filter", 0.0, -1.0, 1.0, "Low-pass … off … high-pass"),
-    number("fader", 1.0, 0.0, 1.0, "Channel fader; half way is -12 dB"),
+    number("fader", 1.0, 0.0, 1.0, "Channel fader, by /mixer/fader/curve"),
     number("pan", 0.0, -1.0, 1.0, "Balance left … right"),
     switch("mute", False, "Silences the channel"),
     switch("solo", False, "Silences all channels that are not soloed"),
     switch("cue", False, "Sends the channel to the cue bus, before its fader"),
     choice("assign", ("A", "B", "A", "B", "thru", "thru", "thru", "thru"), ASSIGNS, "Side of the crossfader"),
     state("meter", "Peak level after the strip", reads="channel.peak", maximum=8.0),
+    state("balance", "What auto-balance adds to the channel", reads="channel.correction", unit="dB", minimum=-BALANCE_DB,
+          maximum=BALANCE_DB),
+    state("balance/held", "A hand on trim or fader has stopped auto-balance for this channel", reads="channel.held",
+          type=Type.BOOL),
 ), {"channel": CHANNELS})
 
 MIXER = Group("mixer", "/mixer", (
     number("crossfader", 0.0, -1.0, 1.0, "A … B"),
     choice("curve", "dipless", CURVES, "dipless: both full in the middle; power: -3 dB in the middle; cut: for scratching"),
+    switch("crossfader/reverse", False, "The crossfader's sides change places (hamster)"),
+    number("crossfader/lag", 0.0, 0.0, 0.2, "With the curve cut: travel from the end before the other side opens"),
+    choice("fader/curve", "taper", FADER_CURVES,
+           "Channel faders half way: taper -12 dB, linear -6 dB, slow -24 dB, steep -1 dB"),
     number("master", 0.0, -60.0, 6.0, "Master level", unit="dB", scaling=Scaling.DB),
     number("balance", 0.0, -1.0, 1.0, "Master left … right"),
     switch("autogain", True, "Brings tracks that are loaded on decks to one loudness; while one plays it is left as it is"),
     number("autogain/target", -14.0, -30.0, -6.0, "Loudness that auto-gain brings tracks to, by 12 dB at most", unit="LUFS"),
-    number("limiter/ceiling", -0.3, -12.0, 0.0, "No sample of the master goes above", unit="dB", scaling=Scaling.DB),
+    switch("balance/auto", False, "Brings the loudness of the channels together, slowly, by up to 6 dB each"),
+    number("booth", 0.0, -60.0, 6.0, "Level of the booth, whatever the master's is", unit="dB", scaling=Scaling.DB),
+    switch("booth/mono", False, "Both sides on both loudspeakers of the booth"),
+    switch("booth/mute", False, "Silences the booth"),
+    number("limiter/ceiling", -0.3, -12.0, 0.0, "Neither master nor booth goes above it, not between samples either", unit="dB",
+           scaling=Scaling.DB),
     number("limiter/release", 120.0, 10.0, 1000.0, "Time in which the limiter lets go", unit="ms", scaling=Scaling.LOG),
     number("cue/mix", 0.0, 0.0, 1.0, "Cue … master in the headphones"),
     switch("cue/split", False, "The cue on the left ear, the master on the right, both in mono"),
@@ -50,5 +66,5 @@ MIXER = Group("mixer", "/mixer", (
 ))
 
 PANIC = Group("panic", "/panic", (
-    switch("mute", False, "The master falls silent in 10 ms; off: it comes back", session=False),
+    switch("mute", False, "Master and booth fall silent in 10 ms; off: they come back", session=False),
 ))

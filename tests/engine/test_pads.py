@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from appliance.bus.commands import Code
+from appliance.bus.commit import committed
 from appliance.bus.events import Kind, Refusal
 from appliance.engine.backends.offline import OfflineEngine
 from appliance.engine.dsp.limiter import LOOK_AHEAD_FRAMES
@@ -62,6 +63,34 @@ def test_a_loop_follows_the_tempo_and_stays_on_the_beat(engine: OfflineEngine) -
         phase = float(told["clock"]["beat"]) / 4 % 1
         apart = (float(told["pad"][0]["progress"]) - phase + 0.5) % 1 - 0.5
         assert abs(apart) * BAR < 2, "the loop has drifted off the clock"
+
+
+@pytest.mark.parametrize("bpm", [20.0, 119.0, 300.0])
+def test_a_jump_of_the_tempo_bends_the_speed_and_costs_no_beat(engine: OfflineEngine, bpm: float) -> None:
+    """The pad's speed has no corner; 30 ms later it stands where it would stand, to the frame."""
+    engine.load_pad(1, engine.load(sine(2.0), bpm=120, beats=4))
+    engine.do("/pad/1/trigger")
+    engine.run(10_000)
+    engine.set("/clock/bpm", bpm)
+    speeds = []
+    for _ in range(60):
+        engine.run(64)
+        speeds.append(float(committed(engine.segment)["pad"]["main"]["step"][0, 0]))
+    assert speeds[-1] == pytest.approx(bpm / 120, rel=1e-6)
+    assert max(speeds) <= max(1.0, bpm / 120) * 1.2
+    told = engine.telemetry.snapshot()
+    assert float(told["pad"]["progress"][0]) * BAR == pytest.approx(float(told["clock"]["beat"]) / 4 % 1 * BAR, abs=0.01)
+
+
+def test_a_pad_changes_its_strip_while_it_plays(engine: OfflineEngine) -> None:
+    engine.load_pad(1, engine.load(sine(2.0), bpm=120, beats=4))
+    engine.set("/channel/6/cue", True)
+    engine.do("/pad/1/trigger")
+    engine.run(RATE)
+    engine.set("/pad/1/group", 2)
+    heard = engine.run(RATE)
+    assert roughness(heard[:, :4]) <= 2 * roughness(sine(1.0))
+    np.testing.assert_allclose(heard[RATE // 2 : RATE - DELAY, 2], heard[RATE // 2 + DELAY :, 0], atol=1e-6)
 
 
 def test_a_second_hit_stops_a_loop_on_the_grid(engine: OfflineEngine) -> None:

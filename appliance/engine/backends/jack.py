@@ -51,7 +51,7 @@ _fields = CONTEXT.fields or {}
 _FLOATING, _JACK_EVENT = (_fields[name][1] for name in ("floating_env", "jack_event"))
 
 CLOCK_NAME = "clock_out"
-OUT_NAMES = ("master_1", "master_2", "cue_1", "cue_2")
+OUT_NAMES = ("master_1", "master_2", "cue_1", "cue_2", "booth_1", "booth_2")
 IN_NAMES = ("in_1", "in_2")
 
 
@@ -251,7 +251,7 @@ class JackBackend:
         assert len(ports["out_port"]) == OUTPUTS and len(ports["in_port"]) == INPUTS
 
     def _report_latency(self) -> None:
-        """Tell JACK that the master comes out LOOK_AHEAD_FRAMES after what goes in (``jack_port_set_latency_range``)."""
+        """Tell JACK that master and booth come out LOOK_AHEAD_FRAMES after what goes in (``jack_port_set_latency_range``)."""
         library = ctypes.CDLL("libjack.so.0")
         set_range = library.jack_port_set_latency_range
         set_range.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
@@ -261,8 +261,9 @@ class JackBackend:
             _fields_ = [("minimum", ctypes.c_uint32), ("maximum", ctypes.c_uint32)]
 
         latency = Range(LOOK_AHEAD_FRAMES, LOOK_AHEAD_FRAMES)
-        for number in range(2):
-            set_range(int(self._context["out_port"][0, number]), 0, ctypes.byref(latency))
+        for name, port in zip(OUT_NAMES, self._context["out_port"][0], strict=True):
+            if not name.startswith("cue"):
+                set_range(int(port), 0, ctypes.byref(latency))
 
     def _shut_down(self, status: Any, reason: str) -> None:
         self.alive = False
@@ -273,13 +274,13 @@ class JackBackend:
         self._links = Links(self.client, peer, lambda: self._first_links(audio), memory, stamp)
 
     def _first_links(self, audio: Audio) -> list[Link]:
-        """The named ports, or the physical ones: master, and cue where there are four."""
+        """The named ports, or the physical ones: master, cue where there are four, booth where there are six."""
         if not audio.connect:
             return []
         outputs, inputs = audio.outputs, audio.inputs
         if not outputs:
             found = self.client.get_ports(is_audio=True, is_physical=True, is_input=True)
-            outputs = [port.name for port in found][: 4 if len(found) >= 4 else 2]
+            outputs = [port.name for port in found][: min(max(len(found) // 2, 1) * 2, OUTPUTS)]
         if not inputs:
             found = self.client.get_ports(is_audio=True, is_physical=True, is_output=True)
             inputs = [port.name for port in found][:2]

@@ -19,7 +19,7 @@ from appliance.bus.telemetry import Telemetry
 from appliance.bus.values import Values
 from appliance.engine.backends.floating import flushed_denormals
 from appliance.engine.block import leave, run_block
-from appliance.engine.context import make_context
+from appliance.engine.context import OUTPUTS, make_context
 from appliance.engine.dsp import rubberband
 from appliance.engine.jit import kernel
 from appliance.engine.journal import VALUE_COUNT
@@ -97,8 +97,8 @@ class OfflineEngine:
         self.commands.send(Code.SET_GRID, deck - 1, float(self.grids.put(grid, self.rate)), frame=frame)
 
     def run(self, frames: int, period: int = 128) -> np.ndarray:
-        """Render; returns float32, frames × 4: master left right, cue left right."""
-        out = np.empty((frames, 4), np.float32)
+        """Render; returns float32, frames × 6: left and right of master, cue and booth."""
+        out = np.empty((frames, OUTPUTS), np.float32)
         at = 0
         while at < frames:
             count = min(period, frames - at)

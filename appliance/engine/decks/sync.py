@@ -24,8 +24,8 @@ _RATE = NAMESPACE.find("/deck/1/rate").slot
 _STRIDE = NAMESPACE.find("/deck/2/rate").slot - _RATE
 _SLOWEST, _FASTEST = (getattr(NAMESPACE.find("/deck/1/rate").node, name) for name in ("minimum", "maximum"))
 _ON_A_FRAME = 1e-4
-_ASTRAY_FRAMES = 2.0
-"""Further away than this, the deck goes where it should be with a cross-fade; nearer, it gets there within a cell."""
+_CORNER = 1e-4
+"""Changes of speed up to this are not rounded."""
 _ASTRAY_BEATS = 1.0 / 64.0
 """Further away than this, the clock has jumped: the deck stays where it is, but for its beat."""
 
@@ -95,15 +95,20 @@ def follow(ctx: Any, state: Any, number: int, extra_speed: float) -> None:
     if abs(apart) > _ASTRAY_BEATS * length:
         _align(ctx, state, number)
         apart = due(ctx, state, number, 0) - deck.main.position
-    if abs(apart) > _ASTRAY_FRAMES:
+    if abs(apart) > voice.STEER_FRAMES:
         place.cross(deck, max(deck.main.position + apart, 0.0))
+    here = due(ctx, state, number, 0)
     deck.beat_offset += extra_speed * CELL_FRAMES * row.rate / ctx.rate / length
     if abs(deck.main.position - math.floor(deck.main.position + 0.5)) < _ON_A_FRAME:
         deck.main.position = math.floor(deck.main.position + 0.5)
     step = (due(ctx, state, number, CELL_FRAMES) - deck.main.position) / CELL_FRAMES
     if abs(step - 1.0) * CELL_FRAMES < _ON_A_FRAME:
         step = 1.0
-    voice.set_speed(deck.main, step, 0.0)
+    if abs(step - deck.main.step) > _CORNER:
+        voice.steer(deck.main, here - deck.main.position, (due(ctx, state, number, CELL_FRAMES) - here) / CELL_FRAMES)
+        step = deck.main.step + CELL_FRAMES * deck.main.slope
+    else:
+        voice.set_speed(deck.main, step, 0.0)
     deck.velocity = step * ctx.rate / row.rate
 
 

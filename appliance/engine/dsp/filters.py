@@ -16,6 +16,8 @@ DAMPING = 1.1
 LOWEST_HZ = 20.0
 SPAN = 1000.0
 HIGHEST_SHARE = 0.45
+UNHEARD = 1e-9
+"""Share of a filter that runs, and is not heard yet."""
 
 
 @kernel
@@ -27,14 +29,25 @@ def filter_coefficient(knob: float, rate: float) -> float:
 
 @kernel
 def control_filter(svf: Any, knob: float, rate: float) -> None:
-    """Once a cell: move an SVF record towards the knob. It fades out before it changes between low- and high-pass."""
+    """Once a cell: move an SVF record towards the knob. It fades out before it changes between low- and high-pass: to the dry
+    sound when the knob is turned through the middle, to silence when it jumps over it, where both ends may be silent."""
     wanted = abs(knob) > DEAD_ZONE
     high = 1 if knob > 0.0 else 0
-    if wanted and is_off(svf.mix):
+    if svf.crossing == 1 and svf.mix.end == 1.0:
+        svf.crossing = 0
+    elif wanted and svf.mix.end == 1.0 and svf.high != high:
+        svf.crossing = 1
+    if svf.crossing == 1 and not wanted:
+        high = svf.high  # what has begun is ended first
+        knob = (2.0 * DEAD_ZONE) if high == 1 else (-2.0 * DEAD_ZONE)
+        wanted = True
+    if wanted and svf.mix.end == 0.0:
         svf.high = high
         settle(svf.cutoff, filter_coefficient(knob, rate))
+        settle(svf.mix, UNHEARD)  # for a cell: what an empty filter makes of the first frames is no sound
         for i in range(4):
             svf.z[i] = 0.0
+        return
     if wanted and svf.high == high:
         if svf.cutoff.source != knob:
             svf.cutoff.source = knob
@@ -49,6 +62,7 @@ def control_filter(svf: Any, knob: float, rate: float) -> None:
 @kernel
 def settle_filter(svf: Any, knob: float, rate: float) -> None:
     """Put the filter where the knob is, with a clean state: for a pad that starts."""
+    svf.crossing = 0
     svf.high = 1 if knob > 0.0 else 0
     settle(svf.cutoff, filter_coefficient(knob, rate))
     settle(svf.mix, 1.0 if abs(knob) > DEAD_ZONE else 0.0)
@@ -84,7 +98,7 @@ def run_filter(svf: Any, left: np.ndarray, right: np.ndarray, start: int, count:
     g_now, g_step = svf.cutoff.now, svf.cutoff.step
     mix_now, mix_step = svf.mix.now, svf.mix.step
     a, b, c, d = svf.z[0], svf.z[1], svf.z[2], svf.z[3]
-    high = svf.high == 1
+    high, dry = svf.high == 1, 1.0 - svf.crossing
     moves = g_step != 0.0
     a1, a2, a3 = coefficients(g_now)
     for i in range(start, start + count):
@@ -93,7 +107,7 @@ def run_filter(svf: Any, left: np.ndarray, right: np.ndarray, start: int, count:
         mix = mix_now + mix_step * (i + 1)
         x, y = np.float64(left[i]), np.float64(right[i])
         hp, lp, a, b = integrate(x, a1, a2, a3, a, b)
-        left[i] = np.float32(x + mix * ((hp if high else lp) - x))
+        left[i] = np.float32(dry * x + mix * ((hp if high else lp) - dry * x))
         hp, lp, c, d = integrate(y, a1, a2, a3, c, d)
-        right[i] = np.float32(y + mix * ((hp if high else lp) - y))
+        right[i] = np.float32(dry * y + mix * ((hp if high else lp) - dry * y))
     svf.z[0], svf.z[1], svf.z[2], svf.z[3] = a, b, c, d

@@ -38,11 +38,17 @@ def add_scaled(source: np.ndarray, target: np.ndarray, at: int, shift: int, coun
 @kernel
 def peak_scaled(buffer: np.ndarray, at: int, count: int, control: Any, peak: float) -> float:
     """The larger of ``peak`` and the loudest frame times the most that a GLIDE reaches in this cell."""
+    return max(peak, loudest(buffer, at, count) * max(control.now, control.end))
+
+
+@kernel
+def loudest(buffer: np.ndarray, at: int, count: int) -> float:
+    """The peak of ``count`` frames from ``at``."""
     bits = carray(pointer(buffer.ctypes.data + 4 * at), (count,), np.int32)
-    loudest = np.int32(0)
+    highest = np.int32(0)
     for i in range(count):  # sizes of floats are ordered as their bits are, and whole numbers can be compared many at a time
-        loudest = max(loudest, bits[i] & np.int32(0x7FFFFFFF))
-    return max(peak, np.float64(np.int32(loudest).view(np.float32)) * max(control.now, control.end))
+        highest = max(highest, bits[i] & np.int32(0x7FFFFFFF))
+    return np.float64(np.int32(highest).view(np.float32))
 
 
 @kernel

@@ -24,10 +24,10 @@ GROUP = 4
 SECTION_STATES = 12
 """Of an isolator's six sections, on one side."""
 
-ROWS = SECTION_STATES + 18
+ROWS = SECTION_STATES + 19
 
 (_Z, _LOW, _LOW_STEP, _MID, _MID_STEP, _TOP, _TOP_STEP, _EQ_MIX, _EQ_STEP, _SVF_Z, _SVF_W, _G, _G_STEP, _SVF_MIX, _SVF_STEP,
- _HIGH, _A1, _A2, _A3) = (LANES * row for row in (0, *range(SECTION_STATES, ROWS)))
+ _HIGH, _DRY, _A1, _A2, _A3) = (LANES * row for row in (0, *range(SECTION_STATES, ROWS)))
 _Z0, _Z1, _Z2, _Z3, _Z4, _Z5, _Z6, _Z7, _Z8, _Z9, _Z10, _Z11 = (_Z + LANES * row for row in range(SECTION_STATES))
 """Where the rows begin in the table, which is one-dimensional so that the compiler sees that they do not overlap."""
 
@@ -78,7 +78,7 @@ def _enter(ctx: Any, strip: Any, number: int, lane: int, start: int, count: int)
         table[_SVF_Z + at], table[_SVF_W + at] = svf.z[2 * side], svf.z[2 * side + 1]
         table[_G + at], table[_G_STEP + at] = svf.cutoff.now, svf.cutoff.step
         table[_SVF_MIX + at], table[_SVF_STEP + at] = svf.mix.now, svf.mix.step
-        table[_HIGH + at] = float(svf.high)
+        table[_HIGH + at], table[_DRY + at] = float(svf.high), 1.0 - svf.crossing
         sound = ctx.channel[number, side, start : start + count]
         for i in range(count):
             ctx.lane_sound[i * LANES + at] = sound[i]
@@ -143,4 +143,5 @@ def _run(t: np.ndarray, sound: np.ndarray, isolator: np.ndarray, start: int, cou
             hp, lp, t[_SVF_Z + n], t[_SVF_W + n] = integrate(
                 x, t[_A1 + n], t[_A2 + n], t[_A3 + n], t[_SVF_Z + n], t[_SVF_W + n])
             mix = t[_SVF_MIX + n] + t[_SVF_STEP + n] * at
+            x *= t[_DRY + n]
             frame[n] = x + mix * ((hp if t[_HIGH + n] > 0.5 else lp) - x)

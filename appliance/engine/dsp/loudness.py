@@ -29,12 +29,13 @@ _LISTEN_FROM = 0.25
 
 
 @kernel
-def _energy(ctx: Any, mixer: Any, left: np.ndarray, right: np.ndarray) -> float:
-    """Sum of squares of the weighted audio. Both sides in one loop: each waits for itself, not for the other."""
+def weighted_energy(ctx: Any, state: np.ndarray, left: np.ndarray, right: np.ndarray) -> float:
+    """Sum of squares of the weighted audio; ``state`` (2, 4) is the filters'. Both sides in one loop: each waits for itself,
+    not for the other."""
     total = other = 0.0
     s, h = ctx.k_weighting[0], ctx.k_weighting[1]
     s0, s1, s2, s3, s4, h0, h1, h2, h3, h4 = s[0], s[1], s[2], s[3], s[4], h[0], h[1], h[2], h[3], h[4]
-    z, q = mixer.k_z[0], mixer.k_z[1]
+    z, q = state[0], state[1]
     a, b, c, d = z[0], z[1], z[2], z[3]
     e, f, g, k = q[0], q[1], q[2], q[3]
     for i in range(len(left)):
@@ -59,7 +60,7 @@ def run_loudness(ctx: Any, mixer: Any, frame: int, left: np.ndarray, right: np.n
     at = 0
     while at < len(left):
         count = min(len(left) - at, step - (frame + at) % step)
-        mixer.k_sum += _energy(ctx, mixer, left[at : at + count], right[at : at + count])
+        mixer.k_sum += weighted_energy(ctx, mixer.k_z, left[at : at + count], right[at : at + count])
         at += count
         if (frame + at) % step == 0:
             _end_step(ctx, mixer, (frame + at) // step, step)

@@ -66,6 +66,19 @@ def set_speed(voice: Any, step: float, slope: float) -> None:
     voice.table = table_for(step)
 
 
+STEER_FRAMES = 128.0
+"""So far a voice is pulled to its place by :func:`steer`, from further away it jumps. The greatest jump of the tempo moves it
+less."""
+
+
+@kernel
+def steer(voice: Any, apart: float, step: float) -> None:
+    """Once a cell: bend the voice's speed, without a corner, to that of a target at the speed ``step``, which is ``apart``
+    frames ahead. What it is behind, or falls behind meanwhile, is halved in each cell."""
+    end = step + 0.5 * apart / CELL_FRAMES
+    set_speed(voice, voice.step, (end - voice.step) / CELL_FRAMES)
+
+
 @kernel
 def start(voice: Any, handle: int, position: float, step: float, begin: float, end: float, loop: int, gain: float) -> None:
     """Play from ``position``. From the region's very start the attack is left as it is; from elsewhere it fades in."""

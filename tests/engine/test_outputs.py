@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Master, cue and booth on a real JACK server: where they are connected, and that a take-over leaves them there."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from appliance.bus.box import Role
+from appliance.config import Config
+from appliance.errors import Unavailable
+from benchmarks.boxes import EngineBox, jack_server, wait_for
+
+jack = pytest.importorskip("jack", reason="the JACK library is not installed")
+jackgear = pytest.importorskip("tests.jackgear", reason="the JACK library is not installed")
+
+OUTPUTS = ("master_1", "master_2", "cue_1", "cue_2", "booth_1", "booth_2")
+
+
+@pytest.fixture
+def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[EngineBox, str]]:
+    """A box whose engine plays on a server with so many outputs."""
+    made = EngineBox(tmp_path / "data", Config.model_validate({"audio": {"inputs": ["nothing:at_all"]}}))
+    try:
+        with jack_server(f"outputs-{os.getpid()}", outputs=request.param) as server:
+            try:
+                made.start("jack", server)
+                yield made, server
+            finally:
+                made.close()
+    except Unavailable as error:
+        pytest.skip(error.message)
+
+
+def connected(server: str, engine: str = "appliance-a") -> dict[str, str]:
+    """Our ports and what each of them is connected to."""
+    client = jack.Client("looks", servername=server, no_start_server=True)
+    try:
+        ports = client.get_ports(f"^{engine}:", is_audio=True, is_output=True)
+        return {port.shortname: other.name for port in ports for other in client.get_all_connections(port)
+                if other.name.startswith("system:")}
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize(("served", "count"), [(2, 2), (5, 4), (8, 6)], indirect=["served"])
+def test_as_many_pairs_are_connected_as_the_card_has(served: tuple[EngineBox, str], count: int) -> None:
+    _, server = served
+    wanted = {name: f"system:playback_{place}" for place, name in enumerate(OUTPUTS[:count], 1)}
+    wait_for(lambda: connected(server) == wanted, 5, f"the first {count} outputs")
+
+
+@pytest.mark.parametrize("served", [6], indirect=True)
+def test_a_take_over_leaves_the_booth_where_it_was(served: tuple[EngineBox, str]) -> None:
+    """The standby is connected likewise, and what it plays afterwards is heard in the booth, louder than on the master."""
+    live, server = served
+    live.box.values.set("/mixer/booth", 6.0)
+    live.load_deck(1, live.clip(np.full((48000 * 30, 2), 0.1, np.float32)))
+    live.do("/deck/1/play")
+    live.start("jack", server, "b")
+    wait_for(lambda: live.box.process("engine-b")["role"] == Role.STANDBY, 5, "engine b stands by")
+    wait_for(lambda: connected(server, "appliance-b") == connected(server) and len(connected(server)) == 6, 5, "b is connected")
+    live.kill("a")
+    wait_for(lambda: live.playing == "b", 5, "b plays")
+    recorder = jackgear.Recorder(server, 5)
+    try:
+        recorder.listen("appliance-b:booth_1", "appliance-b:booth_2", "appliance-b:master_1", "appliance-b:cue_1")
+        time.sleep(0.5)
+        heard = recorder.take()[1][-4800:]
+    finally:
+        recorder.close()
+    np.testing.assert_allclose(np.nanmax(heard, 0), [0.1 * 10**0.3, 0.1 * 10**0.3, 0.1, 0.0], atol=1e-4)
