@@ -12,11 +12,13 @@ from numba import carray
 
 from appliance.bus import layout
 from appliance.bus.atomic import pointer
-from appliance.bus.layout import GRID, GRIDS
+from appliance.bus.layout import CLOCK_STATE, DECK_STATE, GRID, GRIDS
+from appliance.engine.context import context_at
 from appliance.engine.dsp import voice
-from appliance.engine.jit import kernel
+from appliance.engine.jit import address_of, f64, i64, kernel, leaf, record_at, unit
 
 _GRID = layout.offset("grid")
+_deck_at, _clock_at = record_at(DECK_STATE), record_at(CLOCK_STATE)
 
 
 @kernel
@@ -56,15 +58,24 @@ def _frames_a_beat(ctx: Any, deck: Any, clock: Any, grid: Any, segment: int) -> 
 
 
 @kernel
-def beat_frames(ctx: Any, deck: Any, clock: Any, frame: float) -> float:
-    """Clip frames in a beat at a place."""
+def _beat_frames(ctx: Any, deck: Any, clock: Any, frame: float) -> float:
     grid = _grid(ctx, deck)
     return _frames_a_beat(ctx, deck, clock, grid, _segment(grid, frame, False))
 
 
+@unit("beat_frames", f64, i64, i64, i64, f64)
+def _beat_frames_unit(ctx: int, deck: int, clock: int, frame: float) -> float:
+    return _beat_frames(context_at(ctx), _deck_at(deck), _clock_at(clock), frame)
+
+
+@leaf
+def beat_frames(ctx: Any, deck: Any, clock: Any, frame: float) -> float:
+    """Clip frames in a beat at a place."""
+    return _beat_frames_unit(address_of(ctx), address_of(deck), address_of(clock), frame)
+
+
 @kernel
-def beat_of(ctx: Any, deck: Any, clock: Any, frame: float) -> float:
-    """Beat, with fraction, at a place in clip frames."""
+def _beat_of(ctx: Any, deck: Any, clock: Any, frame: float) -> float:
     grid = _grid(ctx, deck)
     segment = _segment(grid, frame, False)
     length = _frames_a_beat(ctx, deck, clock, grid, segment)
@@ -73,12 +84,33 @@ def beat_of(ctx: Any, deck: Any, clock: Any, frame: float) -> float:
     return grid.beat[segment] + (frame - grid.frame[segment]) / length
 
 
+@unit("beat_of", f64, i64, i64, i64, f64)
+def _beat_of_unit(ctx: int, deck: int, clock: int, frame: float) -> float:
+    return _beat_of(context_at(ctx), _deck_at(deck), _clock_at(clock), frame)
+
+
+@leaf
+def beat_of(ctx: Any, deck: Any, clock: Any, frame: float) -> float:
+    """Beat, with fraction, at a place in clip frames."""
+    return _beat_of_unit(address_of(ctx), address_of(deck), address_of(clock), frame)
+
+
 @kernel
-def frame_of(ctx: Any, deck: Any, clock: Any, beat: float) -> float:
-    """The inverse of :func:`beat_of`."""
+def _frame_of(ctx: Any, deck: Any, clock: Any, beat: float) -> float:
     grid = _grid(ctx, deck)
     segment = _segment(grid, beat, True)
     length = _frames_a_beat(ctx, deck, clock, grid, segment)
     if grid.count == 0:
         return beat * length
     return grid.frame[segment] + (beat - grid.beat[segment]) * length
+
+
+@unit("frame_of", f64, i64, i64, i64, f64)
+def _frame_of_unit(ctx: int, deck: int, clock: int, beat: float) -> float:
+    return _frame_of(context_at(ctx), _deck_at(deck), _clock_at(clock), beat)
+
+
+@leaf
+def frame_of(ctx: Any, deck: Any, clock: Any, beat: float) -> float:
+    """The inverse of :func:`beat_of`."""
+    return _frame_of_unit(address_of(ctx), address_of(deck), address_of(clock), beat)

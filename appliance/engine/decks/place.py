@@ -6,9 +6,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from appliance.engine.context import context_at, state_at
 from appliance.engine.decks import blend, grid
 from appliance.engine.dsp import voice
-from appliance.engine.jit import kernel
+from appliance.engine.jit import address_of, f64, i64, kernel, leaf, unit, void
 
 _ON_A_FRAME = 1e-4
 
@@ -54,20 +55,6 @@ def in_phase(ctx: Any, state: Any, number: int, position: float) -> float:
 
 
 @kernel
-def move(ctx: Any, state: Any, number: int, position: float) -> None:
-    """To a place, with a cross-fade when the deck sounds. A deck that is locked stays so: its beat moves as far."""
-    deck = state.deck[number]
-    position = within(ctx, deck, position)
-    if deck.synced == 1:
-        deck.beat_offset += (grid.beat_of(ctx, deck, state.clock, position)
-                             - grid.beat_of(ctx, deck, state.clock, deck.main.position))
-    if deck.main.clip != 0:
-        cross(deck, position)
-    else:
-        deck.main.position = position
-
-
-@kernel
 def cross(deck: Any, position: float) -> None:
     """Cross-fade from where the sounding deck is to ``position``."""
     leave_ringing(deck)
@@ -83,6 +70,30 @@ def leave_ringing(deck: Any) -> None:
     voice.hand_over(deck.main, tail)
     tail.gain *= deck.motion.end * blend.dry_gain(deck.lock)
     blend.cut(deck.lock)
+
+
+@kernel
+def _move(ctx: Any, state: Any, number: int, position: float) -> None:
+    deck = state.deck[number]
+    position = within(ctx, deck, position)
+    if deck.synced == 1:
+        deck.beat_offset += (grid.beat_of(ctx, deck, state.clock, position)
+                             - grid.beat_of(ctx, deck, state.clock, deck.main.position))
+    if deck.main.clip != 0:
+        cross(deck, position)
+    else:
+        deck.main.position = position
+
+
+@unit("move", void, i64, i64, i64, f64)
+def _move_unit(ctx: int, state: int, number: int, position: float) -> None:
+    _move(context_at(ctx), state_at(state), number, position)
+
+
+@leaf
+def move(ctx: Any, state: Any, number: int, position: float) -> None:
+    """To a place, with a cross-fade when the deck sounds. A deck that is locked stays so: its beat moves as far."""
+    _move_unit(address_of(ctx), address_of(state), number, position)
 
 
 @kernel

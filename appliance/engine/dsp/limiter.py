@@ -16,11 +16,13 @@ from numba import carray
 
 from appliance.bus import layout
 from appliance.bus.atomic import pointer
-from appliance.bus.layout import CELL_FRAMES, LIMITERS, LINE_FRAMES
+from appliance.bus.layout import CELL_FRAMES, LIMITERS, LINE_FRAMES, MIXER_STATE
+from appliance.engine.context import context_at
 from appliance.engine.dsp.curve import CURVE_TAPS, REACH, curve_peaks
 from appliance.engine.dsp.glide import glide
-from appliance.engine.jit import kernel, leaf
+from appliance.engine.jit import address_of, f64, i64, kernel, leaf, record_at, unit, void
 
+_mixer_at = record_at(MIXER_STATE)
 LOOK_AHEAD_FRAMES = 48
 """1 ms at 48 kHz; the engine reports it to JACK as its latency."""
 MASTER, BOOTH = 0, 1
@@ -183,10 +185,7 @@ def _apply(ctx: Any, mixer: Any, in_cell: int, gains: np.ndarray, audio: np.ndar
 
 
 @kernel
-def run_limiter(
-    ctx: Any, mixer: Any, which: int, frame: int, release_ms: float, left: np.ndarray, right: np.ndarray
-) -> None:
-    """Limit a span, within a cell, in place; what comes out is LOOK_AHEAD_FRAMES old. ``frame``: of its first."""
+def _run(ctx: Any, mixer: Any, which: int, frame: int, release_ms: float, left: np.ndarray, right: np.ndarray) -> None:
     limiter, count, in_cell = mixer.limiter[which], len(left), frame % CELL_FRAMES
     wanted, hold = _line(ctx, _WANTED, which), _line(ctx, _LEVEL, which)
     floor = _AIM * min(mixer.ceiling.now, mixer.ceiling.end)
@@ -212,3 +211,17 @@ def run_limiter(
     for i in range(count):
         lowest = min(lowest, gains[i])
     limiter.reduction = min(limiter.reduction, np.float64(lowest))
+
+
+@unit("limiter", void, i64, i64, i64, i64, f64, i64, i64, i64)
+def _run_unit(ctx: int, mixer: int, which: int, frame: int, release_ms: float, left: int, right: int, count: int) -> None:
+    x, y = carray(pointer(left), (count,), np.float32), carray(pointer(right), (count,), np.float32)
+    _run(context_at(ctx), _mixer_at(mixer), which, frame, release_ms, x, y)
+
+
+@leaf
+def run_limiter(
+    ctx: Any, mixer: Any, which: int, frame: int, release_ms: float, left: np.ndarray, right: np.ndarray
+) -> None:
+    """Limit a span, within a cell, in place; what comes out is LOOK_AHEAD_FRAMES old. ``frame``: of its first."""
+    _run_unit(address_of(ctx), address_of(mixer), which, frame, release_ms, left.ctypes.data, right.ctypes.data, len(left))

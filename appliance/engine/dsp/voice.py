@@ -12,12 +12,13 @@ from numba import carray
 from appliance.bus import layout
 from appliance.bus.atomic import load_acquire, pointer
 from appliance.bus.clips import PLACE_BITS
-from appliance.bus.layout import CELL_FRAMES, CLIP
+from appliance.bus.layout import CELL_FRAMES, CLIP, VOICE
+from appliance.engine.context import context_at
 from appliance.engine.dsp.gain import clear
 from appliance.engine.dsp.glide import begin_fade, eased
 from appliance.engine.dsp.sinc import AFTER, BEFORE, around, interpolate, table_for
 from appliance.engine.dsp.windows import STREAMS, can_run
-from appliance.engine.jit import kernel
+from appliance.engine.jit import address_of, i64, kernel, leaf, record_at, unit
 
 FADE_FRAMES = 240
 """5 ms at 48 kHz: long enough for no click, short enough for no mush."""
@@ -222,12 +223,8 @@ def _read_faded(ctx: Any, voice: Any, audio: np.ndarray, left: np.ndarray, right
 
 
 @kernel
-def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, count: int) -> bool:
-    """Add ``count`` frames of the voice to ``left`` and ``right`` from ``first``; False when it has ended.
-
-    A loop whose seam is passed wraps exactly (``position`` keeps its fraction). Frames that are not decoded yet, or not in
-    memory, are silence.
-    """
+def _run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, count: int) -> bool:
+    """See :func:`run`."""
     address = clip_address(ctx, voice.clip)
     if address == 0:
         silence(voice)
@@ -248,12 +245,12 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
     if streams != 0 and not can_run(ctx, voice, lowest, min(highest, float(frames)), total):
         return _pass_unheard(voice, count, total)
     if lowest >= max(float(low), 0.0) and highest < min(float(high), float(frames)):  # the common case: no end in this span
-        here, there = left[first : first + count], right[first : first + count]
+        here, there = left[:count], right[:count]
         if left_over == 0:
             _read(ctx, voice, audio, np.float32(gain * eased(level)), here, there)
             return True
         return _read_faded(ctx, voice, audio, here, there)
-    for i in range(first, first + count):
+    for i in range(count):
         if loop:
             if position >= end:
                 position -= end - begin
@@ -282,3 +279,23 @@ def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, c
     voice.position, voice.step = position, step
     voice.fade.level, voice.fade.left = level, left_over
     return True
+
+
+_voice_at = record_at(VOICE)
+
+
+@unit("voice", i64, i64, i64, i64, i64, i64)
+def _run_unit(ctx: int, voice: int, left: int, right: int, count: int) -> int:
+    x, y = carray(pointer(left), (count,), np.float32), carray(pointer(right), (count,), np.float32)
+    return 1 if _run(context_at(ctx), _voice_at(voice), x, y, count) else 0
+
+
+@leaf
+def run(ctx: Any, voice: Any, left: np.ndarray, right: np.ndarray, first: int, count: int) -> bool:
+    """Add ``count`` frames of the voice to ``left`` and ``right`` from ``first``; False when it has ended.
+
+    A loop whose seam is passed wraps exactly (``position`` keeps its fraction). Frames that are not decoded yet, or not in
+    memory, are silence.
+    """
+    here, there = left.ctypes.data + 4 * first, right.ctypes.data + 4 * first
+    return _run_unit(address_of(ctx), address_of(voice), here, there, count) != 0
