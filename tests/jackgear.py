@@ -21,6 +21,8 @@ from appliance.bus.atomic import load_acquire, pointer, store_release  # noqa: E
 
 _port_buffer = types.ExternalFunction("jack_port_get_buffer", types.intp(types.intp, types.uint32))
 _frame_time = types.ExternalFunction("jack_last_frame_time", types.uint32(types.intp))
+_cycle_times = types.ExternalFunction(
+    "jack_get_cycle_times", types.int32(types.intp, types.intp, types.intp, types.intp, types.intp))
 _clear = types.ExternalFunction("jack_midi_clear_buffer", types.void(types.intp))
 _reserve = types.ExternalFunction("jack_midi_event_reserve", types.intp(types.intp, types.uint32, types.uintp))
 
@@ -30,6 +32,7 @@ _CHANNELS = 4
 
 @cfunc(types.int32(types.uint32, types.intp), nopython=True, cache=True, error_model="numpy")
 def _record(frames, context):
+    # words 20…23 the server's times of a cycle
     # words 8 audio, 9 its capacity in frames, 10 times, 11 their capacity in cycles, 12 cycles, 13 frames
     x = carray(pointer(context), (32,), np.int64)
     n = int(frames)
@@ -37,7 +40,7 @@ def _record(frames, context):
     if cycle >= x[11] or at + n > x[9]:
         return np.int32(0)
     audio = carray(pointer(x[8]), (x[9], _CHANNELS), np.float32)
-    times = carray(pointer(x[10]), (x[11], 3), np.int64)
+    times = carray(pointer(x[10]), (x[11], 4), np.int64)
     begun = int(_frame_time(x[0]))
     for channel in range(_CHANNELS):
         buffer = carray(pointer(_port_buffer(x[1 + channel], frames)), (n,), np.float32)
@@ -46,6 +49,8 @@ def _record(frames, context):
     times[cycle, 0] = begun
     times[cycle, 1] = n
     times[cycle, 2] = int(_frame_time(x[0])) != begun
+    _cycle_times(x[0], context + 160, context + 168, context + 176, context + 184)
+    times[cycle, 3] = x[21]
     x[13] = at + n
     store_release(context + 8 * 12, cycle + 1)
     return np.int32(0)
@@ -113,8 +118,9 @@ class Recorder(_Gear):
         super().__init__(name, server, _record)
         capacity = round(seconds * 48000)
         self.audio = np.zeros((capacity, _CHANNELS), np.float32)
-        self.times = np.zeros((capacity // 16, 3), np.int64)
-        """Of each cycle: frame time, frames, and whether the server went on while it was being recorded, which spoils it."""
+        self.times = np.zeros((capacity // 16, 4), np.int64)
+        """Of each cycle: frame time, frames, whether the server went on while it was being recorded, which spoils it, and the
+        monotonic time of its beginning in µs, as the server has it."""
         for channel in range(_CHANNELS):
             self.words[1 + channel] = self._address(self.client.inports.register(f"in_{channel + 1}")._ptr)
         self.words[8:12] = (self.audio.ctypes.data, capacity, self.times.ctypes.data, len(self.times))

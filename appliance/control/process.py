@@ -23,6 +23,7 @@ from appliance.bus.box import Box, Role
 from appliance.bus.hub import HubServer
 from appliance.control.desk import Desk
 from appliance.control.eventlog import EventLog
+from appliance.control.link import Link
 from appliance.control.loader import Loader
 from appliance.control.loudness import Loudness
 from appliance.control.panic import Panic
@@ -63,6 +64,7 @@ class Control:
         self.recorder = Recorder(self.desk)
         self.loudness = Loudness(self.desk)
         self.safety = SafeForms(self.desk, self.loader)
+        self.link = Link(self.desk)
         self.failed = False
         self._stop_surfaces: Stop | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -75,7 +77,7 @@ class Control:
         self.desk.subscribe(self.hub.announce, self.hub.wants)
         await self.hub.start()
         works = (self._pump(), self._watch_processes(), self.loader.run(), self.tracks.run(), self.keeper.run(),
-                 self.safety.run(), self.loudness.run(), self._finish())
+                 self.safety.run(), self.loudness.run(), self.link.run(), self._finish())
         for work in works:
             self._tasks.append(asyncio.create_task(self._watched(work)))
         self.recorder.start()
@@ -87,6 +89,7 @@ class Control:
             task.cancel()
         if self._stop_surfaces:
             await self._stop_surfaces()
+        self.link.stop()
         await asyncio.to_thread(self.recorder.stop)
         self.tracks.save()
         self.loader.close()
