@@ -24,6 +24,8 @@ _frame_time = types.ExternalFunction("jack_last_frame_time", types.uint32(types.
 _cycle_times = types.ExternalFunction(
     "jack_get_cycle_times", types.int32(types.intp, types.intp, types.intp, types.intp, types.intp))
 _clear = types.ExternalFunction("jack_midi_clear_buffer", types.void(types.intp))
+_event_count = types.ExternalFunction("jack_midi_get_event_count", types.uint32(types.intp))
+_event_get = types.ExternalFunction("jack_midi_event_get", types.int32(types.intp, types.intp, types.uint32))
 _reserve = types.ExternalFunction("jack_midi_event_reserve", types.intp(types.intp, types.uint32, types.uintp))
 
 # words of both contexts: 0 client, 1… ports, then what is said at each callback
@@ -161,3 +163,41 @@ class NotePlayer(_Gear):
     @property
     def done(self) -> bool:
         return int(self.words[10]) >= int(self.words[9])
+
+
+@cfunc(types.int32(types.uint32, types.intp), nopython=True, cache=True, error_model="numpy")
+def _listen(frames, context):
+    # words 8 messages, 9 how many at most, 10 heard, 20 event
+    x = carray(pointer(context), (32,), np.int64)
+    port = _port_buffer(x[1], frames)
+    begun = int(_frame_time(x[0]))
+    log = carray(pointer(x[8]), (x[9], 2), np.int64)
+    event = carray(pointer(context + 160), (3,), np.int64)
+    time = carray(pointer(context + 160), (6,), np.uint32)
+    for number in range(int(_event_count(port))):
+        if x[10] >= x[9] or _event_get(context + 160, port, np.uint32(number)) != 0:
+            continue
+        data = carray(pointer(event[2]), (3,), np.uint8)
+        log[x[10], 0] = begun + int(time[0])
+        log[x[10], 1] = int(data[0])
+        store_release(context + 80, x[10] + 1)
+    return np.int32(0)
+
+
+class MidiListener(_Gear):
+    """Notes the frame time and status of up to ``most`` messages."""
+
+    def __init__(self, server: str, most: int, name: str = "listener") -> None:
+        super().__init__(name, server, _listen)
+        self._log = np.zeros((most, 2), np.int64)
+        self.words[1] = self._address(self.client.midi_inports.register("in")._ptr)
+        self.words[8:11] = (self._log.ctypes.data, most, 0)
+        self.client.activate()
+
+    def listen(self, port: str) -> None:
+        self.client.connect(port, f"{self.client.name}:in")
+
+    @property
+    def heard(self) -> np.ndarray:
+        """``(frame time, status)`` of each message so far."""
+        return self._log[: int(self.words[10])].copy()

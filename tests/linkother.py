@@ -38,12 +38,22 @@ class Other:
 
     def _read(self) -> None:
         for line in self._process.stdout or ():
+            if not line.endswith("\n"):
+                return  # it was killed in the middle
             ns, beat, bpm, peers, playing = line.split()
             self.said.append(Said(int(ns), float(beat), float(bpm), int(peers), playing == "True"))
 
     @property
     def now(self) -> Said:
         return self.said[-1]
+
+    def settle(self) -> None:
+        """Until its session is there, and older than any that begins now."""
+        deadline = time.monotonic() + 10.0
+        while not self.said:
+            assert time.monotonic() < deadline, "the other peer says nothing"
+            time.sleep(0.01)
+        time.sleep(1.0)
 
     def tell(self, words: str) -> None:
         assert self._process.stdin is not None
@@ -76,7 +86,7 @@ def peers_meet() -> str:
     try:
         deadline = time.monotonic() + 6.0
         while time.monotonic() < deadline:
-            if one.said and two.said and one.now.peers and two.now.peers and one.now.bpm == two.now.bpm:
+            if one.said and two.said and one.now.peers and two.now.peers and abs(one.now.bpm - two.now.bpm) < 0.01:
                 return ""
             time.sleep(0.05)
         return "two peers of Ableton Link do not find each other here: no multicast"

@@ -134,8 +134,8 @@ class Link:
             self._playing = self._played
         elif not self._follows:
             bpm = peer.look(clock.bar_beats).bpm
-            self._desk.say(f"Link: a session at {bpm:.2f} BPM is there; the box keeps its own tempo. Set "
-                           " /clock/source to link to follow it, or move the tempo to lead it", logging.INFO)
+            self._desk.say(f"Link: a session at {bpm:.2f} BPM is there; the box keeps its own tempo. "
+                           "Set /clock/source to link to follow it, or move the tempo to lead it", logging.INFO)
 
     # -- each look
 
