@@ -15,8 +15,6 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 
 class Said(NamedTuple):
     ns: int
@@ -79,7 +77,7 @@ class Other:
 def peers_meet() -> str:
     """Why two plain peers do not find each other on this machine; empty when they do."""
     try:
-        import aalink  # noqa: F401  # pyright: ignore
+        import aalink  # noqa: F401
     except ImportError as error:
         return f"Ableton Link's package is not installed ({error})"
     one, two = Other(100.0), Other(140.0)
@@ -95,15 +93,8 @@ def peers_meet() -> str:
         two.close()
 
 
-@pytest.fixture(scope="session")
-def link_network() -> None:
-    """Skips where Link does not work."""
-    if reason := peers_meet():
-        pytest.skip(reason)
-
-
 async def _run(bpm: float) -> None:
-    from aalink import Link  # pyright: ignore
+    from aalink import Link
 
     link = Link(bpm)
     link.quantum = 4.0

@@ -82,8 +82,9 @@ CLOCK_STATE = _record(("anchor_frame", i8), ("anchor_beat", f8), ("bpm", f8), ("
                       ("in_ticks", i8, (CLOCK_TICKS,)), ("in_count", i8), ("in_beat", f8), ("in_port", i8),
                       ("in_waits", i8), ("in_bpm", f8), ("source", i8), ("followed", i8), ("held_until", i8),
                       ("rolling", i8), ("transport_frame", i8), ("transport_at", i8))
-"""``bpm`` holds from ``anchor_frame`` on; ``told_bpm`` is the value that it was made from: another one is a person's. ``in_bpm``: tempo of
-the clock that is followed, without what is added to catch up with it. ``transport_frame``: JACK's position at ``transport_at``."""
+"""``bpm`` holds from ``anchor_frame`` on; ``told_bpm`` is the value that it was made from: another one is a person's.
+``in_bpm``: tempo of the clock that is followed, without what is added to catch up with it. ``transport_frame``: JACK's position
+at frame ``transport_at``."""
 
 DECK_STATE = _record(
     ("clip", i8), ("grid", i8), ("playing", i8), ("previewing", i8), ("main", VOICE), ("tail", VOICE, (2,)),
@@ -127,7 +128,8 @@ STATE = _record(
 """Everything the engine knows that is not in a clip or a line: copied, advanced and committed once a block.
 
 ``audio_time`` is the frame time of the last block's first frame as the audio server of generation ``server`` counts; ``frame``
-is the one after it. ``block_begin`` is that first frame, ``block_ns`` the monotonic time at which it leaves the engine's ports."""
+is the one after it. ``block_begin`` is the engine's number of that first frame, ``block_ns`` the monotonic time at which it
+leaves the ports."""
 
 TELEMETRY = _record(
     ("sequence", i8),

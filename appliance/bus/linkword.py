@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from appliance.bus import layout
-from appliance.bus.atomic import fence_release, load_relaxed, pointer, store_relaxed, store_release
+from appliance.bus.atomic import fence_release, load_relaxed, store_relaxed, store_release
 from appliance.bus.lean import njit
 from appliance.bus.memory import PrivateSegment, Segment
 

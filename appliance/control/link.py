@@ -36,9 +36,9 @@ SAME_BPM = 2e-5
 """Link sends whole microseconds a beat: tempos that differ by no more than this share are one."""
 PUSH_S = 0.1
 """A tempo that moves is sent so often."""
-NUDGE_S, NUDGE_MS = 1.0, 0.5
-"""While the box leads, its own frames are the truth, and their clock is not the network's: so often the session is moved when it
-is so far away."""
+NUDGES = ((1.0, 0.5), (0.1, 1.5))
+"""While the box leads, its own frames are the truth, and their clock is not the network's: at least so many
+seconds after the last time, the session is moved when it is so many ms away."""
 FOREIGN_MS = 5.0
 """The session has jumped by more than the library's own measuring explains."""
 FRESH_NS = 1_000_000_000
@@ -190,9 +190,10 @@ class Link:
         differs = abs(session.bpm / bpm - 1.0) > SAME_BPM
         if moved or (differs and now - self._pushed_s > PUSH_S):
             self._push(peer)
-        elif clock.running and now - self._nudged_s > NUDGE_S:
+        elif clock.running:
             apart = clock.ahead_of(session, float(self._values.get("/clock/link/offset")))
-            if abs(apart) * 60e3 / bpm > NUDGE_MS:
+            away_ms, since_s = abs(apart) * 60e3 / bpm, now - self._nudged_s
+            if any(since_s > seconds and away_ms > ms for seconds, ms in NUDGES):
                 self._align(peer)
         self._moved = self._restarted = False
 

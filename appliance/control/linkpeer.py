@@ -33,7 +33,10 @@ class Moment:
 
 
 class LinkPeer:
-    """One peer, not yet in a session; to be made while an event loop runs. Raises :class:`Unavailable` when the library is not installed."""
+    """One peer, not yet in a session; to be made while an event loop runs.
+
+    Raises :class:`Unavailable` when the library is not installed.
+    """
 
     def __init__(self, bpm: float) -> None:
         try:

@@ -24,6 +24,8 @@ _FEWEST = 12
 _NEWEST = 8
 _OFF_THE_LINE_S = 0.004
 """The last eight ticks are further off than jitter explains, in the mean."""
+_NO_LINE_S = 0.008
+"""One of the fewest ticks is further off: they are no tempo, but the bend between two."""
 _SILENT_S = 0.5
 
 
@@ -107,6 +109,15 @@ def _line(clock: Any, count: int) -> tuple[float, float]:
 
 
 @kernel
+def _bend(clock: Any, slope: float, newest: float) -> float:
+    """How many frames the worst of the newest ticks is off the line."""
+    worst = 0.0
+    for i in range(_FEWEST):
+        worst = max(worst, abs(float(clock.in_ticks[i] - clock.in_ticks[0]) - (newest - i * slope)))
+    return worst
+
+
+@kernel
 def _follow(ctx: Any, state: Any) -> None:
     clock = state.clock
     slope, newest = _line(clock, clock.in_count)
@@ -117,7 +128,7 @@ def _follow(ctx: Any, state: Any) -> None:
         if abs(off) / _NEWEST > _OFF_THE_LINE_S * ctx.rate:
             clock.in_count = _FEWEST
             slope, newest = _line(clock, _FEWEST)
-    if slope <= 0.0:
+    if slope <= 0.0 or (clock.in_count < 2 * _FEWEST and _bend(clock, slope, newest) > _NO_LINE_S * ctx.rate):
         return
     bpm = 60.0 * ctx.rate / (slope * TICKS)
     if not LOWEST_BPM <= bpm <= HIGHEST_BPM:

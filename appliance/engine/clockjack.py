@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """JACK's transport: the master clock follows it (source ``jack``), or leads it (``/clock/jack``).
 
-The transport counts the audio server's own frames, so nothing drifts: position and tempo are taken over once and compared in each
-block. A timebase master tells bars, beats and ticks; without one the position in seconds is counted in beats of our tempo. What
-the server is to do (start, stop, go somewhere) stands in ``ctx.transport`` for the backend.
+The transport counts the audio server's own frames, so nothing drifts: position and tempo are taken over once and compared in
+each block. A timebase master tells bars, beats and ticks; without one the position in seconds is counted in beats of our tempo.
+What the server is to do (start, stop, go somewhere) stands in ``ctx.transport`` for the backend.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The source ``link``: the master clock follows Ableton Link's session.
 
-Control sees the session and says at which monotonic time it is at which beat (``layout.LINK``). The engine knows when a frame is
-heard: the time of its cycle, the limiter's look-ahead and the latency of what the master is connected to. So it knows which
+Control sees the session and says at which monotonic time it is at which beat (``layout.LINK``). The engine knows when a frame
+is heard: the time of its cycle, the limiter's look-ahead and the latency of what the master is connected to. So it knows which
 beat is due at it, modulo a bar: where Link counts from says nothing, only bars begin together.
 """
 

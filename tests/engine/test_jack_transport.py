@@ -287,3 +287,47 @@ def test_the_click_is_heard_at_the_transports_beat(live: EngineBox, conductor: A
     assert len(off) >= 4 and max(abs(one) for one in off) <= 1.5
     assert not math.isnan(onset(np.nan_to_num(heard[:, :1])))
     conductor.release_timebase()
+
+
+def test_the_tempo_holds_when_the_server_goes(tmp_path: Path) -> None:
+    """The clock runs on by itself, and is the transport's again when there is one."""
+    from tests.engine.test_server_loss import Server
+
+    server = Server()
+    server.name = f"gone-{os.getpid()}"
+    server.start()
+    made = EngineBox(tmp_path / "data")
+    made.box.config.audio.connect = False
+    client = None
+    try:
+        wait_for(lambda: _opens(server.name), 5, "the server")
+        made.start("jack", server.name)
+        client = jack.Client("conductor", servername=server.name, no_start_server=True)
+        client.activate()
+        Master(client, 141.0)
+        made.box.values.set("/clock/source", "jack")
+        client.transport_start()
+        wait_for(lambda: clock(made)["bpm"] == 141.0 and clock(made)["running"] == 1, 3, "the transport is followed")
+        beat = float(clock(made)["beat"])
+        server.kill()
+        wait_for(lambda: clock(made)["following"] == 0, 3, "it is gone")
+        time.sleep(0.5)
+        told = clock(made)
+        assert told["bpm"] == 141.0 and told["running"] == 1 and told["beat"] > beat + 0.5
+        server.start()
+        wait_for(lambda: clock(made)["following"] == 1, 8, "another transport")
+        wait_for(lambda: clock(made)["running"] == 0, 2, "which stands")
+        assert clock(made)["bpm"] == 141.0
+    finally:
+        if client is not None:
+            client.close(ignore_errors=True)
+        made.close()
+        server.kill()
+
+
+def _opens(name: str) -> bool:
+    try:
+        jack.Client("probe", servername=name, no_start_server=True).close()
+    except jack.JackError:
+        return False
+    return True
