@@ -68,6 +68,17 @@ def test_the_bar_is_the_sessions_within_two_seconds(session: Session) -> None:
     assert session.told["following"] == 1
 
 
+@pytest.mark.parametrize("metre", ["3/4", "7/8"])
+def test_bars_of_any_length_begin_together(engine: OfflineEngine, metre: str) -> None:
+    engine.set("/clock/metre", metre)
+    engine.set("/clock/source", "link")
+    engine.run(RATE * 3, PERIOD)  # the metre waits for its bar line
+    session = Session(engine, 101.0, beat=-17.3)
+    session.play(4)
+    assert float(session.told["bar_length"]) == {"3/4": 3.0, "7/8": 3.5}[metre]
+    assert abs(session.phases_ms[-1]) < 0.02
+
+
 def test_what_is_heard_is_on_the_beat_not_what_is_rendered(session: Session) -> None:
     """The look-ahead of the limiter and the latency of the sound card are part of the phase."""
     session.engine.context["playback_latency"] = 700

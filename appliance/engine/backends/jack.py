@@ -11,6 +11,7 @@ import ctypes
 import logging
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,7 @@ class _Range(ctypes.Structure):
     _fields_ = [("minimum", ctypes.c_uint32), ("maximum", ctypes.c_uint32)]
 
 
+@cache
 def _latency(verb: str) -> Any:
     """``jack_port_get_latency_range`` or ``…_set_…``, which JACK-Client does not have."""
     function = getattr(ctypes.CDLL("libjack.so.0"), f"jack_port_{verb}_latency_range")
