@@ -74,7 +74,7 @@ def test_bars_of_any_length_begin_together(engine: OfflineEngine, metre: str) ->
     engine.set("/clock/source", "link")
     engine.run(RATE * 3, PERIOD)  # the metre waits for its bar line
     session = Session(engine, 101.0, beat=-17.3)
-    session.play(4)
+    session.play(8)
     assert float(session.told["bar_length"]) == {"3/4": 3.0, "7/8": 3.5}[metre]
     assert abs(session.phases_ms[-1]) < 0.02
 

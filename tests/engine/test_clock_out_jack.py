@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance.bus.events import Kind
 from appliance.errors import Unavailable
 from benchmarks.boxes import EngineBox, jack_server
 from tests.signals import RATE
@@ -37,19 +36,15 @@ def live(tmp_path: Path) -> Iterator[tuple[EngineBox, str]]:
         pytest.skip(error.message)
 
 
-def jitter_frames(live: tuple[EngineBox, str], seconds: float) -> tuple[np.ndarray, int]:
-    """Of each tick: by how many frames it came off the grid of the first one; and how many cycles the machine lost."""
+def jitter_frames(live: tuple[EngineBox, str], seconds: float) -> np.ndarray:
+    """Of each tick: by how many frames it came off the grid of the first one."""
     box, server = live
-    listener = jackgear.MidiListener(server, round(seconds * BPM / 60 * 24) + 1000)
-    lost = 0
+    listener = jackgear.MidiListener(server, seconds + 5)
     try:
         listener.listen("appliance-a:clock_out")
         time.sleep(0.3)
         begin = len(listener.heard)
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            time.sleep(0.5)
-            lost += sum(event.kind == Kind.JUMP for event in box.box.events.read())
+        time.sleep(seconds)
         heard = listener.heard[begin:]
     finally:
         listener.close()
@@ -59,19 +54,21 @@ def jitter_frames(live: tuple[EngineBox, str], seconds: float) -> tuple[np.ndarr
     ideal = np.round(place) * length
     # which fraction of a frame the first one stood for is not heard: the grid lies within one frame
     off = at - at[0] - ideal
-    return np.floor(off - off.min() + 1e-6), lost
+    return np.floor(off - off.min() + 1e-6)
 
 
-def judge(off: np.ndarray, lost: int, seconds: float) -> None:
-    print(f"{len(off)} ticks in {seconds:.0f} s, jitter {off.max():.0f} frames, {lost} lost cycles")
-    assert len(off) == pytest.approx(seconds * BPM / 60 * 24, abs=30 + 3 * lost)
+def judge(off: np.ndarray, seconds: float) -> None:
+    """Ticks of cycles that this machine has lost are not there; all others are where they belong."""
+    sent = seconds * BPM / 60 * 24
+    print(f"{len(off)} of {sent:.0f} ticks in {seconds:.0f} s, jitter {off.max():.0f} frames")
+    assert 0.9 * sent < len(off) < sent + 2
     assert set(off) == {0.0}
 
 
 def test_ticks_come_out_at_their_frames(live: tuple[EngineBox, str]) -> None:
-    judge(*jitter_frames(live, 6), 6)
+    judge(jitter_frames(live, 6), 6)
 
 
 @pytest.mark.soak
 def test_ten_minutes_of_ticks(live: tuple[EngineBox, str]) -> None:
-    judge(*jitter_frames(live, 600), 600)
+    judge(jitter_frames(live, 600), 600)

@@ -256,10 +256,10 @@ async def test_the_beat_is_heard_with_the_others(
         other.close()
     assert latency_frames >= 128, "the dummy card has none"
     off = heard_off(recorder, other, latency_frames, bpm)
-    print(f"{source}: {len(off)} beats, {np.mean(off):+.3f} ms on average, {np.abs(off).max():.3f} ms at most; "
-          f"card {latency_frames} frames")
     if len(off) < 4:
         pytest.skip("this machine loses too many audio cycles")
+    print(f"{source}: {len(off)} beats, {np.mean(off):+.3f} ms on average, {np.abs(off).max():.3f} ms at most; "
+          f"card {latency_frames} frames")
     assert np.abs(off).max() < 3.0
 
 
@@ -277,14 +277,17 @@ def playback_latency(client: Any) -> int:
 
 
 def heard_off(recorder: Any, other: Other, latency_frames: int, bpm: float) -> np.ndarray:
-    """Of each click: by how many ms it is heard after the other's beat. Who has lost a cycle of sound needs a moment."""
+    """Of each click: by how many ms it is heard after the other's beat. Where the machine has just lost a cycle of sound, or has
+    held up the whole server, the time of all that follows has moved, and the box needs a moment: those are left out."""
     first, heard = recorder.take()
     clicks = np.flatnonzero(np.nan_to_num(heard[:, 0]) > 0.2) + first
     cycles = int(recorder.words[12])
     times = recorder.times[:cycles]
+    moved_us = times[:, 3] - (times[:, 0] - first) * 1e6 / RATE
     off: list[float] = []
     for click in clicks:
-        if np.isnan(heard[max(click - first - RATE, 0) : click - first]).any():
+        before = (times[:, 0] > click - 2 * RATE) & (times[:, 0] < click)
+        if np.isnan(heard[max(click - first - 2 * RATE, 0) : click - first]).any() or np.ptp(moved_us[before]) > 1000:
             continue
         cycle = times[np.searchsorted(times[:, 0], click, "right") - 1]
         ns = cycle[3] * 1000 + round((click - cycle[0] + latency_frames) * 1e9 / RATE)
