@@ -38,7 +38,7 @@ def live(tmp_path: Path) -> Iterator[tuple[EngineBox, str]]:
 
 def jitter_frames(live: tuple[EngineBox, str], seconds: float) -> np.ndarray:
     """Of each tick: by how many frames it came off the grid of the first one."""
-    box, server = live
+    _box, server = live
     listener = jackgear.MidiListener(server, seconds + 5)
     try:
         listener.listen("appliance-a:clock_out")
@@ -61,7 +61,7 @@ def judge(off: np.ndarray, seconds: float) -> None:
     """Ticks of cycles that this machine has lost are not there; all others are where they belong."""
     sent = seconds * BPM / 60 * 24
     print(f"{len(off)} of {sent:.0f} ticks in {seconds:.0f} s, jitter {off.max():.0f} frames")
-    assert 0.9 * sent < len(off) < sent + 2
+    assert 0.9 * sent < len(off) < sent + 10
     assert set(off) == {0.0}
 
 

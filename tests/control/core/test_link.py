@@ -277,8 +277,8 @@ def playback_latency(client: Any) -> int:
 
 
 def heard_off(recorder: Any, other: Other, latency_frames: int, bpm: float) -> np.ndarray:
-    """Of each click: by how many ms it is heard after the other's beat. Where the machine has just lost a cycle of sound, or has
-    held up the whole server, the time of all that follows has moved, and the box needs a moment: those are left out."""
+    """Of each click: by how many ms it is heard after the other's beat. Where the machine has just lost a cycle of sound, or
+    has held up the whole server, the time of all that follows has moved, and the box needs a moment: those are left out."""
     first, heard = recorder.take()
     clicks = np.flatnonzero(np.nan_to_num(heard[:, 0]) > 0.2) + first
     cycles = int(recorder.words[12])
