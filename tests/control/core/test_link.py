@@ -231,8 +231,8 @@ async def test_the_beat_is_heard_with_the_others(
     rig.start_control()
     rig.start("engine-a", "--engine", "a", "--backend", "jack", "--server", server)
     await rig.until(lambda: rig.box.engine(0)["ready"], "the engine", 90)
-    recorder = jackgear.Recorder(server, 20)
-    latency_frames = 0
+    recorder = jackgear.Recorder(server, 45)
+    latency_frames, off = 0, np.zeros(0)
     try:
         async with rig.client() as hub:
             for side in (1, 2):
@@ -249,13 +249,15 @@ async def test_the_beat_is_heard_with_the_others(
             await asyncio.sleep(0.5)
             recorder.listen("appliance-a:master_1", "appliance-a:cue_1")
             latency_frames = playback_latency(recorder.client)
-            await asyncio.sleep(6.0)
-            bpm = float(clock(rig)["bpm"])
+            for _ in range(6):
+                await asyncio.sleep(5.0)
+                off = heard_off(recorder, other, latency_frames, float(clock(rig)["bpm"]))
+                if len(off) >= 8:
+                    break
     finally:
         recorder.close()
         other.close()
     assert latency_frames >= 128, "the dummy card has none"
-    off = heard_off(recorder, other, latency_frames, bpm)
     if len(off) < 4:
         pytest.skip("this machine loses too many audio cycles")
     print(f"{source}: {len(off)} beats, {np.mean(off):+.3f} ms on average, {np.abs(off).max():.3f} ms at most; "
@@ -286,8 +288,8 @@ def heard_off(recorder: Any, other: Other, latency_frames: int, bpm: float) -> n
     moved_us = times[:, 3] - (times[:, 0] - first) * 1e6 / RATE
     off: list[float] = []
     for click in clicks:
-        before = (times[:, 0] > click - 2 * RATE) & (times[:, 0] < click)
-        if np.isnan(heard[max(click - first - 2 * RATE, 0) : click - first]).any() or np.ptp(moved_us[before]) > 1000:
+        before = (times[:, 0] > click - RATE) & (times[:, 0] < click)
+        if np.isnan(heard[max(click - first - RATE, 0) : click - first]).any() or np.ptp(moved_us[before]) > 1000:
             continue
         cycle = times[np.searchsorted(times[:, 0], click, "right") - 1]
         ns = cycle[3] * 1000 + round((click - cycle[0] + latency_frames) * 1e9 / RATE)
