@@ -212,6 +212,7 @@ class MidiListener(_Gear):
         begun, frames = self._cycles[: int(self.words[13])].T
         clean = np.zeros(len(begun), bool)
         clean[1:-1] = (np.diff(begun)[:-1] == frames[:-2]) & (np.diff(begun)[1:] == frames[1:-1])
+        clean &= np.convolve(~clean[1:-1], np.ones(5), "full")[1:-1] == 0  # and two on each side, until all is even again
         log = self._log[: int(self.words[10])]
         log = log[log[:, 2] < len(clean)]
         return log[clean[log[:, 2]], :2].copy()
