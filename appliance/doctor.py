@@ -48,7 +48,7 @@ class Finding:
 def examine(data: Path, config: Config) -> list[Finding]:
     """Look at everything; each part yields one finding or more."""
     parts: tuple[Callable[[], Iterator[Finding]], ...] = (
-        _python, lambda: _jack(config), _realtime, _memory, _kernels, _midi, _graphics, lambda: _disk(data),
+        _python, lambda: _jack(config), _link, _realtime, _memory, _kernels, _midi, _graphics, lambda: _disk(data),
         lambda: _ports(data, config), lambda: _late(data, config),
     )
     return [finding for part in parts for finding in part()]
@@ -78,6 +78,14 @@ def _python() -> Iterator[Finding]:
         yield bad("Python", f"{number}; packages are missing: {', '.join(missing)}", "run `make run` again, it installs them")
     else:
         yield good("Python", f"{number}, numba {version('numba')}, numpy {version('numpy')}")
+
+
+def _link() -> Iterator[Finding]:
+    try:
+        yield good("Ableton Link", f"aalink {version('aalink')}; it needs a network that carries multicast")
+    except PackageNotFoundError:
+        yield weak("Ableton Link", "the package aalink is not installed, so nobody can be followed or led by it",
+                   "run `make run` again, it installs it where it can be had")
 
 
 def _jack(config: Config) -> Iterator[Finding]:

@@ -21,7 +21,11 @@ from appliance.bus.atomic import load_acquire, pointer, store_release  # noqa: E
 
 _port_buffer = types.ExternalFunction("jack_port_get_buffer", types.intp(types.intp, types.uint32))
 _frame_time = types.ExternalFunction("jack_last_frame_time", types.uint32(types.intp))
+_cycle_times = types.ExternalFunction(
+    "jack_get_cycle_times", types.int32(types.intp, types.intp, types.intp, types.intp, types.intp))
 _clear = types.ExternalFunction("jack_midi_clear_buffer", types.void(types.intp))
+_event_count = types.ExternalFunction("jack_midi_get_event_count", types.uint32(types.intp))
+_event_get = types.ExternalFunction("jack_midi_event_get", types.int32(types.intp, types.intp, types.uint32))
 _reserve = types.ExternalFunction("jack_midi_event_reserve", types.intp(types.intp, types.uint32, types.uintp))
 
 # words of both contexts: 0 client, 1… ports, then what is said at each callback
@@ -30,6 +34,7 @@ _CHANNELS = 4
 
 @cfunc(types.int32(types.uint32, types.intp), nopython=True, cache=True, error_model="numpy")
 def _record(frames, context):
+    # words 20…23 the server's times of a cycle
     # words 8 audio, 9 its capacity in frames, 10 times, 11 their capacity in cycles, 12 cycles, 13 frames
     x = carray(pointer(context), (32,), np.int64)
     n = int(frames)
@@ -37,7 +42,7 @@ def _record(frames, context):
     if cycle >= x[11] or at + n > x[9]:
         return np.int32(0)
     audio = carray(pointer(x[8]), (x[9], _CHANNELS), np.float32)
-    times = carray(pointer(x[10]), (x[11], 3), np.int64)
+    times = carray(pointer(x[10]), (x[11], 4), np.int64)
     begun = int(_frame_time(x[0]))
     for channel in range(_CHANNELS):
         buffer = carray(pointer(_port_buffer(x[1 + channel], frames)), (n,), np.float32)
@@ -46,6 +51,8 @@ def _record(frames, context):
     times[cycle, 0] = begun
     times[cycle, 1] = n
     times[cycle, 2] = int(_frame_time(x[0])) != begun
+    _cycle_times(x[0], context + 160, context + 168, context + 176, context + 184)
+    times[cycle, 3] = x[21]
     x[13] = at + n
     store_release(context + 8 * 12, cycle + 1)
     return np.int32(0)
@@ -113,8 +120,9 @@ class Recorder(_Gear):
         super().__init__(name, server, _record)
         capacity = round(seconds * 48000)
         self.audio = np.zeros((capacity, _CHANNELS), np.float32)
-        self.times = np.zeros((capacity // 16, 3), np.int64)
-        """Of each cycle: frame time, frames, and whether the server went on while it was being recorded, which spoils it."""
+        self.times = np.zeros((capacity // 16, 4), np.int64)
+        """Of each cycle: frame time, frames, whether the server went on while it was being recorded, which spoils it, and the
+        monotonic time of its beginning in µs, as the server has it."""
         for channel in range(_CHANNELS):
             self.words[1 + channel] = self._address(self.client.inports.register(f"in_{channel + 1}")._ptr)
         self.words[8:12] = (self.audio.ctypes.data, capacity, self.times.ctypes.data, len(self.times))
@@ -155,3 +163,56 @@ class NotePlayer(_Gear):
     @property
     def done(self) -> bool:
         return int(self.words[10]) >= int(self.words[9])
+
+
+@cfunc(types.int32(types.uint32, types.intp), nopython=True, cache=True, error_model="numpy")
+def _listen(frames, context):
+    # words 8 messages, 9 how many at most, 10 heard, 11 cycles, 12 how many at most, 13 how many there were, 20 event
+    x = carray(pointer(context), (32,), np.int64)
+    port = _port_buffer(x[1], frames)
+    begun = int(_frame_time(x[0]))
+    log = carray(pointer(x[8]), (x[9], 3), np.int64)
+    event = carray(pointer(context + 160), (3,), np.int64)
+    time = carray(pointer(context + 160), (6,), np.uint32)
+    for number in range(int(_event_count(port))):
+        if x[10] >= x[9] or _event_get(context + 160, port, np.uint32(number)) != 0:
+            continue
+        data = carray(pointer(event[2]), (3,), np.uint8)
+        log[x[10], 0] = begun + int(time[0])
+        log[x[10], 1] = int(data[0])
+        log[x[10], 2] = x[13]
+        store_release(context + 80, x[10] + 1)
+    if x[13] < x[12]:
+        cycles = carray(pointer(x[11]), (x[12], 2), np.int64)
+        cycles[x[13], 0] = begun
+        cycles[x[13], 1] = int(frames) if int(_frame_time(x[0])) == begun else 0
+        x[13] += 1
+    return np.int32(0)
+
+
+class MidiListener(_Gear):
+    """Notes the frame time and status of the messages of up to ``seconds``."""
+
+    def __init__(self, server: str, seconds: float, name: str = "listener") -> None:
+        super().__init__(name, server, _listen)
+        most = round(seconds * 200) + 1000
+        self._log = np.zeros((most, 3), np.int64)
+        self._cycles = np.zeros((round(seconds * 800) + 1000, 2), np.int64)
+        self.words[1] = self._address(self.client.midi_inports.register("in")._ptr)
+        self.words[8:14] = (self._log.ctypes.data, most, 0, self._cycles.ctypes.data, len(self._cycles), 0)
+        self.client.activate()
+
+    def listen(self, port: str) -> None:
+        self.client.connect(port, f"{self.client.name}:in")
+
+    @property
+    def heard(self) -> np.ndarray:
+        """``(frame time, status)`` of each message so far, but for those of cycles to which this client, or the machine, came
+        too late: the server then calls it for them in a later one, whose time is another."""
+        begun, frames = self._cycles[: int(self.words[13])].T
+        clean = np.zeros(len(begun), bool)
+        clean[1:-1] = (np.diff(begun)[:-1] == frames[:-2]) & (np.diff(begun)[1:] == frames[1:-1])
+        clean &= np.convolve(~clean[1:-1], np.ones(5), "full")[1:-1] == 0  # and two on each side, until all is even again
+        log = self._log[: int(self.words[10])]
+        log = log[log[:, 2] < len(clean)]
+        return log[clean[log[:, 2]], :2].copy()

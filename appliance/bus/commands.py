@@ -33,6 +33,7 @@ class Source(IntEnum):
     MIDI = 1
     ENGINE = 2
     SCHEDULE = 3
+    CLOCK = 4  # another clock that is followed
 
 
 class Commands:

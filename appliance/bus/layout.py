@@ -83,8 +83,11 @@ CLOCK_STATE = _record(("anchor_frame", i8), ("anchor_beat", f8), ("bpm", f8), ("
                       ("told_bpm", f8), ("ramping", i8), ("ramp_from", f8), ("ramp_to", f8), ("ramp_begin", i8),
                       ("ramp_frames", f8), ("tick", i8), ("ticking", i8),
                       ("in_ticks", i8, (CLOCK_TICKS,)), ("in_count", i8), ("in_beat", f8), ("in_port", i8),
-                      ("in_waits", i8))
-"""``bpm`` holds from ``anchor_frame`` on; ``told_bpm`` is the value that it was made from: another one is a person's."""
+                      ("in_waits", i8), ("in_bpm", f8), ("source", i8), ("followed", i8), ("held_until", i8),
+                      ("rolling", i8), ("transport_frame", i8), ("transport_at", i8))
+"""``bpm`` holds from ``anchor_frame`` on; ``told_bpm`` is the value that it was made from: another one is a person's.
+``in_bpm``: tempo of the clock that is followed, without what is added to catch up with it. ``transport_frame``: JACK's position
+at frame ``transport_at``."""
 
 LOCK_STATE = _record(("engine", i8), ("fed", i8), ("fill", i8), ("rest", f8), ("spare", f8), ("taken", i8), ("placed", i8), ("ahead", VOICE), ("tail", VOICE),
                      ("hidden", FADE), ("wet", FADE), ("key", GLIDE), ("hold", GLIDE))
@@ -133,7 +136,7 @@ EVENT = _record(("kind", i8), ("index", i8), ("frame", i8), ("a", f8), ("b", f8)
 
 STATE = _record(
     ("frame", i8), ("rate", f8), ("server", i8), ("audio_time", i8), ("block_frames", i8), ("monotonic_ns", i8), ("cycles", i8),
-    ("command_tail", i8), ("event_head", i8), ("pending_count", i8),
+    ("block_begin", i8), ("block_ns", i8), ("command_tail", i8), ("event_head", i8), ("pending_count", i8),
     ("skipped_frames", i8), ("awake", i8, (PAD_CELLS // 64,)), ("changed", i8, (PAD_CELLS // 64,)),
     ("values", ENGINE_VALUES), ("clock", CLOCK_STATE), ("deck", DECK_STATE, (DECKS,)), ("pad", PAD_STATE, (PAD_CELLS,)),
     ("channel", CHANNEL_STATE, (CHANNELS,)), ("mixer", MIXER_STATE), ("pending", COMMAND, (PENDING,)),
@@ -141,13 +144,14 @@ STATE = _record(
 """Everything the engine knows that is not in a clip or a line: copied, advanced and committed once a block.
 
 ``audio_time`` is the frame time of the last block's first frame as the audio server of generation ``server`` counts; ``frame``
-is the one after it."""
+is the one after it. ``block_begin`` is the engine's number of that first frame, ``block_ns`` the monotonic time at which it
+leaves the ports."""
 
 TELEMETRY = _record(
     ("sequence", i8),
     ("clock", _record(("frame", i8), ("monotonic_ns", i8), ("beat", f8), ("bpm", f8), ("running", f8), ("bar", f8),
                       ("beat_in_bar", f8), ("bar_phase", f8), ("phrase_bar", f8), ("bar_length", f8), ("ramping", f8),
-                      ("following", f8))),
+                      ("following", f8), ("timebase", f8), ("heard_ns", i8))),
     ("deck", _record(("clip", f8), ("loaded", f8), ("playing", f8), ("cueing", f8), ("looping", f8), ("rolling", f8),
                      ("braking", f8), ("touched", f8), ("censoring", f8), ("locked", f8), ("in_key", f8), ("away", f8), ("position_s", f8),
                      ("duration_s", f8), ("progress", f8), ("beat", f8), ("bpm", f8), ("speed", f8)), (DECKS,)),
@@ -184,6 +188,10 @@ HEARD = _record(("audio_time", i8), ("server", i8), ("frames", i8), ("midi_count
 SCENE_ROW = _record(("gain", f8), ("pan", f8), ("filter", f8), ("pitch", f8), ("launch", f8))
 """What a scene does to a pad: ``launch`` 1 starts it, -1 stops it, 0 leaves it; a setting that is NaN is left."""
 
+LINK = _record(("sequence", i8), ("monotonic_ns", i8), ("beat", f8), ("bpm", f8), ("peers", i8))
+"""Ableton Link's session, as control sees it, under a sequence lock: at this monotonic time it is this beat. Beats count from
+anywhere, but bars of the clock's length begin where they are whole multiples of it. Time 0: there is no session."""
+
 PROCESS = _record(("pid", i8), ("started_ns", i8), ("beat_ns", i8), ("restarts", i8), ("role", i8), ("safe", i8))
 
 ENGINE = _record(("epoch", i8), ("entered_ns", i8), ("left_ns", i8), ("cycles", i8), ("overruns", i8), ("xruns", i8),
@@ -203,6 +211,7 @@ BOX = _record(
     ("loudness_head", i8), ("loudness_pad", i8, (7,)),
     ("clip_changes", i8),
     ("midi_out_head", i8), ("midi_out_tail", i8), ("midi_out_pad", i8, (5,)),
+    ("link", LINK),
     ("values", NAMESPACE.values),
     ("telemetry", TELEMETRY),
     ("commands", COMMAND, (COMMANDS,)),

@@ -24,6 +24,7 @@ from appliance.bus.hub import HubServer
 from appliance.control.analyst import Analyst
 from appliance.control.desk import Desk
 from appliance.control.eventlog import EventLog
+from appliance.control.link import Link
 from appliance.control.loader import Loader
 from appliance.control.loudness import Loudness
 from appliance.control.panic import Panic
@@ -65,6 +66,7 @@ class Control:
         self.recorder = Recorder(self.desk)
         self.loudness = Loudness(self.desk)
         self.safety = SafeForms(self.desk, self.loader)
+        self.link = Link(self.desk)
         self.failed = False
         self._stop_surfaces: Stop | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -77,7 +79,7 @@ class Control:
         self.desk.subscribe(self.hub.announce, self.hub.wants)
         await self.hub.start()
         works = (self._pump(), self._watch_processes(), self.loader.run(), self.tracks.run(), self.keeper.run(),
-                 self.analyst.run(), self.safety.run(), self.loudness.run(), self._finish())
+                 self.analyst.run(), self.safety.run(), self.loudness.run(), self.link.run(), self._finish())
         for work in works:
             self._tasks.append(asyncio.create_task(self._watched(work)))
         self.recorder.start()
@@ -89,6 +91,7 @@ class Control:
             task.cancel()
         if self._stop_surfaces:
             await self._stop_surfaces()
+        self.link.stop()
         await asyncio.to_thread(self.recorder.stop)
         self.analyst.close()
         self.tracks.save()

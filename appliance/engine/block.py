@@ -18,6 +18,7 @@ from appliance.engine.jit import address_of, i64, kernel, leaf, unit
 from appliance.engine.journal import publish_values
 from appliance.engine.render import render
 from appliance.engine.tell import tell, tell_sound, tell_tape
+from appliance.engine.transport import frames_apart
 
 COMMIT = layout.offset("commit")
 SLOTS = layout.offset("slot")
@@ -74,6 +75,8 @@ def _run_block(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
     state.audio_time = audio_time
     state.block_frames = frames
     state.monotonic_ns = now_ns
+    state.block_begin = state.frame
+    state.block_ns = ctx.cycle_ns + int(frames_apart(audio_time, ctx.cycle_time) * 1e9 / ctx.rate)
     render(ctx, state, frames)
     if compare_swap(ctx.base + COMMIT, word, pack(ctx.epoch, target, sequence_of(word) + 1)) != word:
         ctx.own_commits = 0

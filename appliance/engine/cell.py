@@ -10,16 +10,21 @@ from appliance.bus.commands import Source
 from appliance.bus.events import Kind
 from appliance.bus.layout import CELL_FRAMES, DECKS
 from appliance.engine import mixer, pads, transport
+from appliance.engine.clockin import await_ticks
+from appliance.engine.clocklink import follow_link
 from appliance.engine.context import context_at, state_at
 from appliance.engine.decks import deck as decks
 from appliance.engine.decks import keylock
 from appliance.engine.jit import address_of, i64, kernel, leaf, unit, void
 from appliance.engine.journal import log, set_value
+from appliance.engine.steering import change_source, hold
 from appliance.nodes import NAMESPACE
+from appliance.nodes.clock import SOURCES
 
 _ENDED = int(Kind.ENDED)
 _BPM_SLOT = NAMESPACE.find("/clock/bpm").slot
 _BY_ENGINE = int(Source.ENGINE)
+_INTERNAL, _MIDI, _LINK = (SOURCES.index(name) for name in ("internal", "midi", "link"))
 _TOLD_FRAMES = 4096
 """While the tempo moves it is told so often."""
 
@@ -27,6 +32,7 @@ _TOLD_FRAMES = 4096
 @kernel
 def _update(ctx: Any, state: Any) -> None:
     transport.update_clock(state.clock, state.values, state.frame, ctx.rate)
+    _follow(ctx, state)
     if state.clock.ramping == 1:
         over = transport.follow_ramp(state.clock, state.frame, ctx.rate)
         if over or state.frame % _TOLD_FRAMES < CELL_FRAMES:
@@ -37,6 +43,19 @@ def _update(ctx: Any, state: Any) -> None:
         keylock.update(ctx, state, number)
     pads.update(ctx, state)
     mixer.update(ctx, state)
+
+
+@kernel
+def _follow(ctx: Any, state: Any) -> None:
+    """Another clock, if there is one; JACK's transport is followed block by block."""
+    source = int(state.values.clock.source)
+    change_source(ctx, state, source)
+    if source == _INTERNAL:
+        hold(ctx, state)
+    elif source == _MIDI:
+        await_ticks(ctx, state)
+    elif source == _LINK:
+        follow_link(ctx, state)
 
 
 @kernel

@@ -11,29 +11,22 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from appliance.bus.commands import Source
 from appliance.bus.layout import CLOCK_TICKS
 from appliance.engine import transport
 from appliance.engine.jit import kernel
-from appliance.engine.journal import set_value
-from appliance.nodes import NAMESPACE
+from appliance.engine.steering import HIGHEST_BPM, LOWEST_BPM, hold, set_running, steer
 from appliance.nodes.clock import SOURCES
 
 TICKS = 24
 _MIDI = SOURCES.index("midi")
-_BY_ENGINE = int(Source.ENGINE)
-_BPM_SLOT, _PLAY_SLOT = NAMESPACE.find("/clock/bpm").slot, NAMESPACE.find("/clock/play").slot
-_LOWEST_BPM, _HIGHEST_BPM = 20.0, 300.0
 _FEWEST = 12
 """So many ticks make a tempo."""
 _NEWEST = 8
 _OFF_THE_LINE_S = 0.004
 """The last eight ticks are further off than jitter explains, in the mean."""
+_NO_LINE_S = 0.008
+"""One of the fewest ticks is further off: they are no tempo, but the bend between two."""
 _SILENT_S = 0.5
-_PULL_BEATS = 1.0
-"""Time in which two thirds of a phase error go."""
-_JUMP_BEATS = 0.25
-_TOLD_BPM = 0.02
 
 
 @kernel
@@ -64,15 +57,15 @@ def take_clock(ctx: Any, state: Any, port: int, status: int, data1: int, data2: 
     elif status == 0xFB:
         clock.in_waits = 1
     elif status == 0xFC:
-        _run(ctx, state, 0)
+        set_running(ctx, state, 0)
 
 
 @kernel
-def _run(ctx: Any, state: Any, running: int) -> None:
-    if state.clock.running != running:
-        transport.anchor(state.clock, state.frame, ctx.rate)
-        state.clock.running = running
-        set_value(ctx, state, _PLAY_SLOT, float(running), state.frame, _BY_ENGINE)
+def await_ticks(ctx: Any, state: Any) -> None:
+    """Once a cell: no tick for half a second, and the clock is gone."""
+    clock = state.clock
+    if clock.followed == 1 and state.frame - clock.in_ticks[0] > _SILENT_S * ctx.rate:
+        hold(ctx, state)
 
 
 @kernel
@@ -95,7 +88,7 @@ def _tick(ctx: Any, state: Any, silent: bool) -> None:
         clock.ticking = 0
         if clock.in_beat <= 0.0:
             transport.restart(clock, state.frame)
-        _run(ctx, state, 1)
+        set_running(ctx, state, 1)
     if clock.in_count >= _FEWEST:
         _follow(ctx, state)
 
@@ -116,6 +109,15 @@ def _line(clock: Any, count: int) -> tuple[float, float]:
 
 
 @kernel
+def _bend(clock: Any, slope: float, newest: float) -> float:
+    """How many frames the worst of the newest ticks is off the line."""
+    worst = 0.0
+    for i in range(_FEWEST):
+        worst = max(worst, abs(float(clock.in_ticks[i] - clock.in_ticks[0]) - (newest - i * slope)))
+    return worst
+
+
+@kernel
 def _follow(ctx: Any, state: Any) -> None:
     clock = state.clock
     slope, newest = _line(clock, clock.in_count)
@@ -126,24 +128,14 @@ def _follow(ctx: Any, state: Any) -> None:
         if abs(off) / _NEWEST > _OFF_THE_LINE_S * ctx.rate:
             clock.in_count = _FEWEST
             slope, newest = _line(clock, _FEWEST)
-    if slope <= 0.0:
+    if slope <= 0.0 or (clock.in_count < 2 * _FEWEST and _bend(clock, slope, newest) > _NO_LINE_S * ctx.rate):
         return
     bpm = 60.0 * ctx.rate / (slope * TICKS)
-    if not _LOWEST_BPM <= bpm <= _HIGHEST_BPM:
+    if not LOWEST_BPM <= bpm <= HIGHEST_BPM:
+        hold(ctx, state)
         return
     late = int(state.values.clock.in_offset * 0.001 * ctx.rate)
     theirs = clock.in_beat + (-newest - late) / (slope * TICKS)  # where their song is at this frame
     ours = transport.beat_at(clock, state.frame, ctx.rate)
-    apart = theirs - ours
-    transport.anchor(clock, state.frame, ctx.rate)
-    clock.ramping = 0
-    if clock.running == 0:
-        clock.bpm = bpm
-    elif abs(apart) > _JUMP_BEATS:
-        clock.anchor_beat += apart
-        clock.bpm = bpm
-    else:
-        clock.bpm = min(max(bpm * (1.0 + apart / _PULL_BEATS), 0.8 * bpm), 1.25 * bpm)
-    if abs(bpm - clock.told_bpm) > _TOLD_BPM:
-        set_value(ctx, state, _BPM_SLOT, math.floor(bpm * 100.0 + 0.5) / 100.0, state.frame, _BY_ENGINE)
-        clock.told_bpm = math.floor(bpm * 100.0 + 0.5) / 100.0
+    steer(ctx, state, bpm, theirs - ours, False)
+    clock.followed = 1

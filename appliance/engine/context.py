@@ -31,10 +31,20 @@ ISOLATOR_HZ = (250.0, 2500.0)
 
 i4, i8, f4, f8 = np.int32, np.int64, np.float32, np.float64
 
+TRANSPORT = np.dtype([
+    ("known", i8), ("rolling", i8), ("frame", i8), ("bbt", i8), ("beat", f8), ("grain_beats", f8), ("bpm", f8),
+    ("wish", i8), ("locate", i8), ("told_running", i8), ("told_beat", f8), ("told_frame", i8),
+], align=True)
+"""JACK's transport at this cycle's first frame. ``bbt``: a timebase master tells ``beat`` (quarter notes, exact to
+``grain_beats``) and ``bpm``. ``wish`` 1: it is to start, -1: to stop; ``locate``: where it is to go, -1 nowhere. The rest is
+what it was told last."""
+
 CONTEXT = np.dtype([
     ("base", i8), ("state", i8), ("engine", i8), ("epoch", i8), ("rate", f8), ("first", i8), ("offline", i8), ("stop", i8),
     ("own_commits", i8), ("server", i8),
-    ("cycle_time", i8), ("stale_cycles", i8), ("attended", i8), ("last_time", i8), ("heard_cycles", i8), ("hush_until_ns", i8),
+    ("cycle_time", i8), ("cycle_ns", i8), ("playback_latency", i8), ("freewheel", i8), ("timebase", i8),
+    ("transport", TRANSPORT), ("jack_position", i8, (20,)),
+    ("stale_cycles", i8), ("attended", i8), ("last_time", i8), ("heard_cycles", i8), ("hush_until_ns", i8),
     ("peer_port", i8, (OUTPUTS,)),
     ("client", i8), ("out_port", i8, (OUTPUTS,)), ("in_port", i8, (INPUTS,)), ("midi_in_port", i8, (MIDI_PORTS,)),
     ("midi_out_port", i8, (MIDI_PORTS,)),
@@ -79,6 +89,8 @@ def make_context(base: int, rate: float, engine: int = 0) -> np.ndarray:
     context["engine"] = engine
     context["rate"] = rate
     context["first"] = 1
+    context["transport"]["locate"] = -1
+    context["transport"]["told_running"] = -1
     context["isolator"][0] = isolator_coefficients(rate)
     context["k_weighting"][0] = k_weighting(rate)
     context["sinc"][0] = sinc_tables()

@@ -31,8 +31,10 @@ from appliance.engine.dsp.limiter import clear_limiters
 from appliance.engine.jit import address_of, f64, i64, kernel, leaf, unit
 from appliance.engine.journal import log, set_value
 from appliance.nodes import NAMESPACE
+from appliance.nodes.clock import SOURCES
 from appliance.nodes.pad import SCENES
 
+_JACK = SOURCES.index("jack")
 _SCENES = layout.offset("scene")
 
 _SET, _LOAD_DECK, _LOAD_PAD, _SKIP, _QUEUE_PAD, _SET_GRID = (
@@ -76,7 +78,11 @@ def _execute(ctx: Any, state: Any, code: int, index: int, a: float, b: float, so
     elif code == _RAMP:
         transport.begin_ramp(state.clock, a, state.values.clock.ramp_bars, state.frame, ctx.rate)
     elif code == _RESTART:
+        if int(state.values.clock.source) == _JACK and ctx.transport.known == 1:
+            ctx.transport.locate = 0  # the transport goes there, and the clock with it
+            return _FINE
         transport.restart(state.clock, state.frame)
+        state.clock.held_until = state.frame + int(transport.HAND_S * ctx.rate)
     elif code == _STOP_ALL or code == _CUT_ALL:
         _stop_all(ctx, state, code == _CUT_ALL)
     elif code == _TAILS:

@@ -177,6 +177,8 @@ class Engine:
         playing = self.playing
         self.box.say_role(Role.PLAYING if playing else Role.STANDBY)
         self.backend.tend(playing=playing)
+        leads = self.box.values.get("/clock/jack") and self.box.values.get("/clock/source") != "jack"
+        self.backend.lead(wanted=playing and leads)
 
     def _lock_memory(self) -> None:
         """Lock what the callback touches: context, box, stack; the rest of the process as it is touched."""

@@ -11,10 +11,15 @@ from typing import Any
 
 from appliance.bus.layout import CELL_FRAMES, PAD_CELLS
 from appliance.engine import cell, obey, pads, transport
+from appliance.engine.clockjack import follow_transport, lead_transport
 from appliance.engine.clockout import plan_clock
 from appliance.engine.jit import kernel
 from appliance.engine.journal import notice_values
 from appliance.engine.midi import obey_midi
+from appliance.engine.transport import frames_apart
+from appliance.nodes.clock import SOURCES
+
+_JACK = SOURCES.index("jack")
 
 
 @kernel
@@ -26,6 +31,8 @@ def render(ctx: Any, state: Any, frames: int) -> None:
         state.changed[word] = state.awake[word]
     notice_values(ctx, state)
     obey.take_commands(ctx, state, frames)
+    if int(state.values.clock.source) == _JACK:
+        follow_transport(ctx, state, frames_apart(ctx.cycle_time, state.audio_time))
     at = 0
     heard = 0
     while at < frames:
@@ -40,6 +47,8 @@ def render(ctx: Any, state: Any, frames: int) -> None:
         at += count
         state.frame += count
     plan_clock(ctx, state, frames)
+    if int(state.values.clock.source) != _JACK:
+        lead_transport(ctx, state)
     state.cycles += 1
 
 

@@ -26,6 +26,7 @@ from appliance.bus.commit import epoch_of, pack, sequence_of, slot_of
 from appliance.bus.layout import ENGINES, HEARD, HEARD_CYCLES, HEARD_MIDI, MAX_BLOCK_FRAMES, STATE
 from appliance.engine.block import COMMIT, SLOTS, STATE_SIZE, engine_word, run_block
 from appliance.engine.jit import kernel
+from appliance.engine.transport import frames_apart
 
 PATIENCE_CYCLES = 2
 """Cycles in a row that the other engine may let pass. With one, a busy machine made it a false alarm several times a minute."""
@@ -85,12 +86,6 @@ def _committed(ctx: Any, word: int) -> Any:
 
 
 @kernel
-def _apart(later: int, earlier: int) -> int:
-    """Difference of two frame times, which wrap at 32 bits."""
-    return (((later - earlier) & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000
-
-
-@kernel
 def _is_wanted(ctx: Any, word: int, now_ns: int) -> bool:
     """Nobody plays: no state yet, or it is older than the cycle before this one, twice running."""
     if load_acquire(ctx.base + _CLOSING) != 0:
@@ -100,7 +95,7 @@ def _is_wanted(ctx: Any, word: int, now_ns: int) -> bool:
         return True
     if state.server != ctx.server or ctx.attended < PATIENCE_CYCLES:
         return False
-    ctx.stale_cycles = ctx.stale_cycles + 1 if _apart(ctx.last_time, state.audio_time) > 0 else 0
+    ctx.stale_cycles = ctx.stale_cycles + 1 if frames_apart(ctx.last_time, state.audio_time) > 0 else 0
     return ctx.stale_cycles >= PATIENCE_CYCLES
 
 
@@ -112,7 +107,7 @@ def _bridge(ctx: Any, frames: int, audio_time: int, now_ns: int) -> None:
     state = _committed(ctx, load_acquire(ctx.base + COMMIT))
     if state.cycles == 0 or state.server != ctx.server:
         return
-    missed = min(_apart(audio_time, state.audio_time + state.block_frames), HEARD_CYCLES * frames)
+    missed = min(frames_apart(audio_time, state.audio_time + state.block_frames), HEARD_CYCLES * frames)
     if missed <= 0:
         return
     while missed > 0:

@@ -11,14 +11,18 @@ from numba import carray
 
 from appliance.bus import layout
 from appliance.bus.atomic import fence_release, load_relaxed, pointer, store_relaxed, store_release
-from appliance.bus.layout import CHANNELS, DECKS, PAD_CELLS, SCOPE_FRAMES, TAPE_FRAMES, TELEMETRY
+from appliance.bus.layout import CHANNELS, DECKS, LINK, PAD_CELLS, SCOPE_FRAMES, TAPE_FRAMES, TELEMETRY
 from appliance.engine import pads, transport
+from appliance.engine.clocklink import heard_ns
 from appliance.engine.decks import grid, speed
 from appliance.engine.dsp import voice
 from appliance.engine.jit import kernel
+from appliance.nodes.clock import SOURCES
 from appliance.nodes.pad import PAD_STATES
 
 _TELEMETRY = layout.offset("telemetry")
+_LINK = layout.offset("link")
+_LINK_SOURCE = SOURCES.index("link")
 _SCOPE = layout.offset("scope")
 _TAPE = layout.offset("tape")
 _TAPE_HEAD, _GAP_BEGIN, _GAP_END = (layout.offset(name) for name in ("tape_head", "tape_gap_begin", "tape_gap_end"))
@@ -91,8 +95,10 @@ def _tell_clock(ctx: Any, state: Any, told: Any, frames: int, now_ns: int) -> No
     told.phrase_bar = float(bar % max(int(state.values.clock.phrase), 1) + 1)
     told.bar_length = clock.bar_length
     told.ramping = float(clock.ramping)
-    fresh = clock.in_count > 0 and state.frame - clock.in_ticks[0] < ctx.rate
-    told.following = 1.0 if fresh and int(state.values.clock.source) != 0 else 0.0
+    alone = int(state.values.clock.source) == _LINK_SOURCE and carray(pointer(ctx.base + _LINK), (1,), LINK)[0].peers == 0
+    told.following = 0.0 if alone else float(clock.followed)
+    told.timebase = float(ctx.timebase)
+    told.heard_ns = heard_ns(ctx, state, state.frame)
 
 
 @kernel

@@ -16,6 +16,14 @@ _METRES = np.array(METRE_BEATS)
 _GRIDS = np.array(QUANTIZE_BEATS)
 _ON_THE_LINE = 1e-6
 TAP_SECONDS = 2.0
+HAND_S = 0.25
+"""A person's hand on tempo or beat counts for so long, until Link's session has it."""
+
+
+@kernel
+def frames_apart(later: int, earlier: int) -> int:
+    """Difference of two frame times of the audio server, which wrap at 32 bits."""
+    return (((later - earlier) & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000
 
 
 @kernel
@@ -50,6 +58,7 @@ def restart(clock: Any, frame: int) -> None:
     clock.bar_beat = 0.0
     clock.bar_number = 0
     clock.ticking = 0  # who follows hears of it
+    clock.followed = 0
 
 
 @kernel
@@ -74,6 +83,7 @@ def update_clock(clock: Any, values: Any, frame: int, rate: float) -> None:
             clock.ramping = 0
             clock.bpm = min(max(values.clock.bpm, 1.0), 1000.0)
             clock.told_bpm = values.clock.bpm
+            clock.held_until = frame + int(HAND_S * rate)
         clock.running = running
     metre = min(max(int(values.clock.metre), 0), _METRES.shape[0] - 1)
     if metre != clock.metre:

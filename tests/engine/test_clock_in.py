@@ -107,11 +107,48 @@ def test_a_change_of_tempo_is_followed_within_two_beats(other: Other) -> None:
 
 @pytest.mark.parametrize("bpm", [1.0, 999.0])
 def test_a_clock_gone_mad_is_not_followed(engine: OfflineEngine, bpm: float) -> None:
+    """Its start is a start; the tempo stays ours, and the box says that it follows nobody."""
     engine.set("/clock/source", "midi")
+    engine.set("/clock/play", False)
     other = Other(engine, bpm)
     other.send(START)
     other.play(20)
-    assert 20 <= engine.telemetry.snapshot()["clock"]["bpm"] <= 300
+    told = engine.telemetry.snapshot()["clock"]
+    assert told["bpm"] == 120.0 and told["running"] == 1 and told["following"] == 0
+    other.bpm = 128.0
+    other.play(4)
+    told = engine.telemetry.snapshot()["clock"]
+    assert told["bpm"] == pytest.approx(128, rel=0.001) and told["following"] == 1, "back in its senses"
+    other.bpm = bpm
+    other.play(6)
+    told = engine.telemetry.snapshot()["clock"]
+    assert told["bpm"] == pytest.approx(128, rel=0.001) and told["following"] == 0, "the last good tempo holds"
+
+
+def test_a_jump_while_it_runs_is_a_jump(other: Other) -> None:
+    """A song position, then ticks that go on: the clock is there at once, and its tempo does not move."""
+    other.send(START)
+    other.play(4)
+    other.send(POSITION, 400)  # beat 100
+    begun = other.engine.frame
+    other.play(2)
+    told = other.engine.telemetry.snapshot()["clock"]
+    passed = (other.engine.frame - begun) / RATE * 127.3 / 60
+    assert told["beat"] == pytest.approx(100 + passed, abs=0.1)
+    assert told["bpm"] == pytest.approx(127.3, rel=0.02) and told["running"] == 1
+
+
+def test_a_stop_holds_beat_and_tempo_while_ticks_go_on(other: Other) -> None:
+    other.send(START)
+    other.play(4)
+    other.send(STOP)
+    other.play(0.1)
+    beat = float(other.engine.telemetry.snapshot()["clock"]["beat"])
+    other.bpm = 100.0
+    other.play(4)
+    told = other.engine.telemetry.snapshot()["clock"]
+    assert told["beat"] == beat and told["running"] == 0
+    assert told["bpm"] == pytest.approx(100, rel=0.001) and told["following"] == 1, "a tempo that moves meanwhile is known"
 
 
 def test_with_its_own_clock_the_box_does_not_listen(engine: OfflineEngine) -> None:

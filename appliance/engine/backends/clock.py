@@ -54,6 +54,9 @@ def run_clock(context: int, frames: int) -> None:
         cpu = now(context, THREAD_CPU)
         enter(ctx, began)
         ctx.midi_count = 0
+        ctx.transport.known = 0
+        ctx.cycle_time = (block * frames) & 0xFFFFFFFF
+        ctx.cycle_ns = start + int(block * frames * 1e9 / ctx.rate)
         played = take_part(ctx, frames, (block * frames) & 0xFFFFFFFF, began)
         discard_midi_out(ctx)
         done = now(context, MONOTONIC)
@@ -76,6 +79,7 @@ class ClockBackend:
         self.period = period
         self._context = context
         context["stop"] = 0
+        context["playback_latency"] = context["freewheel"] = context["timebase"] = 0
         run_clock.compile((types.int64, types.int64))
         self._thread = threading.Thread(target=run_clock, args=(context.ctypes.data, period), name="clock", daemon=True)
 
@@ -84,6 +88,9 @@ class ClockBackend:
 
     def tend(self, *, playing: bool) -> None:
         """There is nothing to connect."""
+
+    def lead(self, *, wanted: bool) -> None:
+        """There is no transport."""
 
     def healthy(self) -> bool:
         return self._thread.is_alive()

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from numba import carray, cfunc, types  # noqa: E402
 from appliance.bus.atomic import load_acquire, pointer, store_release  # noqa: E402
 from appliance.engine.backends.clock import MONOTONIC, THREAD_CPU, now  # noqa: E402
 from appliance.engine.backends.floating import flush_denormals_at  # noqa: E402
+from appliance.engine.backends.jacktransport import read_transport, timebase, use_transport  # noqa: E402
 from appliance.engine.backends.links import Link, Links  # noqa: E402
 from appliance.engine.backends.midiout import HEAD, TAIL, message_at  # noqa: E402
 from appliance.engine.block import enter, leave  # noqa: E402
@@ -45,10 +48,15 @@ _frame_time = types.ExternalFunction("jack_last_frame_time", types.uint32(types.
 _event_count = types.ExternalFunction("jack_midi_get_event_count", types.uint32(types.intp))
 _event_get = types.ExternalFunction("jack_midi_event_get", types.int32(types.intp, types.intp, types.uint32))
 _clear_buffer = types.ExternalFunction("jack_midi_clear_buffer", types.void(types.intp))
+_cycle_times = types.ExternalFunction(
+    "jack_get_cycle_times", types.int32(types.intp, types.intp, types.intp, types.intp, types.intp))
 _reserve = types.ExternalFunction("jack_midi_event_reserve", types.intp(types.intp, types.uint32, types.uintp))
 
 _fields = CONTEXT.fields or {}
 _FLOATING, _JACK_EVENT = (_fields[name][1] for name in ("floating_env", "jack_event"))
+_MICROSECOND_NS = 1000
+_PLAYBACK = 1
+TIMEBASE_RETRY_S = 1.0
 
 CLOCK_NAME = "clock_out"
 OUT_NAMES = ("master_1", "master_2", "cue_1", "cue_2", "booth_1", "booth_2")
@@ -157,6 +165,16 @@ def _copy_out(ctx: Any, frames: int, played: bool, hush: bool) -> None:
 
 
 @kernel
+def _cycle_ns(ctx: Any, context: int, began: int) -> int:
+    """The monotonic time of the cycle's beginning as the server has smoothed it; it counts microseconds of the same clock."""
+    words = carray(pointer(context + _JACK_EVENT), (4,), np.int64)
+    place = context + _JACK_EVENT
+    if _cycle_times(ctx.client, place, place + 8, place + 16, place + 24) != 0:
+        return began
+    return words[1] * _MICROSECOND_NS
+
+
+@kernel
 def _process(frames: int, context: int) -> None:
     ctx = carray(pointer(context), (1,), CONTEXT)[0]
     cpu = now(context, THREAD_CPU)
@@ -173,6 +191,8 @@ def _process(frames: int, context: int) -> None:
         leave(ctx, played, frames, began, now(context, MONOTONIC), now(context, THREAD_CPU) - cpu)
         return
     ctx.cycle_time = time
+    ctx.cycle_ns = _cycle_ns(ctx, context, began)
+    read_transport(ctx, context)
     _read_midi(ctx, context, frames)
     if frames <= layout.MAX_BLOCK_FRAMES:
         played = take_part(ctx, frames, time, began)
@@ -184,6 +204,7 @@ def _process(frames: int, context: int) -> None:
         state_frame = carray(pointer(ctx.state), (1,), layout.STATE)[0].frame
         _write_midi(ctx, frames, state_frame - frames)
         _write_clock(ctx, frames)
+        use_transport(ctx)
     leave(ctx, played, frames, began, now(context, MONOTONIC), now(context, THREAD_CPU) - cpu)
 
 
@@ -197,6 +218,21 @@ def process(frames, context):  # type: ignore[no-untyped-def]  # noqa: ANN001, A
 @cfunc(types.void(types.intp), nopython=True, cache=True)
 def say_nothing(message):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Where JACK's library puts its messages: it would fill the journal while it looks for a server, from any thread of it."""
+
+
+class _Range(ctypes.Structure):
+    """``jack_latency_range_t``, in frames."""
+
+    _fields_ = [("minimum", ctypes.c_uint32), ("maximum", ctypes.c_uint32)]
+
+
+@cache
+def _latency(verb: str) -> Any:
+    """``jack_port_get_latency_range`` or ``…_set_…``, which JACK-Client does not have."""
+    function = getattr(ctypes.CDLL("libjack.so.0"), f"jack_port_{verb}_latency_range")
+    function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+    function.restype = None
+    return function
 
 
 class JackBackend:
@@ -232,6 +268,10 @@ class JackBackend:
         if lib.jack_set_process_callback(self.client._ptr, callback, ffi.cast("void *", address)):
             raise Unavailable("JACK refused the process callback")
         self.client.set_shutdown_callback(self._shut_down)
+        self.client.set_freewheel_callback(self._freewheel)
+        context["freewheel"] = 0
+        context["timebase"] = 0
+        self._seek_timebase = 0.0
         self._report_latency()
 
     def _register(self) -> None:
@@ -252,18 +292,37 @@ class JackBackend:
 
     def _report_latency(self) -> None:
         """Tell JACK that master and booth come out LOOK_AHEAD_FRAMES after what goes in (``jack_port_set_latency_range``)."""
-        library = ctypes.CDLL("libjack.so.0")
-        set_range = library.jack_port_set_latency_range
-        set_range.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
-        set_range.restype = None
-
-        class Range(ctypes.Structure):
-            _fields_ = [("minimum", ctypes.c_uint32), ("maximum", ctypes.c_uint32)]
-
-        latency = Range(LOOK_AHEAD_FRAMES, LOOK_AHEAD_FRAMES)
+        set_range = _latency("set")
+        latency = _Range(LOOK_AHEAD_FRAMES, LOOK_AHEAD_FRAMES)
         for name, port in zip(OUT_NAMES, self._context["out_port"][0], strict=True):
             if not name.startswith("cue"):
                 set_range(int(port), 0, ctypes.byref(latency))
+
+    def _take_latency(self) -> None:
+        """How long what leaves the master takes until it is heard, by what it is connected to."""
+        latency = _Range()
+        _latency("get")(int(self._context["out_port"][0, 0]), _PLAYBACK, ctypes.byref(latency))
+        self._context["playback_latency"] = min(latency.maximum, layout.LINE_FRAMES)
+
+    def _freewheel(self, starting: bool) -> None:
+        """While the server does not keep time, other clocks are not followed."""
+        self._context["freewheel"] = int(starting)
+
+    def lead(self, *, wanted: bool) -> None:
+        """Now and then: be JACK's timebase master, where no other client is, or be it no longer."""
+        is_master, now = bool(self._context["timebase"][0]), time.monotonic()
+        if wanted == is_master or (wanted and now < self._seek_timebase):
+            return
+        lib, ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]
+        if not wanted:
+            lib.jack_release_timebase(self.client._ptr)
+            self._context["timebase"] = 0
+            return
+        self._seek_timebase = now + TIMEBASE_RETRY_S
+        callback = ffi.cast("JackTimebaseCallback", timebase.address)
+        argument = ffi.cast("void *", self._context.ctypes.data)
+        if lib.jack_set_timebase_callback(self.client._ptr, 1, callback, argument) == 0:
+            self._context["timebase"] = 1
 
     def _shut_down(self, status: Any, reason: str) -> None:
         self.alive = False
@@ -302,6 +361,8 @@ class JackBackend:
         """Now and then, from the main thread: connections, and where the other engine's ports are."""
         if self._links and self.alive and self._links.tend(playing=playing):
             self._context["peer_port"][0] = self._links.peer_ports(OUT_NAMES)
+        if self.alive:
+            self._take_latency()
 
     def healthy(self) -> bool:
         return self.alive

@@ -29,6 +29,8 @@ from appliance.nodes import NAMESPACE
 @kernel
 def advance(context: np.ndarray, frames: int, time: int) -> bool:
     ctx = context[0]
+    ctx.cycle_time = time
+    ctx.cycle_ns = int(time * 1e9 / ctx.rate)
     played = run_block(ctx, frames, time, 0)
     leave(ctx, played, frames, 0, 0, 0)
     return played

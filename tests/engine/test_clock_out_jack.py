@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""MIDI clock out on a real JACK port, as a second client hears it: each tick at its frame."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from appliance.errors import Unavailable
+from benchmarks.boxes import EngineBox, jack_server
+from tests.signals import RATE
+
+jackgear = pytest.importorskip("tests.jackgear", reason="the JACK library is not installed")
+
+TICK, BPM = 0xF8, 127.3
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[tuple[EngineBox, str]]:
+    made = EngineBox(tmp_path / "data")
+    made.box.config.audio.connect = False
+    try:
+        with jack_server(f"clockout-{os.getpid()}") as server:
+            try:
+                made.box.values.set("/clock/bpm", BPM)
+                made.start("jack", server)
+                yield made, server
+            finally:
+                made.close()
+    except Unavailable as error:
+        pytest.skip(error.message)
+
+
+def jitter_frames(live: tuple[EngineBox, str], seconds: float) -> np.ndarray:
+    """Of each tick: by how many frames it came off the grid of the first one."""
+    _box, server = live
+    listener = jackgear.MidiListener(server, seconds + 5)
+    try:
+        listener.listen("appliance-a:clock_out")
+        time.sleep(0.3)
+        begin = len(listener.heard)
+        time.sleep(seconds)
+        heard = listener.heard[begin:]
+    finally:
+        listener.close()
+    at = heard[heard[:, 1] == TICK, 0]
+    length = 60 * RATE / BPM / 24
+    place = (at - at[0]) / length
+    ideal = np.round(place) * length
+    # which fraction of a frame the first one stood for is not heard: the grid lies within one frame
+    off = at - at[0] - ideal
+    return np.floor(off - off.min() + 1e-6)
+
+
+def judge(off: np.ndarray, seconds: float) -> None:
+    """Ticks of cycles that this machine has lost are not there; all others are where they belong."""
+    sent = seconds * BPM / 60 * 24
+    print(f"{len(off)} of {sent:.0f} ticks in {seconds:.0f} s, jitter {off.max():.0f} frames")
+    assert 0.9 * sent < len(off) < sent + 10
+    assert set(off) == {0.0}
+
+
+def test_ticks_come_out_at_their_frames(live: tuple[EngineBox, str]) -> None:
+    judge(jitter_frames(live, 6), 6)
+
+
+@pytest.mark.soak
+def test_ten_minutes_of_ticks(live: tuple[EngineBox, str]) -> None:
+    judge(jitter_frames(live, 600), 600)
