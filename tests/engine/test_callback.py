@@ -99,4 +99,4 @@ def test_on_aarch64_shared_words_are_ordered() -> None:
     assert {"ldaxr", "stlxr", "ldar", "stlr"} <= instructions("10_run_block"), "state is not committed by compare-and-swap"
     assert "ldar" in instructions("13take_commands"), "the command ring's head is not acquired"
     assert {"dmb", "stlr"} <= instructions("4tell4tell"), "telemetry is not published under a sequence lock"
-    assert "ldar" in instructions("5voice3run") or "ldar" in instructions("15readable_frames")
+    assert "ldar" in instructions("5voice4_run") or "ldar" in instructions("15readable_frames")

@@ -114,13 +114,17 @@ def off_the_beat(heard: np.ndarray, first: int, bpm: float) -> np.ndarray:
 
 @pytest.mark.parametrize("shifter", ENGINES)
 @pytest.mark.parametrize("bpm", [110.0, 126.0])
-def test_a_locked_deck_is_on_the_beat(engine: OfflineEngine, shifter: str, bpm: float) -> None:
+@pytest.mark.parametrize("jumps", [False, True])
+def test_a_locked_deck_is_on_the_beat(engine: OfflineEngine, shifter: str, bpm: float, jumps: bool) -> None:
     engine.load_deck(1, engine.load(bursts(bpm, 60), bpm=bpm), Grid.straight(bpm, 0.0))
     engine.set("/deck/1/keylock/engine", shifter)
     engine.set("/deck/1/keylock", True)
     engine.set("/deck/1/sync", True)
     engine.do("/deck/1/play")
-    engine.run(2 * RATE)
+    engine.run(RATE)
+    if jumps:
+        engine.do("/deck/1/jump", 8.0)
+    engine.run(RATE)
     heard = engine.run(10 * RATE)[:, 0]
     late = off_the_beat(heard, 2 * RATE, 120.0) - 48 - 240 * (bpm / 120 - 1)  # the limiter's look-ahead; a burst's own length
     assert abs(late.mean()) < 48

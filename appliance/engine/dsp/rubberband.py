@@ -42,11 +42,11 @@ DELAY_FRAMES = (
      (1534, 1189, 1065, 1056, 1034, 1039, 1044, 1008),
      (1406, 1071, 933, 837, 799, 751, 716, 700),
      (1271, 1024, 874, 794, 759, 724, 644, 554)),
-    ((4709, 4123, 3851, 3634, 3572, 3465, 3334, 2996),
-     (3902, 3329, 3054, 2923, 2861, 2812, 2667, 2438),
-     (3430, 2850, 2598, 2470, 2380, 2359, 2241, 2050),
-     (3513, 2445, 2158, 2056, 1999, 1962, 1834, 1658),
-     (3380, 2536, 2092, 1835, 1712, 1669, 1558, 1394)),
+    ((4645, 4059, 3787, 3570, 3508, 3401, 3270, 2932),
+     (3838, 3265, 2990, 2859, 2797, 2748, 2603, 2374),
+     (3366, 2786, 2534, 2406, 2316, 2295, 2177, 1986),
+     (3449, 2381, 2094, 1992, 1935, 1898, 1770, 1594),
+     (3316, 2472, 2028, 1771, 1648, 1605, 1494, 1330)),
 )
 """Frames between the sound that goes in and the one that is just made from it: by engine, pitch in octaves, and speed."""
 _USUAL_SPEED, _USUAL_PITCH = 0.85, 0.7
@@ -175,7 +175,9 @@ def _between(points: Any, x: float) -> tuple[int, float]:
 
 @kernel
 def reset(handle: int) -> None:
-    """Forget all that was fed."""
+    """Forget all that was fed. The ratio is a part of what the library begins with: let it be always the same."""
+    _set_time_ratio(handle, 1.0)
+    _set_pitch_scale(handle, 1.0)
     _reset(handle)
 
 
