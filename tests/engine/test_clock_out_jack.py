@@ -36,15 +36,16 @@ def live(tmp_path: Path) -> Iterator[tuple[EngineBox, str]]:
         pytest.skip(error.message)
 
 
-def jitter_frames(live: tuple[EngineBox, str], seconds: float) -> np.ndarray:
-    """Of each tick: by how many frames it came off the grid of the first one."""
+def jitter_frames(live: tuple[EngineBox, str], seconds: float) -> tuple[np.ndarray, int]:
+    """Of each tick whose time is known: by how many frames it came off the grid of the first one; and how many came in all."""
     _box, server = live
     listener = jackgear.MidiListener(server, seconds + 5)
     try:
         listener.listen("appliance-a:clock_out")
         time.sleep(0.3)
-        begin = len(listener.heard)
+        begin, came = len(listener.heard), int(listener.words[10])
         time.sleep(seconds)
+        came = int(listener.words[10]) - came
         heard = listener.heard[begin:]
     finally:
         listener.close()
@@ -54,21 +55,23 @@ def jitter_frames(live: tuple[EngineBox, str], seconds: float) -> np.ndarray:
     ideal = np.round(place) * length
     # which fraction of a frame the first one stood for is not heard: the grid lies within one frame
     off = at - at[0] - ideal
-    return np.floor(off - off.min() + 1e-6)
+    return np.floor(off - off.min() + 1e-6), came
 
 
-def judge(off: np.ndarray, seconds: float) -> None:
-    """Ticks of cycles that this machine has lost are not there; all others are where they belong."""
+def judge(off: np.ndarray, came: int, seconds: float) -> None:
+    """Ticks come, but for those of cycles that this machine has lost; each whose time is known is where it belongs."""
     sent = seconds * BPM / 60 * 24
-    print(f"{len(off)} of {sent:.0f} ticks in {seconds:.0f} s, jitter {off.max():.0f} frames")
-    assert 0.9 * sent < len(off) < sent + 10
+    print(f"{came} of {sent:.0f} ticks in {seconds:.0f} s, {len(off)} with a time, jitter {off.max():.0f} frames")
+    assert 0.95 * sent < came < sent + 10
+    if len(off) < 0.2 * sent:
+        pytest.skip("this machine loses too many audio cycles")
     assert set(off) == {0.0}
 
 
 def test_ticks_come_out_at_their_frames(live: tuple[EngineBox, str]) -> None:
-    judge(jitter_frames(live, 6), 6)
+    judge(*jitter_frames(live, 6), 6)
 
 
 @pytest.mark.soak
 def test_ten_minutes_of_ticks(live: tuple[EngineBox, str]) -> None:
-    judge(jitter_frames(live, 600), 600)
+    judge(*jitter_frames(live, 600), 600)
