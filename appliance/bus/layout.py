@@ -89,11 +89,11 @@ CLOCK_STATE = _record(("anchor_frame", i8), ("anchor_beat", f8), ("bpm", f8), ("
 ``in_bpm``: tempo of the clock that is followed, without what is added to catch up with it. ``transport_frame``: JACK's position
 at frame ``transport_at``."""
 
-LOCK_STATE = _record(("engine", i8), ("fed", i8), ("fill", i8), ("rest", f8), ("spare", f8), ("taken", i8), ("placed", i8), ("ahead", VOICE), ("tail", VOICE),
-                     ("hidden", FADE), ("wet", FADE), ("key", GLIDE), ("hold", GLIDE))
+LOCK_STATE = _record(("engine", i8), ("fed", i8), ("fill", i8), ("rest", f8), ("spare", f8), ("taken", i8), ("placed", i8),
+                     ("ahead", VOICE), ("tail", VOICE), ("hidden", FADE), ("wet", FADE), ("key", GLIDE), ("hold", GLIDE))
 """A deck's pitch shifter: ``engine`` that is in use (0: none), cells ``fed`` since it began, ``fill`` of them before the first
-was taken, ``rest``: frames that it is owed, ``spare``: made and not taken, on average;
-``taken``: cells, up to some; ``placed``: it is fed from the right place. ``ahead`` reads for it; ``hold`` is 1 while the key is locked."""
+was taken; ``rest``: frames that it is owed, ``spare``: made and not taken, on average; ``taken``: cells, up to some;
+``placed``: it is fed from the right place. ``ahead`` reads for it; ``hold`` is 1 while the key is locked."""
 
 DECK_STATE = _record(
     ("clip", i8), ("grid", i8), ("playing", i8), ("previewing", i8), ("main", VOICE), ("tail", VOICE, (2,)),
@@ -153,8 +153,9 @@ TELEMETRY = _record(
                       ("beat_in_bar", f8), ("bar_phase", f8), ("phrase_bar", f8), ("bar_length", f8), ("ramping", f8),
                       ("following", f8), ("timebase", f8), ("heard_ns", i8))),
     ("deck", _record(("clip", f8), ("loaded", f8), ("playing", f8), ("cueing", f8), ("looping", f8), ("rolling", f8),
-                     ("braking", f8), ("touched", f8), ("censoring", f8), ("locked", f8), ("in_key", f8), ("away", f8), ("position_s", f8),
-                     ("duration_s", f8), ("progress", f8), ("beat", f8), ("bpm", f8), ("speed", f8)), (DECKS,)),
+                     ("braking", f8), ("touched", f8), ("censoring", f8), ("locked", f8), ("in_key", f8), ("away", f8),
+                     ("position_s", f8), ("duration_s", f8), ("progress", f8), ("beat", f8), ("bpm", f8),
+                     ("speed", f8)), (DECKS,)),
     ("pad", _record(("clip", f8), ("state", f8), ("sounding", f8), ("progress", f8)), (PAD_CELLS,)),
     ("channel", _record(("peak", f8), ("correction", f8), ("held", f8)), (CHANNELS,)),
     ("master", _record(("peak_left", f8), ("peak_right", f8), ("rms", f8), ("reduction_db", f8),

@@ -41,7 +41,9 @@ def _wanted(ctx: Any, state: Any, number: int) -> int:
     deck, values = state.deck[number], state.values.deck[number]
     if values.keylock < 0.5 and values.key == 0.0 and values.key_fine == 0.0:
         return 0
-    if deck.main.clip == 0 or scratch.in_hand(deck) or deck.spin < 1.0 or not rubberband.SLOWEST < abs(deck.velocity) < rubberband.FASTEST:
+    if deck.main.clip == 0 or scratch.in_hand(deck) or deck.spin < 1.0:
+        return 0
+    if not rubberband.SLOWEST < abs(deck.velocity) < rubberband.FASTEST:
         return 0
     chosen = int(values.keylock_engine)
     engine = ctx.keylock_engine if chosen == _AUTO else chosen

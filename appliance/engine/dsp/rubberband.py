@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pitch shifters for the audio thread: the Rubber Band library's real-time mode through its C interface.
 
-A shifter takes a cell's worth of sound at any tempo and gives a cell; when it is full (:func:`fill_cells`) it always has one. It allocates when it is made and
-while :func:`_warm` drives it through all it will be asked for, then no more. Where the library is missing there are no
-shifters (handles are 0), and nothing is called.
+A shifter takes a cell's worth of sound at any tempo and gives a cell; when it is full (:func:`fill_cells`) it always has one.
+It allocates when it is made, and while :func:`_warm` drives it through what it will be asked for. Where the library is missing
+there are no shifters (handles are 0), and nothing is called.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def _load() -> Any:
     for name, returns, arguments in (
         ("new", handle, (number, number, ctypes.c_int, real, real)), ("delete", None, (handle,)),
         ("reset", None, (handle,)), ("set_max_process_size", None, (handle, number)),
-        ("set_pitch_scale", None, (handle, real)), ("set_time_ratio", None, (handle, real)), ("process", None, (handle, handle, number, ctypes.c_int)),
+        ("set_pitch_scale", None, (handle, real)), ("set_time_ratio", None, (handle, real)),
+        ("process", None, (handle, handle, number, ctypes.c_int)),
         ("available", ctypes.c_int, (handle,)), ("retrieve", number, (handle, handle, number)),
     ):
         function = getattr(library, f"rubberband_{name}")
