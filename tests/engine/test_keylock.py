@@ -183,3 +183,18 @@ def test_a_scratch_is_heard_as_it_is(engine: OfflineEngine) -> None:
     engine.do("/deck/1/jog/touch", 0.0)
     engine.run(RATE)
     assert told(engine)["in_key"] == 1
+
+
+@pytest.mark.parametrize("shifter", ENGINES)
+def test_an_engine_that_takes_over_goes_on_dry_and_is_in_key_soon(engine: OfflineEngine, shifter: str) -> None:
+    """Its shifters have not been fed up to here."""
+    engine.set("/deck/1/keylock", True)
+    tone(engine, shifter, rate=1.06)
+    engine.run(RATE)
+    engine.context["shifter_frame"] = -1
+    first = engine.run(480)[:, 0]
+    assert told(engine)["in_key"] == 0
+    heard = np.concatenate([first, engine.run(RATE // 10)[:, 0]])
+    assert told(engine)["in_key"] == 1
+    levels = np.sqrt(np.convolve(heard**2, np.ones(480) / 480, "valid"))
+    assert levels.min() > 0.1, "a hole"

@@ -52,7 +52,7 @@ class OfflineEngine:
         self.grids = Grids(self.segment)
         self.context = make_context(self.segment.address, rate)
         self.context["offline"] = 1
-        self._shifters = rubberband.Shifters(layout.DECKS, rate)
+        self._shifters = rubberband.Shifters(layout.DECKS, rate, warm=False)
         self._shifters.give_to(self.context, rubberband.R2)
         self.context["epoch"] = 1
         self.record["commit"] = 1 << 48

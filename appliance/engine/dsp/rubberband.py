@@ -101,9 +101,12 @@ def is_there() -> bool:
 
 
 class Shifters:
-    """``count`` shifters of each engine for stereo at ``rate``; ``handles``: int64 of shape (``count``, ``ENGINES``)."""
+    """``count`` shifters of each engine for stereo at ``rate``; ``handles``: int64 of shape (``count``, ``ENGINES``).
 
-    def __init__(self, count: int, rate: float) -> None:
+    ``warm``: with all the memory that they will want; off line that does not matter.
+    """
+
+    def __init__(self, count: int, rate: float, *, warm: bool = True) -> None:
         self.rate = rate
         self.handles = np.zeros((count, ENGINES), np.int64)
         if _LIBRARY is None:
@@ -112,7 +115,8 @@ class Shifters:
             for engine, options in enumerate(_OPTIONS):
                 handle = _LIBRARY.rubberband_new(round(rate), 2, options, 1.0, 1.0)
                 _LIBRARY.rubberband_set_max_process_size(handle, MOST_FRAMES)
-                _warm(handle)
+                if warm:
+                    _warm(handle)
                 self.handles[place, engine] = handle
         weakref.finalize(self, _delete, self.handles.ravel().tolist())
 
@@ -129,7 +133,8 @@ class Shifters:
 
 
 def _warm(handle: int) -> None:
-    """Drive it through all that it will be asked for: it makes windows and buffers for a ratio when that first comes."""
+    """Drive it through what it will be asked for: it makes windows and buffers for a ratio when that first comes. Afterwards it is
+    as new: that takes a reset after each pitch, for one does not forget that the pitch has moved."""
     audio = np.zeros((2, 16 * CELL_FRAMES), np.float32)
     pointers = np.array([side.ctypes.data for side in audio])
     every = [(1.0, ratio) for ratio in np.geomspace(1 / FASTEST, 1 / SLOWEST, 40)]
@@ -140,7 +145,9 @@ def _warm(handle: int) -> None:
             _LIBRARY.rubberband_process(handle, pointers.ctypes.data, CELL_FRAMES, 0)
             count = min(max(_LIBRARY.rubberband_available(handle), 0), audio.shape[1])
             _LIBRARY.rubberband_retrieve(handle, pointers.ctypes.data, count)
-    _LIBRARY.rubberband_reset(handle)
+        _LIBRARY.rubberband_set_pitch_scale(handle, 1.0)
+        _LIBRARY.rubberband_set_time_ratio(handle, 1.0)
+        _LIBRARY.rubberband_reset(handle)
 
 
 def _delete(handles: list[int]) -> None:
