@@ -30,7 +30,7 @@ _CATCH_UP, _MOST_CATCH_UP = 1 / 16, 0.05
 """In a cell the head makes up for this share of what it is off, and is faster or slower by so much at most."""
 _ASTRAY_SECONDS = 0.05
 _SETTLED_CELLS = 64
-_HOLD, _MOST_HOLD = 1 / 8192, 0.004
+_HOLD, _MOST_HOLD = 1 / 8192, 0.008
 _HASTE = 3
 """Cells that are fed in one, until the shifter is full."""
 

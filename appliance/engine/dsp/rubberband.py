@@ -49,7 +49,7 @@ DELAY_FRAMES = (
      (3316, 2472, 2028, 1771, 1648, 1605, 1494, 1330)),
 )
 """Frames between the sound that goes in and the one that is just made from it: by engine, pitch in octaves, and speed."""
-_USUAL_SPEED, _USUAL_PITCH = 0.85, 0.7
+_USUAL_SPEED, _USUAL_PITCHES = 0.85, (0.7, 1.9)
 _NEVER_ONE = 1.0 + 1e-6
 """At a ratio of exactly 1 the library passes the sound on as it is, and loses the phase on the way there and back."""
 FILLS = len(FILL_CELLS[0])
@@ -133,8 +133,8 @@ class Shifters:
 
 
 def _warm(handle: int) -> None:
-    """Drive it through what it will be asked for: it makes windows and buffers for a ratio when that first comes. Afterwards it is
-    as new: that takes a reset after each pitch, for one does not forget that the pitch has moved."""
+    """Drive it through what it will be asked for: it makes windows and buffers for a ratio when that first comes. Afterwards
+    it is as new: that takes a reset after each pitch, for one does not forget that the pitch has moved."""
     audio = np.zeros((2, 16 * CELL_FRAMES), np.float32)
     pointers = np.array([side.ctypes.data for side in audio])
     every = [(1.0, ratio) for ratio in np.geomspace(1 / FASTEST, 1 / SLOWEST, 40)]
@@ -158,7 +158,8 @@ def _delete(handles: list[int]) -> None:
 @kernel
 def fill_cells(ctx: Any, engine: int, speed: float, pitch: float) -> int:
     """Cells to feed before the first is taken."""
-    return ctx.shifter_fill[engine - 1, 0 if speed >= _USUAL_SPEED and pitch >= _USUAL_PITCH else 1]
+    usual = speed >= _USUAL_SPEED and _USUAL_PITCHES[0] <= pitch <= _USUAL_PITCHES[1]
+    return ctx.shifter_fill[engine - 1, 0 if usual else 1]
 
 
 @kernel
