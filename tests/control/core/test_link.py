@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,11 +155,12 @@ async def test_start_and_stop_go_both_ways(own: Rig, other: Other) -> None:
         told = clock(own)
         assert float(told["bar_phase"]) * 4 < 0.5 or float(told["bar_phase"]) > 0.99, "it waits for the bar"
         await together(own, other)
-        for _ in range(3):  # a stop right after a start is missed now and then on a loaded machine; a person presses again
+        for _ in range(3):  # once in several runs the box missed it, why is not known: that is told, and asked for again
             other.tell("play 0")
             with contextlib.suppress(AssertionError):
                 await own.until(lambda: clock(own)["running"] == 0, "the other's stop", 5.0)
                 break
+            warnings.warn("the box has missed a stop from Link", stacklevel=1)
             other.tell("play 1")
             await asyncio.sleep(0.5)
         assert clock(own)["running"] == 0, "it does not stop with the others"
