@@ -77,6 +77,7 @@ class Link:
         self._leads = self._moved = self._restarted = False
         self._last: Moment | None = None
         self._played = self._playing = False
+        self._start_frame = 0
         self._pushed_s = self._nudged_s = 0.0
         self._source = ""
         self._outside = False
@@ -218,17 +219,21 @@ class Link:
     # -- start and stop
 
     def _transport(self, peer: LinkPeer, clock: Clock, session: Moment) -> None:
-        """What has changed here goes there, and the other way round where the box follows. A start waits for the bar."""
+        """What has changed here goes there, and the other way round where the box follows. A start waits for the bar: when it
+        comes it is theirs, not one of ours that would undo what they have done since."""
         played, playing = bool(self._values.get("/clock/play")), peer.playing
         if self._values.get("/clock/link/transport"):
-            if played != self._played and playing != played:
+            theirs = self._follows and playing != self._playing
+            ours = played != self._played and not (played and self._start_frame)
+            if ours and playing != played:
                 peer.play(played)
                 playing = played
-            elif playing != self._playing and self._follows and playing != played:
-                if playing:
-                    self._start_on_the_bar(clock, session)
-                else:
-                    self._desk.set_now("/clock/play", False)
+            elif theirs and playing and not played:
+                self._start_on_the_bar(clock, session)
+            elif theirs and not playing and (played or self._start_frame):
+                self._stop()
+        if played or clock.frame > self._start_frame:
+            self._start_frame = 0
         self._played, self._playing = bool(self._values.get("/clock/play")), playing
 
     def _start_on_the_bar(self, clock: Clock, session: Moment) -> None:
@@ -238,7 +243,14 @@ class Link:
         line = math.ceil(beat / clock.bar_beats - 1e-9) * clock.bar_beats
         at_ns = session.ns + (line - session.beat) * 60e9 / session.bpm - offset_ns
         frame = clock.frame + int((at_ns - clock.heard_ns) * 1e-9 * self._desk.box.rate)
-        self._desk.box.commands.send(Code.SET, _PLAY, 1.0, frame=frame // CELL_FRAMES * CELL_FRAMES)
+        self._start_frame = frame // CELL_FRAMES * CELL_FRAMES
+        self._desk.box.commands.send(Code.SET, _PLAY, 1.0, frame=self._start_frame)
+
+    def _stop(self) -> None:
+        """Now; and a start that still waits is taken back where it is due."""
+        if self._start_frame:
+            self._desk.box.commands.send(Code.SET, _PLAY, 0.0, frame=self._start_frame)
+        self._desk.set_now("/clock/play", False)
 
     # -- what the engine tells, and is told
 
