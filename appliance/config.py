@@ -91,6 +91,8 @@ class Engine(Section):
     standby: bool = Field(default=True, description="a second engine that takes over when the playing one dies (with JACK)")
     keylock: Literal["r2", "r3"] = Field(default="r2", description="pitch shifter of decks that choose none: r2 costs less, "
                                                                    "r3 is finer")
+    wakeful: bool = Field(default=True, description="keep the processor from sleeping deeply between blocks, where that is "
+                                                    "permitted")
     busy_thread: bool = Field(default=False, description="for benchmarks: a busy Python thread in the engine's process")
     clip_memory_mb: int = Field(default=4096, ge=64, description="memory for loaded clips")
     stream_over_mb: int = Field(default=512, ge=1, description="a deck's file that would take more memory plays from the disk")

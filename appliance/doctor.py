@@ -17,6 +17,7 @@ from pathlib import Path
 
 from appliance.bus.box import Box
 from appliance.config import Config, cache_folder
+from appliance.engine.wakeful import DEVICE
 from appliance.errors import ApplianceError
 from appliance.supervision import jackfiles, probe
 from appliance.supervision.cards import sound_card
@@ -142,6 +143,13 @@ def _realtime() -> Iterator[Finding]:
     if governors - {"performance"}:
         yield weak("processor", f"its speed is governed by {', '.join(sorted(governors))}",
                    "`cpupower frequency-set -g performance` keeps it awake")
+
+
+    if DEVICE.exists() and not os.access(DEVICE, os.W_OK):
+        yield weak("sleep", f"{DEVICE} may not be written: the processor sleeps between blocks, each costs half as much again",
+                   "`sudo cp systemd/60-appliance.rules /etc/udev/rules.d/`, join the group audio, restart the machine")
+    else:
+        yield good("sleep", "the processor stays awake between blocks" if DEVICE.exists() else "nothing is known to prevent it")
 
 
 def _may_be_realtime() -> bool:

@@ -89,10 +89,12 @@ CLOCK_STATE = _record(("anchor_frame", i8), ("anchor_beat", f8), ("bpm", f8), ("
 ``in_bpm``: tempo of the clock that is followed, without what is added to catch up with it. ``transport_frame``: JACK's position
 at frame ``transport_at``."""
 
-LOCK_STATE = _record(("engine", i8), ("fed", i8), ("fill", i8), ("rest", f8), ("spare", f8), ("taken", i8), ("placed", i8),
-                     ("ahead", VOICE), ("tail", VOICE), ("hidden", FADE), ("wet", FADE), ("key", GLIDE), ("hold", GLIDE))
+LOCK_STATE = _record(("engine", i8), ("fed", i8), ("fill", i8), ("haste", i8), ("early", i8), ("rest", f8), ("spare", f8),
+                     ("taken", i8), ("placed", i8), ("ahead", VOICE), ("tail", VOICE), ("hidden", FADE), ("wet", FADE),
+                     ("key", GLIDE), ("hold", GLIDE))
 """A deck's pitch shifter: ``engine`` that is in use (0: none), cells ``fed`` since it began, ``fill`` of them before the first
-was taken; ``rest``: frames that it is owed, ``spare``: made and not taken, on average; ``taken``: cells, up to some;
+was taken, ``haste`` of them in one cell, ``early``: cells fed before their time; ``rest``: frames that it is owed,
+``spare``: made and not taken, on average, less what is early; ``taken``: cells, up to some;
 ``placed``: it is fed from the right place. ``ahead`` reads for it; ``hold`` is 1 while the key is locked."""
 
 DECK_STATE = _record(

@@ -14,7 +14,7 @@ from appliance.engine.clockin import await_ticks
 from appliance.engine.clocklink import follow_link
 from appliance.engine.context import context_at, state_at
 from appliance.engine.decks import deck as decks
-from appliance.engine.decks import keylock
+from appliance.engine.decks import feeding, keylock
 from appliance.engine.jit import address_of, i64, kernel, leaf, unit, void
 from appliance.engine.journal import log, set_value
 from appliance.engine.steering import change_source, hold
@@ -41,6 +41,7 @@ def _update(ctx: Any, state: Any) -> None:
     for number in range(DECKS):
         decks.update(ctx, state, number)
         keylock.update(ctx, state, number)
+    feeding.feed_early(ctx, state)
     pads.update(ctx, state)
     mixer.update(ctx, state)
 

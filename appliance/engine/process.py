@@ -27,6 +27,7 @@ from appliance.engine.clipmap import ClipMap
 from appliance.engine.compile import stamp
 from appliance.engine.context import make_context
 from appliance.engine.dsp import rubberband
+from appliance.engine.wakeful import stay_awake
 from appliance.errors import ApplianceError
 
 log = logging.getLogger("engine")
@@ -161,6 +162,7 @@ class Engine:
     def start(self) -> None:
         """Stand by; where nobody plays that means to play, within three blocks."""
         self._lock_memory()
+        self._awake = stay_awake() if self.box.config.engine.wakeful else None
         self.clips.start()
         gc.collect()
         gc.freeze()

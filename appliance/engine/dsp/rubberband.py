@@ -23,20 +23,24 @@ from appliance.engine.jit import kernel
 LIBRARY = "librubberband.so.2"
 R2, R3 = 1, 2
 """The library's engines by their number in the state: "faster" and "finer", both with the short window. 0: none."""
-ENGINES = 2
+LEVEL = 2
+"""Added to the number: the same without its resampler. It leaves the pitch as it is, and costs half."""
+ENGINES = 4
 LOWEST_PITCH, HIGHEST_PITCH = 1 / 3, 3.0
 SLOWEST, FASTEST = 0.4, 2.4
 MOST_FRAMES = 4 * CELL_FRAMES
 """That may be fed at once."""
-FILL_CELLS = ((22, 34), (52, 82))
+FILL_CELLS = ((22, 34), (52, 82), (22, 34), (52, 82))
 """Cells that are fed before the first one is taken, at rates around 48 kHz: more than it ever keeps back. By engine, for the
 usual speeds and pitches and for all. Measured with version 3.1.2, as what follows."""
-SMEAR_CELLS = (8, 20)
+SMEAR_CELLS = (8, 20, 8, 20)
 """So many of the first cells miss what was before them."""
-SPARE_FRAMES = (256, 512)
+SPARE_FRAMES = (256, 512, 256, 512)
 """So much is to be in it, made and not taken, on average."""
+EARLY_CELLS = (3, 6, 3, 6)
+"""So far ahead of its time it may be fed: somewhat less than two windows are apart."""
 DELAY_PITCHES, DELAY_SPEEDS = (-1.0, -0.415, 0.0, 0.485, 1.0), (0.5, 0.7, 0.85, 0.95, 1.0, 1.05, 1.2, 1.5)
-DELAY_FRAMES = (
+_R2_DELAY, _R3_DELAY = (
     ((1824, 1890, 1732, 1604, 1536, 1479, 1367, 1270),
      (1600, 1346, 1304, 1305, 1296, 1285, 1216, 1052),
      (1470, 1125, 1001, 992, 970, 975, 980, 944),
@@ -48,6 +52,10 @@ DELAY_FRAMES = (
      (3449, 2381, 2094, 1992, 1935, 1898, 1770, 1594),
      (3316, 2472, 2028, 1771, 1648, 1605, 1494, 1330)),
 )
+_RESAMPLER_DELAY = 32
+_BENDING_DELAY = (_R2_DELAY, _R3_DELAY)
+DELAY_FRAMES = (*_BENDING_DELAY, *(tuple(tuple(frames - _RESAMPLER_DELAY for frames in row) for row in engine)
+                                   for engine in _BENDING_DELAY))
 """Frames between the sound that goes in and the one that is just made from it: by engine, pitch in octaves, and speed."""
 _USUAL_SPEED, _USUAL_PITCHES = 0.85, (0.7, 1.9)
 _NEVER_ONE = 1.0 + 1e-6
@@ -57,7 +65,8 @@ DELAY_SHAPE = (ENGINES, len(DELAY_PITCHES), len(DELAY_SPEEDS))
 
 _REAL_TIME, _HIGH_CONSISTENCY, _FINER, _SHORT = 0x1, 0x04000000, 0x20000000, 0x00100000
 _NO_THREADS, _SMOOTH = 0x00010000, 0x00000200
-_OPTIONS = tuple(_REAL_TIME | _HIGH_CONSISTENCY | _NO_THREADS | _SHORT | engine for engine in (_SMOOTH, _FINER))
+_OPTIONS = tuple(_REAL_TIME | _NO_THREADS | _SHORT | engine
+                 for engine in (_SMOOTH | _HIGH_CONSISTENCY, _FINER | _HIGH_CONSISTENCY, _SMOOTH, _FINER))
 """Engine r2 takes steady tones for a row of transients and would tear their phases: a bass wavers by 100 cents. Without its
 transient detection it does not, and drums were as sharp."""
 _NAMES = ("process", "available", "retrieve", "set_pitch_scale", "set_time_ratio", "reset")
@@ -126,6 +135,7 @@ class Shifters:
         context["shifter_frame"] = -1
         context["shifter_fill"] = np.array(FILL_CELLS) * times
         context["shifter_smear"] = np.array(SMEAR_CELLS) * times
+        context["shifter_early"] = np.array(EARLY_CELLS) * times
         context["shifter_spare"] = np.array(SPARE_FRAMES) * times
         context["shifter_delay"] = np.array(DELAY_FRAMES) * times
         context["keylock_engine"] = preferred

@@ -65,19 +65,21 @@ def interpolate(
     ``audio``: left and right in turn; all that is read lies in it.
     """
     count = len(left)
-    base, row, share = ctx.tap_base, ctx.tap_row, ctx.tap_share
-    for i in range(count):
-        whole = int(math.floor(position))
-        place = (position - whole) * PHASES
-        phase = int(place)
-        base[i] = np.uint64(2 * (whole - BEFORE))
-        row[i] = np.uint64(phase)
-        share[i] = np.float32(place - phase)
+    places, base, row, share = ctx.tap_place[:count], ctx.tap_base[:count], ctx.tap_row[:count], ctx.tap_share[:count]
+    for i in range(count):  # each waits for the one before; all that follows from it does not
+        places[i] = position
         position += step
         step += slope
+    for i in range(count):
+        whole = math.floor(places[i])
+        place = (places[i] - whole) * PHASES
+        phase = math.floor(place)
+        base[i] = np.int64(whole) * 2 - 2 * BEFORE
+        row[i] = np.int64(phase)
+        share[i] = np.float32(place - phase)
     weights = ctx.sinc[table]
     for i in range(count):
-        begun, phase = base[i], row[i]
+        begun, phase = np.uint64(base[i]), np.uint64(row[i])
         frames = audio[begun : begun + np.uint64(2 * TAPS)]
         x, y = _weighted(weights[phase], weights[phase + np.uint64(1)], share[i], frames)
         left[i] += weight * x
