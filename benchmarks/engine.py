@@ -26,6 +26,7 @@ from appliance.config import Config
 from appliance.engine.backends.offline import OfflineEngine
 from appliance.errors import Unavailable
 from appliance.rendering import BLOCK_FRAMES
+from benchmarks import scsynth
 from benchmarks.boxes import EngineBox, jack_server, wait_for
 from benchmarks.report import Row
 
@@ -38,6 +39,7 @@ STRETCHES = 4
 SETTLE_S = 4.0
 """After its start an engine makes its pitch shifters."""
 OFFLINE_S = 60.0
+TAKEOVERS, AFTER_S = 7, 0.3
 LOCKED = {"r2": 4, "r3": 2}
 """Decks in key lock, by pitch shifter."""
 STRIPS = {"low": -6.0, "mid": 2.0, "high": -3.0, "filter": -0.3, "fader": 0.9}
@@ -95,6 +97,7 @@ def _block_cost(backend: str, server: str) -> list[Row]:
         for pad in range(1, 17):
             engine.box.values.set(f"/pad/{pad}/filter", 0.2)
         everything = _stretches(engine)
+        peer = _beside_scsynth(engine, server, Path(folder))
         for pad in range(1, 17):
             engine.box.values.set(f"/pad/{pad}/filter", 0.0)
         engine.box.values.set("/clock/bpm", 120.0)
@@ -105,7 +108,7 @@ def _block_cost(backend: str, server: str) -> list[Row]:
         _perform(engine, [engine.clip(audio(n), bpm=120, beats=16) for n in range(4)])
         _stretches(engine, 1)
         pss_mb = memory_mb(engine)
-        standby = _standby(engine, backend, server, pss_mb)
+        standby = _standby(engine, backend, server, pss_mb) + _takeovers(engine, backend, server)
     with tempfile.TemporaryDirectory() as folder, _engine(Path(folder) / "busy", backend, server, busy=True) as engine:
         engine.start(backend, server)
         _perform(engine, [engine.clip(audio(n), bpm=120, beats=16) for n in range(4)])
@@ -122,6 +125,7 @@ def _block_cost(backend: str, server: str) -> list[Row]:
         Row("keylock4_median_pct", least(locked["r2"], 50), "% of period"),
         Row("keylock2_r3_p99_pct", least(locked["r3"], 99), "% of period, 2 decks through r3", 45.0),
         Row("keylock2_r3_median_pct", least(locked["r3"], 50), "% of period"),
+        *peer,
         Row("engine_start_s", start_s, "s", 1.5),
         Row("engine_memory_mb", pss_mb, "MB PSS without clips and JACK's segment", 250.0),
         *standby,
@@ -138,6 +142,22 @@ def _locked(engine: EngineBox, shifter: str) -> list[np.ndarray]:
     shares = _stretches(engine)
     assert engine.box.telemetry.snapshot()["deck"]["in_key"].sum() == count, "not all decks are heard in key"
     return shares
+
+
+def _beside_scsynth(engine: EngineBox, server: str, folder: Path) -> list[Row]:
+    """CPU time of the whole engine process against scsynth's, at the same time on the same JACK server."""
+    assert engine.process
+    try:
+        with scsynth.playing(server, folder, [audio(n) for n in range(4)]) as other:
+            processes = engine.process.pid, other.process.pid
+            before = [cpu_ns(pid) for pid in processes]
+            time.sleep(STRETCHES * MEASURE_S)
+            ours, theirs = (cpu_ns(pid) - spent for pid, spent in zip(processes, before, strict=True))
+    except Unavailable as error:
+        print(f"cpu_vs_scsynth is skipped: {error.message}", file=sys.stderr)
+        return []
+    unit = "× the CPU time of scsynth with the same mix"
+    return [Row("cpu_vs_scsynth", ours / theirs, unit, 0.6)]
 
 
 def _standby(engine: EngineBox, backend: str, server: str, pss_mb: float) -> list[Row]:
@@ -167,6 +187,31 @@ def _standby(engine: EngineBox, backend: str, server: str, pss_mb: float) -> lis
         Row("standby_cpu_pct", float(100 * spent[1] / spent[0]), "% of the playing engine's CPU time", 25.0),
         Row("standby_memory_mb", more_mb, "MB PSS more, without clips and JACK's segment", 150.0),
         Row("block_p99_with_standby", ratio, "× the cost without", 1.15),
+    ]
+
+
+def _takeovers(engine: EngineBox, backend: str, server: str) -> list[Row]:
+    """The first blocks of an engine that takes over four decks in key lock: their shifters begin anew, all at once."""
+    if backend != "jack":
+        return []
+    for deck in range(1, 5):
+        engine.box.values.set(f"/deck/{deck}/keylock", True)
+    worst: list[float] = []
+    engine.start(backend, server, "b")
+    for _ in range(TAKEOVERS):
+        time.sleep(SETTLE_S)
+        assert engine.box.telemetry.snapshot()["deck"]["in_key"].sum() == LOCKED["r2"], "not all decks are heard in key"
+        dying = engine.playing
+        heir = "ba"["ab".index(dying)]
+        engine.kill(dying)
+        time.sleep(AFTER_S)
+        assert engine.playing == heir, "nobody has taken over"
+        worst.append(float(block_shares(engine, AFTER_S, heir).max()))
+        engine.start(backend, server, dying)
+    unit = f"% of period, worst block within {AFTER_S} s of a take-over with 4 decks through r2"
+    return [
+        Row("takeover_keylock4_pct", float(np.median(worst)), f"{unit}; median of {TAKEOVERS}", 60.0),
+        Row("takeover_keylock4_worst_pct", max(worst), f"{unit}; worst of {TAKEOVERS}"),
     ]
 
 
@@ -205,12 +250,11 @@ def least(stretches: list[np.ndarray], percentile: float) -> float:
     return min(float(np.percentile(shares, percentile)) for shares in stretches)
 
 
-def block_shares(engine: EngineBox, seconds: float) -> np.ndarray:
-    """Share of the period (%) of every block of engine a in the last ``seconds``."""
-    assert engine.process
-    path = engine.box.run / "costs-a.npz"
+def block_shares(engine: EngineBox, seconds: float, letter: str = "a") -> np.ndarray:
+    """Share of the period (%) of every block of an engine in the last ``seconds``."""
+    path = engine.box.run / f"costs-{letter}.npz"
     path.unlink(missing_ok=True)
-    engine.process.send_signal(signal.SIGUSR1)
+    engine.processes[letter].send_signal(signal.SIGUSR1)
     wait_for(path.exists, 10, "the engine writes its costs")
     costs = np.load(path)
     share = 100 * costs["cost_ns"] * 1e-9 * RATE / costs["frames"]

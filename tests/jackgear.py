@@ -6,6 +6,7 @@ The recorder notes the server's frame time of every cycle, so that a place in th
 
 from __future__ import annotations
 
+import errno
 import threading
 from typing import Any
 
@@ -130,7 +131,11 @@ class Recorder(_Gear):
 
     def listen(self, *ports: str) -> None:
         for channel, port in enumerate(ports):
-            self.client.connect(port, f"{self.client.name}:in_{channel + 1}")
+            try:
+                self.client.connect(port, f"{self.client.name}:in_{channel + 1}")
+            except jack.JackErrorCode as error:  # a box connects again what was connected to it before
+                if error.code != errno.EEXIST:
+                    raise
 
     def take(self) -> tuple[int, np.ndarray]:
         """``(frame time of the first frame, frames × 4)``: the recording laid out in time; lost cycles are NaN."""

@@ -15,6 +15,20 @@ def sine(seconds: float, hz: float = 220.0, level: float = 0.3, rate: int = RATE
     return np.stack([wave, wave / 2], 1).astype(np.float32)
 
 
+def cadence(tonic: int, mode: str, cents: float = 0.0, rate: int = RATE) -> np.ndarray:
+    """Twelve seconds of I IV V I over a bass, mono; in minor the fifth degree's chord is major, as in music."""
+    scale = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 11)}[mode]
+    pieces: list[np.ndarray] = []
+    for degree in (0, 3, 4, 0) * 3:
+        t = np.arange(rate) / rate
+        notes = [scale[(degree + third) % 7] for third in (0, 2, 4)]
+        chord = sum(np.sin(2 * np.pi * 261.63 * 2 ** ((tonic + note) / 12 + cents / 1200) * part * t) / part**1.5
+                    for note in notes for part in (1, 2, 3, 4))
+        bass = np.sin(2 * np.pi * 65.41 * 2 ** ((tonic + notes[0]) % 12 / 12 + cents / 1200) * t)
+        pieces.append((0.1 * chord + 0.2 * bass) * np.exp(-t))
+    return np.concatenate(pieces)
+
+
 def ramp(frames: int) -> np.ndarray:
     """Every frame differs from all others (exact in float32): tells which frame is heard."""
     values = (np.arange(frames) + 1) / (1 << 20)

@@ -24,6 +24,7 @@ from appliance.bus.hub import HubServer
 from appliance.control.analyst import Analyst
 from appliance.control.desk import Desk
 from appliance.control.eventlog import EventLog
+from appliance.control.keymatch import KeyMatch
 from appliance.control.link import Link
 from appliance.control.loader import Loader
 from appliance.control.loudness import Loudness
@@ -61,6 +62,7 @@ class Control:
         self.analyst = Analyst(self.desk, self.loader, self.tracks)
         self.scenes = Scenes(self.desk)
         self.panic = Panic(self.desk)
+        self.key_match = KeyMatch(self.desk)
         self.events = EventLog(self.desk, self.loader, self.scenes)
         self.keeper = Keeper(self.desk, self.loader, self.scenes)
         self.recorder = Recorder(self.desk)

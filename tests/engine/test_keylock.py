@@ -131,6 +131,50 @@ def test_a_locked_deck_is_on_the_beat(engine: OfflineEngine, shifter: str, bpm: 
     assert np.abs(late - late.mean()).max() < 120, "beats are uneven"
 
 
+def check_two_in_sync(engine: OfflineEngine, shifter: str, changes: int, seconds: int) -> float:
+    """Two locked decks of other tempos, one left, one right, and a clock whose tempo changes: by how many frames their beats
+    are apart, as heard in the last seconds before each change; the worst."""
+    tempos = {1: 126.0, 2: 117.0}
+    for deck, bpm in tempos.items():
+        clip = bursts(bpm, round(60 / bpm * 64 * RATE) / RATE)
+        engine.load_deck(deck, engine.load(clip, bpm=bpm), Grid.straight(bpm))
+        engine.set(f"/channel/{deck}/pan", -1.0 if deck == 1 else 1.0)
+        engine.set(f"/deck/{deck}/keylock/engine", shifter)
+        engine.set(f"/deck/{deck}/keylock", True)
+        engine.set(f"/deck/{deck}/sync", True)
+        engine.set(f"/deck/{deck}/loop/beats", 32)
+        engine.do(f"/deck/{deck}/loop/auto", 1.0)
+        engine.do(f"/deck/{deck}/play")
+    random = np.random.default_rng(7)
+    worst = 0.0
+    for _ in range(changes):
+        bpm = float(random.uniform(100, 140))
+        engine.set("/clock/bpm", bpm)
+        engine.run(RATE * (seconds - 4), 1024)
+        clock = engine.telemetry.snapshot()["clock"]
+        beat = 60 / bpm * RATE
+        first = round(float(clock["beat"]) % 1.0 * beat) + round(beat)  # as if beat 0 had been at frame 0
+        heard = engine.run(RATE * 4, 1024)
+        for side in (0, 1):
+            assert np.abs(heard[:, side]).max() > 0.1, "a deck is not heard"
+        late = [off_the_beat(heard[:, side], first, bpm) - 240 * (tempos[side + 1] / bpm - 1) for side in (0, 1)]
+        worst = max(worst, float(np.abs(np.median(late[0]) - np.median(late[1]))))
+    return worst
+
+
+@pytest.mark.parametrize("shifter", ENGINES)
+def test_two_locked_decks_stay_together(engine: OfflineEngine, shifter: str) -> None:
+    assert check_two_in_sync(engine, shifter, changes=3, seconds=8) <= 48
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("shifter", ENGINES)
+def test_half_an_hour_in_key_leaves_two_decks_together(engine: OfflineEngine, shifter: str) -> None:
+    worst = check_two_in_sync(engine, shifter, changes=20, seconds=90)
+    print(f"{shifter}: at most {worst:.1f} frames apart")
+    assert worst <= 48
+
+
 def test_a_jump_is_heard_at_once(engine: OfflineEngine) -> None:
     audio = sine(20, 100, 0.1)
     audio[10 * RATE :] = sine(10, 3000, 0.5)

@@ -18,6 +18,7 @@ from appliance.library.analysis.listen import analyse
 from appliance.library.analysis.loudness import LoudnessMeter
 from appliance.library.analysis.told import told_tempos
 from tests.drums import RATE, drums
+from tests.signals import cadence
 
 LOOPS = Path(__file__).resolve().parents[3] / "shared" / "audio"
 
@@ -107,18 +108,8 @@ def test_silence_has_no_loudness_and_no_key(tmp_path):
     (0, "major", 0), (2, "minor", 0), (6, "major", 30), (9, "minor", -25), (10, "minor", 0), (3, "major", 0),
 ])
 def test_the_key_of_a_cadence_in_any_tuning(tmp_path, tonic, mode, cents):
-    """I IV V I, with the fifth degree's chord in major, as in music."""
-    scale = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 11)}[mode]
-    pieces = []
-    for degree in (0, 3, 4, 0) * 3:
-        t = np.arange(RATE) / RATE
-        notes = [scale[(degree + third) % 7] for third in (0, 2, 4)]
-        chord = sum(np.sin(2 * np.pi * 261.63 * 2 ** ((tonic + note) / 12 + cents / 1200) * part * t) / part**1.5
-                    for note in notes for part in (1, 2, 3, 4))
-        bass = np.sin(2 * np.pi * 65.41 * 2 ** ((tonic + notes[0]) % 12 / 12 + cents / 1200) * t)
-        pieces.append((0.1 * chord + 0.2 * bass) * np.exp(-t))
     names = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
-    assert analysed(tmp_path, np.concatenate(pieces)).key == f"{names[tonic]} {mode}"
+    assert analysed(tmp_path, cadence(tonic, mode, cents, RATE)).key == f"{names[tonic]} {mode}"
 
 
 def test_tempos_in_names_are_read_and_not_believed(tmp_path):

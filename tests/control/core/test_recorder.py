@@ -16,6 +16,7 @@ import pytest
 import soundfile as sf
 
 from appliance.errors import ApplianceError
+from benchmarks.engine import hogs
 
 from .conftest import RATE, quick_config
 
@@ -115,6 +116,46 @@ async def test_killed_with_everything_it_is_readable_and_mended(own, tmp_path):
         assert sf.info(path).frames >= heard > 2.4 * RATE
         assert not await hub.get("/record/on")
         assert last
+
+
+async def record_under_load(rig, tmp_path, seconds: float) -> float:
+    """Record with both cores busy and check every frame; then record again, kill everything, and return by how many seconds
+    that recording ends too early."""
+    async with rig.client() as hub:
+        with hogs(2):
+            await begin(rig, hub, tmp_path)
+            began = time.monotonic()
+            await asyncio.sleep(seconds)
+            path = await end(rig, hub)
+            assert sf.info(path).duration == pytest.approx(time.monotonic() - began, abs=1.0)
+            assert not len(breaks(path))
+            assert await hub.get("/record/lost") == 0
+            await hub.set("/record/on", True)
+            await rig.until(lambda: hub.get("/record/file"), "another recording")
+            await asyncio.sleep(3.0)
+            path = Path(await hub.get("/record/file"))
+            await hub.do("/pad/1/cut")
+            await rig.until(lambda: rig.pad(0)["sounding"] == 0, "silence")
+            silent = int(rig.box.telemetry.snapshot()["clock"]["frame"])
+            await asyncio.sleep(1.0 + float(np.random.default_rng().uniform(0, 1)))
+            last = int(rig.box.telemetry.snapshot()["clock"]["frame"])
+            rig.kill("control")
+            rig.kill("engine-a")
+    heard = np.abs(sf.read(path, dtype="float32")[0][:, 0])
+    assert heard.max() > 0.01, "the tone is not in it"
+    kept = len(heard) - np.flatnonzero(heard > 1e-4)[-1]
+    return (last - silent - kept) / RATE
+
+
+async def test_under_load_all_of_it_is_there_but_the_last_moment(own, tmp_path):
+    assert await record_under_load(own, tmp_path, 4.0) <= 0.5
+
+
+@pytest.mark.soak
+async def test_ten_minutes_under_load(own, tmp_path):
+    missing_s = await record_under_load(own, tmp_path, 600.0)
+    print(f"10 minutes under load: nothing is missing; killed, {missing_s:.2f} s at the end")
+    assert missing_s <= 0.5
 
 
 async def test_marks_tracks_and_parts(own, tmp_path):
