@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 SOFTWARE_SIZE, SOFTWARE_FPS = (640, 360), 30
 """Where the processor draws, most of it belongs to the sound."""
 HARDWARE_SIZE, HARDWARE_FPS = (1280, 720), 60
+NICE = 5
 STATE_S = 1.0
 RETRY_S = 3.0
 """How often a display that could not be had is asked for again."""
@@ -43,7 +44,6 @@ LONGEST_DELTA_S = 0.25
 
 def run(path: Path, *, safe: bool = False) -> int:
     """The whole life of the process; returns its exit status. `safe`: the logo, until another scene is chosen."""
-    os.nice(max(0, 5 - os.nice(0)))  # sound first
     use_shader_cache()
     box = Box.attach(path, "visuals")
     library = SceneLibrary(box.data / "scenes")
@@ -51,7 +51,6 @@ def run(path: Path, *, safe: bool = False) -> int:
     pulse.start()
     link = Link(box.hub_path, library)
     link.begin()
-    box.say_role(Role.RUNNING)
     try:
         while not pulse.stopping.is_set():
             _one_output(box, library, pulse, link, safe)
@@ -73,6 +72,14 @@ def use_shader_cache() -> None:
     os.environ.setdefault("__GL_SHADER_DISK_CACHE_PATH", str(folder))
 
 
+def be_there(box: Box, pulse: Pulse) -> None:
+    """There is a picture: say so, and draw from now on behind what sounds. Until then the supervisor lets us hurry."""
+    if not pulse.beating:
+        pulse.begin()
+        box.say_role(Role.RUNNING)
+        os.nice(max(0, NICE - os.nice(0)))
+
+
 def _one_output(box: Box, library: SceneLibrary, pulse: Pulse, link: Link, safe: bool) -> None:
     """Draws to one output until the process ends or a better output can be had."""
     try:
@@ -80,6 +87,7 @@ def _one_output(box: Box, library: SceneLibrary, pulse: Pulse, link: Link, safe:
             output = open_output(box.config.visuals.display)
     except Unavailable as error:
         log.error("visuals: %s", error.message)
+        be_there(box, pulse)
         _without_graphics(pulse, link, error.message)
         return
     log.info("visuals: drawing with %s, %s", output.gl.renderer, output.description)
@@ -151,6 +159,7 @@ class Stage:
             self._director.draw(Frame(0.0))
             output.present(self._director.graph.picture)
         log.info("visuals: the logo is shown")
+        be_there(box, pulse)
         self._told_at = time.monotonic()
         self._told_scene = ""
 

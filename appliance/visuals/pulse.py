@@ -28,12 +28,13 @@ GRACE_S = 0.7
 
 
 class Pulse:
-    """Beats for as long as `progress` is called; `stopping` is set by SIGTERM or SIGINT."""
+    """Beats from `begin` on for as long as `progress` is called; `stopping` is set by SIGTERM or SIGINT."""
 
     def __init__(self, beat: Callable[[], None]) -> None:
         self._beat = beat
         self._progress_at = time.monotonic()
         self._busy_until = 0.0
+        self.beating = False
         self.stopping = threading.Event()
         self._ended = threading.Event()
         self._listen, self._wake = socket.socketpair()
@@ -41,12 +42,17 @@ class Pulse:
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
 
     def start(self) -> None:
-        """Begins to beat and to listen for the signals; on the main thread."""
+        """Begins to listen for the signals; on the main thread."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stopping.set())
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
-        self._beat()
         self._thread.start()
+
+    def begin(self) -> None:
+        """There is something to be seen: from now on it is missed when it stops."""
+        self.progress()
+        self.beating = True
+        self._beat()
 
     def progress(self) -> None:
         """Says that the main loop is alive; once a picture."""
@@ -65,7 +71,7 @@ class Pulse:
     def _run(self) -> None:
         while not self._ended.is_set():
             now = time.monotonic()
-            if now - self._progress_at < STALL_S or now < self._busy_until:
+            if self.beating and (now - self._progress_at < STALL_S or now < self._busy_until):
                 self._beat()
             readable, _, _ = select.select([self._listen], [], [], BEAT_S)
             if readable and any(n in (signal.SIGTERM, signal.SIGINT) for n in self._listen.recv(64)):

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,35 +19,13 @@ from appliance.bus.eventfile import ClipFile, EventFile, FileEvent
 from appliance.bus.events import Event, Kind
 from appliance.config import Config
 from appliance.engine.dsp.limiter import LOOK_AHEAD_FRAMES as DELAY
-from appliance.errors import Unavailable
 from appliance.nodes import NAMESPACE
 from appliance.rendering import Performance
-from benchmarks.boxes import EngineBox, jack_server, wait_for
+from benchmarks.boxes import EngineBox, wait_for
 from tests.signals import RATE, onset, ramp, sine
 from tests.threads import audio_thread, page_faults
 
 jackgear = pytest.importorskip("tests.jackgear", reason="the JACK library is not installed")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    try:
-        with jack_server(f"engine-{os.getpid()}") as name:
-            yield name
-    except Unavailable as error:
-        pytest.skip(error.message)
-
-
-@pytest.fixture
-def live(server: str, tmp_path: Path) -> Iterator[EngineBox]:
-    made = EngineBox(tmp_path / "data")
-    made.box.config.audio.connect = False
-    try:
-        made.box.values.set("/clock/quantize", "off")
-        made.start("jack", server)
-        yield made
-    finally:
-        made.close()
 
 
 TRIGGER = NAMESPACE.command("pad", "trigger")

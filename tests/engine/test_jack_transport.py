@@ -15,34 +15,13 @@ import pytest
 
 from appliance.bus.commit import committed
 from appliance.engine.dsp.limiter import LOOK_AHEAD_FRAMES as DELAY
-from appliance.errors import Unavailable
-from benchmarks.boxes import EngineBox, jack_server, wait_for
+from benchmarks.boxes import EngineBox, wait_for
 from tests.signals import RATE, onset
 
 jackgear = pytest.importorskip("tests.jackgear", reason="the JACK library is not installed")
 jack = jackgear.jack
 
 ROLLING, STOPPED = jack.ROLLING, jack.STOPPED
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    try:
-        with jack_server(f"transport-{os.getpid()}") as name:
-            yield name
-    except Unavailable as error:
-        pytest.skip(error.message)
-
-
-@pytest.fixture
-def live(server: str, tmp_path: Path) -> Iterator[EngineBox]:
-    made = EngineBox(tmp_path / "data")
-    made.box.config.audio.connect = False
-    try:
-        made.start("jack", server)
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture
