@@ -75,11 +75,12 @@ class KeyMatch:
 
     def _other(self, address: Address, deck: int, args: list[Any]) -> int:
         """The deck that was named, else the loudest other one that plays and whose key is known; 0: none."""
-        if args and args[0] is not True and args[0] is not None:
-            number = args[0]
-            if not isinstance(number, int | float) or int(number) != number or not 1 <= number <= DECKS or number == deck:
-                raise BadValue(f"{address} takes the number of another deck, 1 … {DECKS}, not {number!r}")
-            return int(number)
+        if args and isinstance(args[0], str):
+            named = args[0].removeprefix("/deck/")
+            if named not in map(str, range(1, DECKS + 1)) or int(named) == deck:
+                another = f"/deck/{deck % DECKS + 1}"
+                raise BadValue(f"{address} takes the address of another deck, such as {another}, not {args[0]!r}")
+            return int(named)
         told = self._desk.box.telemetry.snapshot()
         playing = [other for other in range(1, DECKS + 1)
                    if other != deck and told["deck"]["playing"][other - 1] and scale_of(self._found(other)) is not None]

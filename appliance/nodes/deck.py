@@ -57,7 +57,7 @@ DECK = Group("deck", "/deck/{deck}", (
             minimum=0, maximum=64, unit="beats", reads="deck.rolling"),
     call("grid", "The beat grid: tells it, or sets it: {bpm, anchors: [[seconds, beat], …]}", owner="control"),
     call("grid/bpm", "Gives the grid this tempo, from the beat nearest to here", owner="control", type=Type.FLOAT),
-    call("key/match", "Shifts the key to that of another deck (argument: its number; none: the loudest that plays, else the "
+    call("key/match", "Shifts the key to that of another deck (argument: /deck/N; none: the loudest that plays, else the "
                       "generator's key)", owner="control"),
     call("grid/here", "Moves the grid so that a beat is here", owner="control"),
     call("grid/nudge", "Moves the grid by milliseconds, forward or back", owner="control", type=Type.FLOAT),

@@ -58,12 +58,13 @@ async def test_a_deck_is_brought_to_what_is_heard(own: Rig, tmp_path: Path) -> N
         assert await hub.do("/deck/1/key/match") == {"to": "deck 2", "semitones": 2, "cents": 0.0}
         assert await hub.get("/deck/1/key") == 2.0
         await hub.set("/deck/2/key", 3.0)
-        assert (await hub.do("/deck/1/key/match", 2))["semitones"] == 5
+        assert (await hub.do("/deck/1/key/match", "/deck/2"))["semitones"] == 5
         await hub.set("/deck/2/rate", 2 ** (1.4 / 12))
         await rig.until(lambda: abs(told(rig, 2)["speed"] - 2 ** (1.4 / 12)) < 1e-4, "the speed")
         assert await hub.do("/deck/1/key/match") == {"to": "deck 2", "semitones": -6, "cents": pytest.approx(40, abs=1)}
         await hub.do("/deck/1/key/match", 0)
         assert await hub.get("/deck/1/key") == -6.0, "a button that is let go does nothing"
-        for wrong in (1, 5, 2.5, "two"):
+        assert (await hub.do("/deck/1/key/match", 1.0))["to"] == "deck 2", "a button that is pressed"
+        for wrong in ("/deck/1", "/deck/5", "two"):
             with pytest.raises(ApplianceError, match="another deck"):
                 await hub.do("/deck/1/key/match", wrong)
