@@ -318,7 +318,7 @@ class AudioServer:
             if self._listener.hangs(engines, awake_s):
                 self._journal.say(f"jackd has called no engine for {self._listener.waited_s:.1f} s: it hangs and was killed")
                 self.server.signal(signal.SIGKILL)
-        elif self._listener.lost(engines):
+        elif self._listener.lost(engines, awake_s):
             self._journal.say(f"the engines have lost the JACK server {self._audio.server!r} and go on by the clock")
             self._lost_at = time.monotonic()
             self._look()

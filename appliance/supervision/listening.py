@@ -40,14 +40,19 @@ class Listener:
         """It was well for long: the next that hangs is not waited for longer than the first."""
         self._patience_s = UNCALLED_S
 
-    def lost(self, engines: Sequence[Heard]) -> bool:
-        """Whether all engines have just gone over to pacing themselves; told once."""
-        if any(engine.server for engine in engines):
-            self._told = True
-        elif engines and self._told:
-            self._told = False
-            return True
-        return False
+    def lost(self, engines: Sequence[Heard], awake_s: float) -> bool:
+        """Whether all engines pace themselves: those that were on it have left it, or none has reached it for long."""
+        if not engines or any(engine.server for engine in engines):
+            self._told = self._told or bool(engines)
+            self.waited_s = 0.0
+            return False
+        self.waited_s += awake_s
+        if not self._told:
+            if self.waited_s <= max(self._patience_s, FIRST_CALL_S):
+                return False
+            self._patience_s = min(2 * self._patience_s, LONGEST_S)
+        self._told, self.waited_s = False, 0.0
+        return True
 
     def hangs(self, engines: Sequence[Heard], awake_s: float) -> bool:
         """Whether the server has called none of the engines for too long; each time it is waited for longer."""

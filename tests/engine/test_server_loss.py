@@ -83,11 +83,11 @@ def clicks_on(live: EngineBox) -> None:
 
 
 def beats_off(live: EngineBox, server: Server) -> float:
-    """Record a second and a half; the largest distance of a click from its beat, in frames."""
+    """Record a second and a half of whichever engine plays; the largest distance of a click from its beat, in frames."""
     recorder = jackgear.Recorder(server.name, 5, f"recorder-{time.monotonic_ns()}")
     try:
-        who = live.playing
-        recorder.listen(f"appliance-{who}:cue_1")
+        for letter in live.processes:
+            recorder.listen(f"appliance-{letter}:cue_1")
         time.sleep(1.6)
         first, heard = recorder.take()
         state = committed(live.box.segment).copy()[0]

@@ -3,8 +3,8 @@
 
 Words: ``deaf`` (ignores SIGTERM), ``mute`` (never beats), ``stuck`` (the engine stays in its second block), ``dies`` (ends at
 once), ``again`` (an engine that ends at its first start and asks to be started again), ``parent`` (starts a process of its
-own). An engine says that a server calls it, until there is a file ``lost`` in the box's run folder; with ``uncalled`` there it
-renders no block.
+own), ``apart`` (an engine that never comes to a server). Any other engine says that a server calls it, until there is a file
+``lost`` in the box's run folder; with ``uncalled`` there it renders no block.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ while going:
     if rival is not None:
         if row["role"] != Role.PLAYING:
             row["role"] = Role.STANDBY if rival["pid"] and rival["role"] == Role.PLAYING else Role.PLAYING
-        engine["server"] = 0 if (box.run / "lost").exists() else 1
+        engine["server"] = 0 if "apart" in words or (box.run / "lost").exists() else 1
         if not (box.run / "uncalled").exists():
             engine["entered_ns"] = time.monotonic_ns()
             engine["cycles"] += 1

@@ -92,6 +92,16 @@ def test_a_server_of_others_that_goes_is_looked_for_and_then_replaced(start, for
     assert running.restarts("engine-a") == 0
 
 
+def test_a_server_that_no_engine_has_come_to_is_looked_for_too(start, foreign, server_name):  # noqa: F811
+    """It may go in the moment between the engines' coming and the supervisor's next look: nobody has ever seen them there."""
+    running = start(audio={"server": server_name, "start_server": False}, engine_a=["apart"], engine_b=["apart"])
+    running.ready()
+    foreign.kill()
+    foreign.wait()
+    until(lambda: "the engines have lost the JACK server" in running.said, 10, running.said)
+    until(lambda: running.box.audio == "clock", 2, running.said)
+
+
 def test_an_engine_that_asks_for_it_is_started_again_and_no_crash_is_counted(start):
     running = start(engine_a=["again"])
     running.ready()
