@@ -13,6 +13,7 @@ from appliance.bus.commands import Source
 from appliance.bus.events import Kind
 from appliance.nodes import NAMESPACE
 from tests.soak.faults import Injected
+from tests.soak.stalls import SHORT_FRAMES, frames_lost
 from tests.soak.verify import Disturbance, Verdict
 from tests.soak.watcher import Log
 
@@ -20,8 +21,6 @@ BEFORE_NS, AFTER_NS = 20_000_000, 400_000_000
 """A fault's window is longer than the fault: JACK plays a dead client's last block for some 50 ms, and a server is heard
 late."""
 MACHINE_NS = 30_000_000
-STALL_NS = 12_000_000
-SHORT_FRAMES = 512
 NEAR_FRAMES = 2048
 WRITTEN_NS = 200_000_000
 """A note is written down so long after it was played."""
@@ -45,7 +44,7 @@ def explain(verdict: Verdict, faults: list[Injected], log: Log, xruns: list[int]
         if fault is not None and (fault.grid_may_move or not one.grid_error):
             one.cause, one.explained = fault.name, True
             fault.heard_frames += one.frames
-            fault.excused_frames += _excused_frames(one, lost_s)
+            fault.excused_frames += frames_lost(one.began_ns, one.ended_ns, lost_s)
             if fault.hot and not machine and (one.silent or one.mixed or one.partial_blocks):
                 fault.unclean.append(f"silent {one.silent}, mixed {one.mixed} frames, {one.partial_blocks} parts of blocks")
         elif one.grid_error:
@@ -72,13 +71,8 @@ def _lost_by_machine(verdict: Verdict, stalls: np.ndarray) -> np.ndarray:
 
 
 def _is_machines(one: Disturbance, lost: np.ndarray) -> bool:
-    """Something was lost just before it, and it is not much longer than that. JACK hears of it up to a few cycles later."""
-    return 0 < one.frames <= _excused_frames(one, lost)
-
-
-def _excused_frames(one: Disturbance, lost: np.ndarray) -> int:
-    near = lost[(lost[:, 0] <= one.ended_ns) & (lost[:, 1] >= one.began_ns - STALL_NS)]
-    return SHORT_FRAMES + int(3 * 48e-6 * float((near[:, 1] - near[:, 0]).sum())) if len(near) else 0
+    """Something was lost just before it, and it is not much longer than that."""
+    return 0 < one.frames <= frames_lost(one.began_ns, one.ended_ns, lost)
 
 
 def _heard_until_ns(fault: Injected) -> int:

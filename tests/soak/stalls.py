@@ -24,6 +24,9 @@ LATE_NS = 1_000_000
 """More than a third of a period of 128 frames: enough to make a block late."""
 MOST = 1 << 16
 PRIORITY = 95
+BEFORE_NS = 12_000_000
+"""JACK hears of a stall up to a few cycles later."""
+SHORT_FRAMES = 512
 _MONOTONIC, _ABSOLUTE = 1, 1
 
 
@@ -104,3 +107,9 @@ def read_stalls(path: Path) -> np.ndarray:
     rows = np.array([tuple(map(int, line.split())) for line in path.read_text().splitlines()], np.int64).reshape(-1, 3)
     found = np.stack([rows[:, 1], rows[:, 1] + rows[:, 2]], 1)
     return found[np.argsort(found[:, 0])]
+
+
+def frames_lost(began_ns: int, ended_ns: int, stalls: np.ndarray) -> int:
+    """How long a disturbance may be for ``stalls`` (see :func:`read_stalls`) to be its cause; 0: none was near."""
+    near = stalls[(stalls[:, 0] <= ended_ns) & (stalls[:, 1] >= began_ns - BEFORE_NS)]
+    return SHORT_FRAMES + int(3 * 48e-6 * float((near[:, 1] - near[:, 0]).sum())) if len(near) else 0
