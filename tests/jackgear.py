@@ -24,6 +24,8 @@ _port_buffer = types.ExternalFunction("jack_port_get_buffer", types.intp(types.i
 _frame_time = types.ExternalFunction("jack_last_frame_time", types.uint32(types.intp))
 _cycle_times = types.ExternalFunction(
     "jack_get_cycle_times", types.int32(types.intp, types.intp, types.intp, types.intp, types.intp))
+_time = types.ExternalFunction("jack_get_time", types.uint64())
+_gettime = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
 _clear = types.ExternalFunction("jack_midi_clear_buffer", types.void(types.intp))
 _event_count = types.ExternalFunction("jack_midi_get_event_count", types.uint32(types.intp))
 _event_get = types.ExternalFunction("jack_midi_event_get", types.int32(types.intp, types.intp, types.uint32))
@@ -35,7 +37,7 @@ _CHANNELS = 4
 
 @cfunc(types.int32(types.uint32, types.intp), nopython=True, cache=True, error_model="numpy")
 def _record(frames, context):
-    # words 20…23 the server's times of a cycle
+    # words 20…23 the server's times of a cycle, 24 25 a timespec
     # words 8 audio, 9 its capacity in frames, 10 times, 11 their capacity in cycles, 12 cycles, 13 frames
     x = carray(pointer(context), (32,), np.int64)
     n = int(frames)
@@ -53,7 +55,8 @@ def _record(frames, context):
     times[cycle, 1] = n
     times[cycle, 2] = int(_frame_time(x[0])) != begun
     _cycle_times(x[0], context + 160, context + 168, context + 176, context + 184)
-    times[cycle, 3] = x[21]
+    _gettime(1, context + 192)  # the server's clock is one of its own
+    times[cycle, 3] = x[24] * 1_000_000 + x[25] // 1000 - (np.int64(_time()) - x[21])
     x[13] = at + n
     store_release(context + 8 * 12, cycle + 1)
     return np.int32(0)

@@ -42,7 +42,8 @@ what it was told last."""
 CONTEXT = np.dtype([
     ("base", i8), ("state", i8), ("engine", i8), ("epoch", i8), ("rate", f8), ("first", i8), ("offline", i8), ("stop", i8),
     ("own_commits", i8), ("server", i8),
-    ("cycle_time", i8), ("cycle_ns", i8), ("playback_latency", i8), ("freewheel", i8), ("timebase", i8),
+    ("cycle_time", i8), ("cycle_ns", i8), ("server_clock_ns", i8),
+    ("playback_latency", i8), ("freewheel", i8), ("timebase", i8),
     ("transport", TRANSPORT), ("jack_position", i8, (20,)),
     ("stale_cycles", i8), ("attended", i8), ("last_time", i8), ("heard_cycles", i8), ("hush_until_ns", i8),
     ("peer_port", i8, (OUTPUTS,)),

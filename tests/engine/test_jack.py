@@ -91,6 +91,16 @@ def test_every_note_sounds_at_its_own_frame(live: EngineBox, server: str) -> Non
     assert len(deviations) >= 50, f"{lost} of 60 fell into cycles that this machine lost"
 
 
+def test_a_block_has_its_time_by_the_monotonic_clock(live: EngineBox) -> None:
+    """Link and the surfaces reckon with it; the server's own clock may be far away after hours."""
+    ages_ms = []
+    for _ in range(21):
+        told = committed(live.box.segment).copy()[0]
+        ages_ms.append((time.monotonic_ns() - int(told["block_ns"])) / 1e6)
+        time.sleep(0.02)
+    assert 0 <= np.median(ages_ms) < 10, ages_ms
+
+
 @pytest.mark.soak
 def test_a_thousand_notes(live: EngineBox, server: str) -> None:
     """A thousand that can be measured: those in cycles that a virtual machine lost are not in the recording."""
