@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.bus.commands import Code
+from appliance.bus.commit import committed
 from appliance.bus.events import Event, Kind
 from appliance.bus.layout import DECKS
 from appliance.control.clipbank import POLL_S, WHOLE_FIRST_S, Audio, ClipBank, Facts, Options
@@ -90,6 +91,8 @@ class Loaded:
 class Loader:
     """Loads and clears. ``changed(target address)`` is called when what stands there is another thing, ``asked(target, facts)``
     before that when a person has asked for it; ``grid_for(target, loaded)`` puts a clip's beat grid where the engine finds it.
+    ``source_of(target, handle)``: the clip that was loaded, where the engine plays a version of it; ``forgotten``: are told of
+    clips that the engines do without.
 
     ``adopted`` is set when it is known what the engine plays already; calls wait for that.
     """
@@ -101,6 +104,8 @@ class Loader:
         self.watchers: list[Callable[[str], None]] = []
         self.grid_for: Callable[[Target, Loaded], int] = lambda _target, _loaded: 0
         self.asked: Callable[[Target, Facts], None] = lambda _target, _facts: None
+        self.forgotten: list[Callable[[frozenset[int]], None]] = []
+        self.source_of: Callable[[Target, int], int] = lambda _target, handle: handle
         self.adopted = asyncio.Event()
         self._desk = desk
         self._box = desk.box
@@ -185,6 +190,8 @@ class Loader:
                 target = Target.at(address)
                 await self.clear(target)
                 self._desk.say(f"{target.shown} was emptied: {why} {Path(loaded.where).name} was loaded")
+        for tell in self.forgotten:
+            tell(handles)
         self.bank.forget(handles)
 
     def touched(self, target: Target) -> bool:
@@ -224,6 +231,27 @@ class Loader:
         return True
 
     # -- the way to the engine
+
+    def handle_at(self, target: Target) -> int:
+        """The clip that the engine has on a target."""
+        return int(committed(self._box.segment)["pad" if target.is_pad else "deck"]["clip"][0][target.index])
+
+    async def swap(self, target: Target, loaded: Loaded, handle: int, frame: int) -> bool:
+        """Let a pad go on in another version of the clip that is loaded, at ``frame`` (0: now), which is near. False when
+        something else is loaded by now, or the engine has refused."""
+        async with self._locks.setdefault(target.address, asyncio.Lock()):
+            if self.loaded.get(target.address) is not loaded:
+                return False
+            number = self._box.commands.send(target.code, target.index, float(handle), 0.0, frame=frame)
+            future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+            self._obeyed[number] = future
+            try:
+                event = await asyncio.wait_for(future, OBEYED_WAIT_S)
+            except TimeoutError:
+                return False
+            finally:
+                self._obeyed.pop(number, None)
+            return event.kind != Kind.REFUSED
 
     async def _until_playable(self, target: Target, audio: Audio, patient: bool) -> None:
         """Raises BadFile for a file that broke before it could be played, _StillWaiting when no engine is there."""

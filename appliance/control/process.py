@@ -24,6 +24,7 @@ from appliance.bus.hub import HubServer
 from appliance.control.analyst import Analyst
 from appliance.control.desk import Desk
 from appliance.control.eventlog import EventLog
+from appliance.control.inpitch import InPitch
 from appliance.control.keymatch import KeyMatch
 from appliance.control.link import Link
 from appliance.control.loader import Loader
@@ -60,6 +61,7 @@ class Control:
         self.loader = Loader(self.desk)
         self.tracks = Tracks(self.desk, self.loader)
         self.analyst = Analyst(self.desk, self.loader, self.tracks)
+        self.in_pitch = InPitch(self.desk, self.loader)
         self.scenes = Scenes(self.desk)
         self.panic = Panic(self.desk)
         self.key_match = KeyMatch(self.desk)
@@ -81,7 +83,8 @@ class Control:
         self.desk.subscribe(self.hub.announce, self.hub.wants)
         await self.hub.start()
         works = (self._pump(), self._watch_processes(), self.loader.run(), self.tracks.run(), self.keeper.run(),
-                 self.analyst.run(), self.safety.run(), self.loudness.run(), self.link.run(), self._finish())
+                 self.analyst.run(), self.in_pitch.run(), self.safety.run(), self.loudness.run(), self.link.run(),
+                 self._finish())
         for work in works:
             self._tasks.append(asyncio.create_task(self._watched(work)))
         self.recorder.start()
@@ -96,6 +99,7 @@ class Control:
         self.link.stop()
         await asyncio.to_thread(self.recorder.stop)
         self.analyst.close()
+        self.in_pitch.close()
         self.tracks.save()
         self.loader.close()
         await self.keeper.stop()

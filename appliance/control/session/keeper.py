@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from appliance.bus.commit import committed
 from appliance.bus.memory import FOLDER, box_name
 from appliance.control.clipbank import Options
 from appliance.control.desk import Desk
@@ -128,19 +127,19 @@ class Keeper:
         adopted: list[str] = []
         for place, entry in entries.items():
             target = Target.at(place)
-            while entry.handle and self._handle_at(target) != entry.handle and time.monotonic() < end:
+            while entry.handle and self._source_at(target) != entry.handle and time.monotonic() < end:
                 await asyncio.sleep(0.01)
-            here = entry.handle and self._handle_at(target) == entry.handle
+            here = entry.handle and self._source_at(target) == entry.handle
             if here and await self._loader.adopt(target, entry.handle, entry.path, options_of(entry)):
                 adopted.append(place)
                 self._waiting.pop(place, None)
         for target in self._all_targets():
-            if target.address not in entries and self._handle_at(target):
+            if target.address not in entries and self._loader.handle_at(target):
                 await self._loader.clear(target)
         return adopted
 
-    def _handle_at(self, target: Target) -> int:
-        return int(committed(self._box.segment)["pad" if target.is_pad else "deck"]["clip"][0][target.index])
+    def _source_at(self, target: Target) -> int:
+        return self._loader.source_of(target, self._loader.handle_at(target))
 
     def _all_targets(self) -> Iterable[Target]:
         return [Target.of(a) for a in NAMESPACE if a.node.name == "load" and a.group.record in ("pad", "deck")]
