@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,17 +16,21 @@ import soxr
 from numpy.typing import NDArray
 
 from appliance.errors import BadFile
+from appliance.library.mp3 import is_counted, whole_frames
 
 Samples = NDArray[np.float32]
 READABLE = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".w64", ".caf", ".au")
 CHUNK_FRAMES = 65_536
 _LOWEST_RATE_HZ, _HIGHEST_RATE_HZ = 1_000, 768_000
 _MINUS_3_DB = 0.7071067811865476
+_UNCERTAIN_S, _HOLE_S = 1.0, 1.0
+"""An mp3 may be so much shorter than it says; a file that lacks less than that has a hole, more: an end."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What a file says about itself. ``exact`` is false where the length is an estimate (mp3)."""
+    """What a file says about itself. ``exact`` is false where the length may be some frames off (mp3); ``whole_frames``:
+    such a file is read through :func:`whole_frames`, as it does not say its length itself."""
 
     path: Path
     frames: int
@@ -33,6 +38,7 @@ class AudioInfo:
     channels: int
     format: str
     exact: bool
+    whole_frames: bool = False
 
     @property
     def duration_s(self) -> float:
@@ -51,16 +57,24 @@ def probe(path: Path | str) -> AudioInfo:
     path = Path(path)
     _check_file(path)
     try:
-        info = sf.info(str(path))
-    except (sf.SoundFileError, RuntimeError, OSError):
+        with sf.SoundFile(str(path)) as file:
+            info = _said_by(file, path)
+        if not info.exact and not is_counted(path):
+            with sf.SoundFile(whole_frames(path)) as file:
+                info = replace(_said_by(file, path), whole_frames=True)
+    except (sf.SoundFileError, RuntimeError, OSError, ValueError):
         kinds = "wav, flac, mp3, ogg, opus, aiff"
         raise BadFile(f"{path}: is not an audio file that can be read; take one of {kinds}") from None
     if info.frames <= 0:
         raise BadFile(f"{path}: holds no audio; export it again")
-    if not _LOWEST_RATE_HZ <= info.samplerate <= _HIGHEST_RATE_HZ:
-        raise BadFile(f"{path}: its sample rate of {info.samplerate} Hz cannot be played; export it at 44100 or 48000 Hz")
-    exact = info.format not in ("MP3", "MPEG") and "MPEG" not in info.subtype
-    return AudioInfo(path, int(info.frames), int(info.samplerate), int(info.channels), str(info.format), exact)
+    if not _LOWEST_RATE_HZ <= info.rate <= _HIGHEST_RATE_HZ:
+        raise BadFile(f"{path}: its sample rate of {info.rate} Hz cannot be played; export it at 44100 or 48000 Hz")
+    return info
+
+
+def _said_by(file: sf.SoundFile, path: Path) -> AudioInfo:
+    exact = file.format not in ("MP3", "MPEG") and "MPEG" not in file.subtype
+    return AudioInfo(path, int(file.frames), int(file.samplerate), int(file.channels), str(file.format), exact)
 
 
 def decode_chunks(path: Path | str, rate: int, chunk_frames: int = CHUNK_FRAMES) -> Iterator[Samples]:
@@ -68,7 +82,8 @@ def decode_chunks(path: Path | str, rate: int, chunk_frames: int = CHUNK_FRAMES)
 
     Mono goes to both sides, more than two channels are folded down (:func:`fold_matrix`). Where :func:`probe` knows the
     length (``exact``) the pieces add up to ``frames_at(rate)`` to the frame. NaN and infinity in a file become silence.
-    Raises :class:`BadFile` at once like :func:`probe`, and at the point of damage when a file turns out to be broken.
+    Raises :class:`BadFile` at once like :func:`probe`, and at the point of damage when a file turns out to be broken; of an
+    mp3 what is behind the damage comes first.
     """
     return _decoded(probe(path), rate, chunk_frames)
 
@@ -116,21 +131,40 @@ def _decoded(info: AudioInfo, rate: int, chunk_frames: int) -> Iterator[Samples]
 def _read(info: AudioInfo, chunk_frames: int) -> Iterator[tuple[Samples, bool]]:
     """The file's own frames as stereo, each piece with whether it is the last (which may be empty)."""
     matrix = fold_matrix(info.channels)
-    done = 0
+    done, damaged = 0, ""
     try:
-        with sf.SoundFile(str(info.path)) as file:
-            while True:
-                raw = file.read(chunk_frames, dtype="float32", always_2d=True)
-                done += len(raw)
-                last = len(raw) < chunk_frames
-                if last and info.exact and done < info.frames:
-                    raise _truncated(info.path, done / info.rate, info.duration_s)
-                yield _stereo(np.asarray(raw, np.float32), matrix), last
-                if last:
-                    return
+        for raw in _raw(info, chunk_frames):
+            done += len(raw)
+            yield _stereo(raw, matrix), False
     except (sf.SoundFileError, RuntimeError, OSError) as error:
-        where = f"after {done / info.rate:.1f} s"
-        raise BadFile(f"{info.path}: is damaged {where} ({_plain(error)}); copy or export it again") from None
+        damaged = f"is damaged after {done / info.rate:.1f} s ({_plain(error)}); copy or export it again"
+    if damaged and not info.exact and not info.whole_frames:
+        for raw in _behind(info, chunk_frames, done):
+            done += len(raw)
+            yield _stereo(raw, matrix), False
+    yield np.zeros((0, 2), np.float32), True
+    missing_s = (info.frames - done) / info.rate
+    if damaged:
+        raise BadFile(f"{info.path}: {damaged}")
+    if missing_s > (0 if info.exact else _UNCERTAIN_S):
+        raise BadFile(f"{info.path}: is cut off after {done / info.rate:.1f} of {info.duration_s:.1f} s; copy it again"
+                      if missing_s > _HOLE_S else
+                      f"{info.path}: is damaged, {missing_s:.2f} s of it cannot be read; copy or export it again")
+
+
+def _raw(info: AudioInfo, chunk_frames: int, first: int = 0) -> Iterator[Samples]:
+    """The file's own frames and channels. Raises what the library raises."""
+    with sf.SoundFile(whole_frames(info.path) if info.whole_frames else str(info.path)) as file:
+        if first:
+            file.seek(first)
+        while len(raw := np.asarray(file.read(chunk_frames, dtype="float32", always_2d=True), np.float32)):
+            yield raw
+
+
+def _behind(info: AudioInfo, chunk_frames: int, done: int) -> Iterator[Samples]:
+    """What can be read of an mp3 without the damage that the decoder stopped at."""
+    with contextlib.suppress(sf.SoundFileError, RuntimeError, OSError, ValueError):
+        yield from _raw(replace(info, whole_frames=True), chunk_frames, done)
 
 
 def _stereo(raw: Samples, matrix: Samples) -> Samples:
@@ -181,10 +215,6 @@ def _check_length(path: Path, file: BinaryIO, size: int) -> None:
                 raise BadFile(f"{path}: is cut off, only {100 * share:.0f} % of its audio are there; copy it again")
             return
         at += 8 + length + length % 2
-
-
-def _truncated(path: Path, have_s: float, should_s: float) -> BadFile:
-    return BadFile(f"{path}: is cut off after {have_s:.1f} of {should_s:.1f} s; copy it again")
 
 
 def _plain(error: BaseException) -> str:

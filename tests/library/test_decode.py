@@ -12,6 +12,7 @@ import soundfile as sf
 
 from appliance.errors import BadFile
 from appliance.library.decode import decode, decode_chunks, fold_matrix, probe
+from appliance.library.mp3 import frame_at, is_counted
 
 
 def tone(hz: float, seconds: float, rate: int, channels: int = 2, level: float = 0.5) -> np.ndarray:
@@ -121,6 +122,83 @@ def test_truncated_file_is_refused(tmp_path: Path, suffix: str) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     message = one_line(path)
     assert "cut off" in message or "damaged" in message
+
+
+def write_mp3(path: Path, audio: np.ndarray, counted: bool = True) -> Path:
+    """Variable bit rate: quiet and loud in turn. Not ``counted``: without the header that says how long it is."""
+    sf.write(path, audio, 44100, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.5, bitrate_mode="VARIABLE")
+    if not counted:
+        data = path.read_bytes()
+        header = frame_at(data, 0)
+        assert header and b"Xing" in data[: header.length]
+        path.write_bytes(data[header.length :])
+    return path
+
+
+def changing(seconds: float) -> np.ndarray:
+    """A tone, and noise in every other second."""
+    noise = np.random.default_rng(5).standard_normal((round(seconds * 44100), 2)) * 0.2
+    noise[(np.arange(len(noise)) // 44100) % 2 == 0] = 0
+    return (tone(1000, seconds, 44100) * 0.2 + noise).astype(np.float32)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_an_mp3_of_variable_bit_rate_is_read_to_its_end(tmp_path: Path, counted: bool) -> None:
+    path = write_mp3(tmp_path / "changing.mp3", changing(20), counted)
+    assert is_counted(path) is counted
+    assert probe(path).duration_s == pytest.approx(20, abs=0.1)
+    audio = decode(path, 48000)
+    assert len(audio) / 48000 == pytest.approx(20, abs=0.1)
+    loud = np.sqrt(np.mean(audio[: 19 * 48000].reshape(19, 48000, 2)[:, 12000:36000] ** 2, axis=(1, 2)))
+    assert (loud[1::2] > 0.15).all() and (loud[::2] < 0.1).all(), "every second is where it was"
+
+
+def test_what_is_behind_the_damage_in_an_mp3_is_heard(tmp_path: Path) -> None:
+    path = write_mp3(tmp_path / "scratched.mp3", changing(20))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 3000] = np.random.default_rng(6).bytes(3000)
+    path.write_bytes(data)
+    heard = 0
+    with pytest.raises(BadFile, match="is damaged after"):
+        for piece in decode_chunks(path, 48000):
+            heard += len(piece)
+    assert heard > 18.5 * 48000
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "ogg", "opus"])
+def test_a_lossy_file_that_was_cut_is_heard_as_far_as_it_goes(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"cut.{suffix}"
+    if suffix == "mp3":
+        write_mp3(path, changing(12))
+    else:
+        sf.write(path, changing(12), 48000, format="OGG", subtype="OPUS" if suffix == "opus" else "VORBIS")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    heard, told = 0, ""
+    try:
+        for piece in decode_chunks(path, 48000):
+            heard += len(piece)
+    except BadFile as error:
+        told = error.message
+    assert 3 * 48000 < heard < 9 * 48000
+    assert ("cut off" in told) == (suffix == "mp3"), "an ogg file does not say how long it was"
+
+
+@pytest.mark.parametrize("suffix", ["wav", "aiff", "flac", "ogg", "opus", "mp3", "caf", "w64", "au"])
+@pytest.mark.parametrize("seed", range(3))
+def test_damage_anywhere_is_heard_or_told_in_one_line(tmp_path: Path, suffix: str, seed: int) -> None:
+    rng, path = np.random.default_rng(seed), tmp_path / f"damaged.{suffix}"
+    options = {"opus": {"format": "OGG", "subtype": "OPUS"}}.get(suffix, {})
+    sf.write(path, changing(4), 48000, **options)
+    data = bytearray(path.read_bytes())
+    for at in rng.integers(0, len(data) - 400, 4):
+        data[at : at + 400] = rng.bytes(400)
+    path.write_bytes(data)
+    heard = [np.zeros((1, 2), np.float32)]
+    try:
+        heard.extend(decode_chunks(path, 48000))
+    except BadFile as error:
+        assert "\n" not in error.message and str(path) in error.message
+    assert np.isfinite(np.concatenate(heard)).all()
 
 
 def test_a_header_without_audio_is_refused(tmp_path: Path) -> None:
