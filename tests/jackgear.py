@@ -179,7 +179,7 @@ def _listen(frames, context):
     x = carray(pointer(context), (32,), np.int64)
     port = _port_buffer(x[1], frames)
     begun = int(_frame_time(x[0]))
-    log = carray(pointer(x[8]), (x[9], 3), np.int64)
+    log = carray(pointer(x[8]), (x[9], 4), np.int64)
     event = carray(pointer(context + 160), (3,), np.int64)
     time = carray(pointer(context + 160), (6,), np.uint32)
     for number in range(int(_event_count(port))):
@@ -189,6 +189,7 @@ def _listen(frames, context):
         log[x[10], 0] = begun + int(time[0])
         log[x[10], 1] = int(data[0])
         log[x[10], 2] = x[13]
+        log[x[10], 3] = int(data[1]) + 128 * int(data[2]) if event[1] == 3 else 0
         store_release(context + 80, x[10] + 1)
     if x[13] < x[12]:
         cycles = carray(pointer(x[11]), (x[12], 2), np.int64)
@@ -204,14 +205,16 @@ class MidiListener(_Gear):
     def __init__(self, server: str, seconds: float, name: str = "listener") -> None:
         super().__init__(name, server, _listen)
         most = round(seconds * 200) + 1000
-        self._log = np.zeros((most, 3), np.int64)
+        self._log = np.zeros((most, 4), np.int64)
         self._cycles = np.zeros((round(seconds * 800) + 1000, 2), np.int64)
         self.words[1] = self._address(self.client.midi_inports.register("in")._ptr)
         self.words[8:14] = (self._log.ctypes.data, most, 0, self._cycles.ctypes.data, len(self._cycles), 0)
         self.client.activate()
 
-    def listen(self, port: str) -> None:
-        self.client.connect(port, f"{self.client.name}:in")
+    def listen(self, *ports: str) -> None:
+        """To all of them together."""
+        for port in ports:
+            self.client.connect(port, f"{self.client.name}:in")
 
     @property
     def heard(self) -> np.ndarray:
@@ -224,3 +227,8 @@ class MidiListener(_Gear):
         log = self._log[: int(self.words[10])]
         log = log[log[:, 2] < len(clean)]
         return log[clean[log[:, 2]], :2].copy()
+
+    @property
+    def told(self) -> np.ndarray:
+        """``(frame time, status, 14 bits of data)``: all messages, also those of cycles whose time is not certain."""
+        return self._log[: int(self.words[10]), [0, 1, 3]].copy()

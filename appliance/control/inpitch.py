@@ -22,7 +22,7 @@ from typing import Any
 from appliance.control.clipbank import Audio, Facts, Options
 from appliance.control.desk import Desk
 from appliance.control.loader import Loaded, Loader, Target
-from appliance.control.stretcher import Job, Stretcher
+from appliance.control.stretcher import SLOTS, Job, NoLongerWanted, Stretcher
 from appliance.errors import ApplianceError, Unavailable
 from appliance.library.stretch import loop
 from appliance.namespace import Address
@@ -136,7 +136,7 @@ class InPitch:
                 rough.append((not self._plays(target), target, loaded, wanted))
         quick = sum(loaded.audio.facts.duration_s for _, _, loaded, _ in waiting if loaded.audio) > QUICK_OVER_S
         if not waiting and not self._busy:
-            waiting = sorted(rough, key=lambda one: one[0])[:1]
+            waiting = sorted(rough, key=lambda one: one[0])[:SLOTS]
         for _, target, loaded, wanted in sorted(waiting, key=lambda one: one[0]):
             self._begin(target.address, self._bring(target, loaded, wanted, quick))
 
@@ -175,6 +175,8 @@ class InPitch:
     async def _bring(self, target: Target, loaded: Loaded, wanted: Wanted, quick: bool) -> None:
         try:
             version = None if wanted == AS_IT_IS else await self._render(target, loaded, wanted, quick)
+        except NoLongerWanted:
+            return
         except (ApplianceError, OSError) as error:
             self._failed[target.address] = (loaded.handle, wanted)
             why = str(getattr(error, "message", error))
@@ -184,7 +186,7 @@ class InPitch:
             return
         self._told = ""
         try:
-            done = await self._change_over(target, loaded, version)
+            done = await self._change_over(target, loaded, wanted, version)
         except BaseException:
             if version:
                 self._loader.bank.release(version.audio)
@@ -215,7 +217,7 @@ class InPitch:
         else:
             frames = int(self._box.clips.table[clip.place]["frames"])
             await self._stretcher.render(Job(clip.segment.name, frames, round(audio.rate), wanted.speed, wanted.semitones,
-                                             quick, str(file)))
+                                             quick, str(file)), lambda: self._still_wanted(target, loaded, wanted))
             self._rendered += 1
             if self._rendered % TIDY_EVERY == 0:
                 await asyncio.to_thread(self._tidy)
@@ -239,29 +241,28 @@ class InPitch:
                 round(wanted.semitones, 3), quick)
         return self._folder / f"{hashlib.sha256(repr(what).encode()).hexdigest()[:32]}.wav"
 
-    async def _change_over(self, target: Target, loaded: Loaded, version: Version | None) -> bool:
+    async def _change_over(self, target: Target, loaded: Loaded, wanted: Wanted, version: Version | None) -> bool:
         """On the next bar line when the pad plays, else now. False when something else is wanted by then."""
         handle = version.audio.clip.handle if version else loaded.handle
         frame = 0
         while self._plays(target):
             clock = self._box.telemetry.snapshot()["clock"]
-            bpm = float(clock["bpm"])
-            if not clock["running"] or not self._still_wanted(target, loaded, version, bpm):
+            if not clock["running"] or not self._still_wanted(target, loaded, wanted):
                 break
-            to_bar_s = (1.0 - float(clock["bar_phase"])) * float(clock["bar_length"]) * 60.0 / bpm
+            to_bar_s = (1.0 - float(clock["bar_phase"])) * float(clock["bar_length"]) * 60.0 / float(clock["bpm"])
             if to_bar_s > BEFORE_BAR_S:
                 await asyncio.sleep(min(to_bar_s - 0.9 * BEFORE_BAR_S, 0.1))
                 continue
             frame = int(clock["frame"]) + round(to_bar_s * self._box.rate)
             break
-        if not self._still_wanted(target, loaded, version, float(self._box.telemetry.snapshot()["clock"]["bpm"])):
+        if not self._still_wanted(target, loaded, wanted):
             return False
         return await self._loader.swap(target, loaded, handle, frame)
 
-    def _still_wanted(self, target: Target, loaded: Loaded, version: Version | None, bpm: float) -> bool:
+    def _still_wanted(self, target: Target, loaded: Loaded, wanted: Wanted) -> bool:
         if self._loader.loaded.get(target.address) is not loaded:
             return False
-        return self._wanted(target, loaded, bpm).serves(version.wanted if version else AS_IT_IS)
+        return self._wanted(target, loaded, float(self._box.telemetry.snapshot()["clock"]["bpm"])).serves(wanted)
 
     # -- what others do
 

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,8 +19,16 @@ LIMIT_S = 60.0
 _COMMAND = (sys.executable, "-m", "appliance.library.stretch")
 
 
+SLOTS = min(os.cpu_count() or 1, 2)
+"""The sound needs the rest of the processors."""
+
+
 class NotStretched(ApplianceError):
     """What went wrong, for a person."""
+
+
+class NoLongerWanted(Exception):
+    """By the time that there was room for a job."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +45,21 @@ class Job:
 
 
 class Stretcher:
-    """As many at a time as there are processors, two at most: the sound needs the rest."""
+    """``SLOTS`` jobs at a time."""
 
     def __init__(self, command: tuple[str, ...] = _COMMAND, limit_s: float = LIMIT_S) -> None:
         self._command = command
         self._limit_s = limit_s
-        self._slots = asyncio.Semaphore(min(os.cpu_count() or 1, 2))
+        self._slots = asyncio.Semaphore(SLOTS)
         self._idle: list[asyncio.subprocess.Process] = []
         self._all: set[asyncio.subprocess.Process] = set()
 
-    async def render(self, job: Job) -> None:
-        """Write the job's file. Raises :class:`NotStretched`, Unavailable when no process can be started."""
+    async def render(self, job: Job, wanted: Callable[[], bool]) -> None:
+        """Write the job's file. Raises :class:`NoLongerWanted` when ``wanted`` says so at its turn, :class:`NotStretched`, and
+        Unavailable when no process can be started."""
         async with self._slots:
+            if not wanted():
+                raise NoLongerWanted
             process = self._idle.pop() if self._idle else await self._start()
             try:
                 async with asyncio.timeout(self._limit_s):

@@ -68,6 +68,7 @@ def take_part(ctx: Any, frames: int, audio_time: int, now_ns: int) -> bool:
         return False
     ctx.epoch = epoch_of(word) + 1
     ctx.hush_until_ns = now_ns + HUSH_NS
+    ctx.clock_out_again = max(int(HUSH_NS * 1e-9 * ctx.rate), 1)
     takeovers = load_relaxed(engine_word(ctx, _TAKEOVERS))
     store_relaxed(engine_word(ctx, _TAKEOVERS), takeovers + 1)
     _bridge(ctx, frames, audio_time, now_ns)
@@ -110,10 +111,12 @@ def _bridge(ctx: Any, frames: int, audio_time: int, now_ns: int) -> None:
     missed = min(frames_apart(audio_time, state.audio_time + state.block_frames), HEARD_CYCLES * frames)
     if missed <= 0:
         return
+    ctx.clock_out_count = 0
     while missed > 0:
         count = min(_recall(ctx, audio_time - missed, frames), missed)
         if not run_block(ctx, count, audio_time - missed, now_ns):
             break
+        ctx.clock_out_late = 1
         missed -= count
     _recall(ctx, audio_time, frames)
 

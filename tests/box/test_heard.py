@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -13,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ import pytest
 import soundfile as sf
 
 from appliance.bus.box import Box, Role
-from appliance.errors import Unavailable
-from benchmarks.boxes import jack_server, wait_for
+from benchmarks.boxes import wait_for
+from tests.servers import jack_or_skip
 from tests.signals import RATE, ramp, sine
 
 jackgear = pytest.importorskip("tests.jackgear", reason="the JACK library is not installed")
@@ -78,13 +78,7 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
     """``standby`` False as the fixture's parameter: a box with one engine."""
-    with contextlib.ExitStack() as stack:
-        try:
-            server = stack.enter_context(jack_server(f"heard-{os.getpid()}"))
-        except Unavailable as error:
-            pytest.skip(error.message)
-        made = Stage(tmp_path, server, standby=getattr(request, "param", True))
-        stack.callback(made.close)
+    with jack_or_skip("heard") as server, closing(Stage(tmp_path, server, standby=getattr(request, "param", True))) as made:
         made.http("POST", "/pad/1/load", [str(tmp_path / "ramp.wav"), {"bpm": 120, "beats": 4}])
         made.http("PUT", "/clock/quantize", "1 bar")
         yield made

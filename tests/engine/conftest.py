@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from appliance.engine.backends.offline import OfflineEngine
-from appliance.errors import Unavailable
-from benchmarks.boxes import EngineBox, jack_server
+from benchmarks.boxes import EngineBox
+from tests.servers import jack_or_skip
 
 
 @pytest.fixture
@@ -23,11 +22,8 @@ def engine() -> OfflineEngine:
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """A JACK server with the dummy device."""
-    try:
-        with jack_server(f"engine-{os.getpid()}") as name:
-            yield name
-    except Unavailable as error:
-        pytest.skip(error.message)
+    with jack_or_skip("engine") as name:
+        yield name
 
 
 @pytest.fixture

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from appliance.errors import Unavailable
-from benchmarks.boxes import EngineBox, jack_server
+from benchmarks.boxes import EngineBox
+from tests.servers import jack_or_skip
 from tests.signals import RATE
 
 jackgear = pytest.importorskip("tests.jackgear", reason="the JACK library is not installed")
@@ -22,18 +22,11 @@ TICK, BPM = 0xF8, 127.3
 
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[tuple[EngineBox, str]]:
-    made = EngineBox(tmp_path / "data")
-    made.box.config.audio.connect = False
-    try:
-        with jack_server(f"clockout-{os.getpid()}") as server:
-            try:
-                made.box.values.set("/clock/bpm", BPM)
-                made.start("jack", server)
-                yield made, server
-            finally:
-                made.close()
-    except Unavailable as error:
-        pytest.skip(error.message)
+    with jack_or_skip("clockout") as server, closing(EngineBox(tmp_path / "data")) as made:
+        made.box.config.audio.connect = False
+        made.box.values.set("/clock/bpm", BPM)
+        made.start("jack", server)
+        yield made, server
 
 
 def jitter_frames(live: tuple[EngineBox, str], seconds: float) -> tuple[np.ndarray, int]:

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,8 @@ import pytest
 
 from appliance.bus.box import Role
 from appliance.config import Config
-from appliance.errors import Unavailable
-from benchmarks.boxes import EngineBox, jack_server, wait_for
+from benchmarks.boxes import EngineBox, wait_for
+from tests.servers import jack_or_skip
 
 jack = pytest.importorskip("jack", reason="the JACK library is not installed")
 jackgear = pytest.importorskip("tests.jackgear", reason="the JACK library is not installed")
@@ -25,16 +25,10 @@ OUTPUTS = ("master_1", "master_2", "cue_1", "cue_2", "booth_1", "booth_2")
 @pytest.fixture
 def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[EngineBox, str]]:
     """A box whose engine plays on a server with so many outputs."""
-    made = EngineBox(tmp_path / "data", Config.model_validate({"audio": {"inputs": ["nothing:at_all"]}}))
-    try:
-        with jack_server(f"outputs-{os.getpid()}", outputs=request.param) as server:
-            try:
-                made.start("jack", server)
-                yield made, server
-            finally:
-                made.close()
-    except Unavailable as error:
-        pytest.skip(error.message)
+    config = Config.model_validate({"audio": {"inputs": ["nothing:at_all"]}})
+    with jack_or_skip("outputs", outputs=request.param) as server, closing(EngineBox(tmp_path / "data", config)) as made:
+        made.start("jack", server)
+        yield made, server
 
 
 def connected(server: str, engine: str = "appliance-a") -> dict[str, str]:

@@ -19,10 +19,10 @@ from appliance.bus.clips import Clip
 from appliance.bus.commands import Source
 from appliance.bus.events import Kind
 from appliance.config import Config
-from appliance.errors import Unavailable
 from appliance.nodes import NAMESPACE
-from benchmarks.boxes import EngineBox, jack_server, wait_for
+from benchmarks.boxes import EngineBox, wait_for
 from benchmarks.engine import hogs
+from tests.servers import jack_or_skip
 from tests.signals import RATE
 from tests.soak.ramp import Fault, Findings, judge_ramp, ramp_clip
 from tests.soak.stalls import Stalls, frames_lost, read_stalls
@@ -94,11 +94,8 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    try:
-        with jack_server(f"standby-{os.getpid()}", PERIOD, loopback=2) as name:
-            yield name
-    except Unavailable as error:
-        pytest.skip(error.message)
+    with jack_or_skip("standby", PERIOD, loopback=2) as name:
+        yield name
 
 
 @pytest.fixture
@@ -260,6 +257,47 @@ def test_no_note_is_lost_in_twenty_kills(pair: Pair) -> None:
         sent, obeyed = notes_through_kills(pair, 6000, 20)
     print(f"{len(sent)} notes, {len(obeyed)} obeyed")
     assert obeyed == sent
+
+
+def place_of_a_follower(told: np.ndarray) -> int:
+    """Ticks from the song's beginning, as what counts them believes."""
+    place = 0
+    for _, status, data in told:
+        if status == 0xF2:
+            place = 6 * int(data) - 1
+        elif status == 0xF8:
+            place += 1
+    return place
+
+
+def test_what_follows_the_midi_clock_is_where_the_box_is(pair: Pair) -> None:
+    """It counts ticks: one too few, and it is behind for the rest of the night. The server itself keeps it waiting for a dead
+    engine."""
+    bpm, kills = 240.0, 4
+    pair.live.box.values.set("/clock/bpm", bpm)
+    pair.live.box.values.set("/clock/out/midi", True)
+    time.sleep(0.2)
+    listener = jackgear.MidiListener(pair.server, 60)
+    try:
+        listener.listen("appliance-a:clock_out", "appliance-b:clock_out")
+        time.sleep(0.2)
+        first = len(listener.told)
+        for number in range(kills):
+            who = pair.live.playing
+            time.sleep(0.3 + 0.0071 * number)
+            pair.live.kill(who)
+            time.sleep(0.3)
+            pair.start(who)
+            port = f"appliance-{who}:clock_out"
+            if not listener.client.get_all_connections(port):
+                listener.listen(port)
+        time.sleep(0.5)
+        told = listener.told
+        clock = pair.live.box.telemetry.snapshot()["clock"]
+    finally:
+        listener.close()
+    assert set(told[first:, 1]) <= {0xF8, 0xFC, 0xF2, 0xFB}
+    assert abs(place_of_a_follower(told[first:]) - float(clock["beat"]) * 24) < 2, "ticks"
 
 
 @pytest.mark.soak

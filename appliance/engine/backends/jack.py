@@ -168,6 +168,16 @@ def _copy_out(ctx: Any, frames: int, played: bool, hush: bool) -> None:
 
 
 @kernel
+def _hush_midi(ctx: Any, frames: int) -> None:
+    """The server hands out again and again what an engine that is dead has sent last."""
+    for number in range(layout.MIDI_PORTS + 1):
+        if ctx.peer_midi_port[number] != 0:
+            buffer = _port_buffer(ctx.peer_midi_port[number], np.uint32(frames))
+            if buffer != 0:
+                _clear_buffer(buffer)
+
+
+@kernel
 def _cycle_ns(ctx: Any, context: int, began: int) -> int:
     """The monotonic time of the cycle's beginning as the server has smoothed it. The server's microseconds are those of a
     clock of its own: jackd's is not slewed by the network's time (CLOCK_MONOTONIC_RAW), and hours after a start it is a quarter
@@ -207,7 +217,10 @@ def _process(frames: int, context: int) -> None:
     _read_midi(ctx, context, frames)
     if frames <= layout.MAX_BLOCK_FRAMES:
         played = take_part(ctx, frames, time, began)
-    _copy_out(ctx, frames, played, played and began < ctx.hush_until_ns)
+    hush = played and began < ctx.hush_until_ns
+    _copy_out(ctx, frames, played, hush)
+    if hush:
+        _hush_midi(ctx, frames)
     _clear_midi(ctx, frames)
     if played:
         if not still_plays(ctx):  # stopped in between, and the other one plays by now
@@ -372,6 +385,7 @@ class JackBackend:
         """Now and then, from the main thread: connections, and where the other engine's ports are."""
         if self._links and self.alive and self._links.tend(playing=playing):
             self._context["peer_port"][0] = self._links.peer_ports(OUT_NAMES)
+            self._context["peer_midi_port"][0] = self._links.peer_ports((*midi_names("out"), CLOCK_NAME))
         if self.alive:
             self._take_latency()
 

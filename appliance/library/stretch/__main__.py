@@ -7,6 +7,7 @@ A job: ``segment`` (a clip in shared memory), ``frames``, ``rate``, ``speed``, `
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -29,11 +30,13 @@ def render(job: dict[str, Any]) -> None:
     audio = segment.view(np.float32, 2 * job["frames"]).reshape(-1, 2).copy()
     segment.close()
     made = stretched(audio, job["rate"], job["speed"], job["semitones"], quick=job["quick"])
+    written = io.BytesIO()
+    sf.write(written, made, job["rate"], "FLOAT", format="WAV")
     file = Path(job["file"])
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(f".{os.getpid()}.part")
     try:
-        sf.write(part, made, job["rate"], "FLOAT", format="WAV")
+        part.write_bytes(written.getbuffer())
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
@@ -52,7 +55,9 @@ def main() -> int:
             render(json.loads(line))
         except ApplianceError as error:
             answer["error"] = error.message
-        except (OSError, ValueError, RuntimeError, MemoryError) as error:
+        except OSError as error:
+            answer["error"] = f"its version cannot be kept ({error.strerror or error}); make room on the disk"
+        except (ValueError, RuntimeError, MemoryError) as error:
             answer["error"] = str(error) or type(error).__name__
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

@@ -114,6 +114,29 @@ async def test_sixteen_loops_are_in_pitch_within_two_bars(own: Rig, tmp_path: Pa
         bars = await bars_until(own, others, "sixteen other versions")
         print(f"16 loops of 4 s: in pitch after {bars:.2f} bars")
         assert bars <= 2.05
+        quick = own.box.telemetry.snapshot()["pad"]["clip"][:16].astype(int)
+        files = len(list((own.data / "versions").glob("*.wav")))
+
+        def better() -> bool:
+            now = own.box.telemetry.snapshot()["pad"]["clip"][:16].astype(int)
+            return sum(a != b for a, b in zip(quick, now, strict=True)) >= 2
+
+        await own.until(better, "better ones, when there is time")
+        assert len(list((own.data / "versions").glob("*.wav"))) > files
+
+
+async def test_a_tempo_that_goes_on_moving_leaves_nothing_behind(own: Rig, tmp_path: Path) -> None:
+    """What has been overtaken while it waited for its turn is not rendered."""
+    async with own.client() as hub:
+        clips = await play(own, hub, tmp_path, 12)
+        for bpm in (121.0, 123.0, 125.0):
+            await hub.set("/clock/bpm", bpm)
+            await asyncio.sleep(0.5)
+        await hub.set("/clock/bpm", 127.0)
+        bars = await bars_until(own, lambda: all(
+            a != b for a, b in zip(clips, own.box.telemetry.snapshot()["pad"]["clip"][:12].astype(int), strict=True)), "all")
+        assert bars <= 3.0
+        assert len(list((own.data / "versions").glob("*.wav"))) < 36
 
 
 async def test_every_beat_stays_in_its_place_through_the_change(own: Rig, tmp_path: Path) -> None:

@@ -15,10 +15,9 @@ import pytest
 import soundfile as sf
 
 from appliance.bus.hub import HubClient
-from appliance.errors import Unavailable
-from benchmarks.boxes import jack_server
 from tests.control.core.conftest import RATE, Rig
 from tests.linkother import Other, peers_meet
+from tests.servers import jack_or_skip
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +61,14 @@ async def together(rig: Rig, other: Other, limit_ms: float = 3.0) -> None:
         return same and abs(apart_ms(rig, other)) < limit_ms
 
     await rig.until(are, f"the same tempo, and a beat within {limit_ms} ms")
+
+
+async def stand_together(rig: Rig, hub: HubClient, other: Other) -> None:
+    """In one session, and stopped."""
+    await meets(rig, hub)
+    await together(rig, other)
+    await hub.set("/clock/play", False)
+    await rig.until(lambda: not other.now.playing, "our stop")
 
 
 async def test_the_box_follows_tempo_and_bar(own: Rig, other: Other) -> None:
@@ -163,10 +170,7 @@ async def test_who_stops_as_the_box_starts_is_not_started_again(own: Rig, other:
     """The start that the box was asked for comes in the same look as the stop."""
     own.box.values.set("/clock/source", "link")
     async with own.client() as hub:
-        await meets(own, hub)
-        await together(own, other)
-        await hub.set("/clock/play", False)
-        await own.until(lambda: not other.now.playing, "our stop")
+        await stand_together(own, hub, other)
         for _ in range(5):
             other.tell("play 1")
             await own.until(lambda: clock(own)["running"] == 1, "the other's start")
@@ -179,10 +183,7 @@ async def test_who_stops_as_the_box_starts_is_not_started_again(own: Rig, other:
 async def test_a_start_that_still_waits_is_taken_back_with_the_others(own: Rig, other: Other) -> None:
     own.box.values.set("/clock/source", "link")
     async with own.client() as hub:
-        await meets(own, hub)
-        await together(own, other)
-        await hub.set("/clock/play", False)
-        await own.until(lambda: not other.now.playing, "our stop")
+        await stand_together(own, hub, other)
         bar = 4 * 60 / 131
         await own.until(lambda: 0.1 < other.now.beat / 4 % 1.0 < 0.5, "a place within a bar")
         other.tell("play 1")
@@ -246,11 +247,8 @@ jackgear = pytest.importorskip("tests.jackgear", reason="the JACK library is not
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    try:
-        with jack_server(f"link-{os.getpid()}") as name:
-            yield name
-    except Unavailable as error:
-        pytest.skip(error.message)
+    with jack_or_skip("link") as name:
+        yield name
 
 
 @pytest.mark.parametrize("source", ["link", "internal"])
