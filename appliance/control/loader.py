@@ -246,12 +246,14 @@ class Loader:
             future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
             self._obeyed[number] = future
             try:
-                event = await asyncio.wait_for(future, OBEYED_WAIT_S)
-            except TimeoutError:
-                return False
+                while True:  # an engine that dies or starts obeys later; what it may be playing is not given up
+                    done, _ = await asyncio.wait([future], timeout=OBEYED_WAIT_S)
+                    if done:
+                        return future.result().kind != Kind.REFUSED
+                    if self.handle_at(target) == handle:
+                        return True
             finally:
                 self._obeyed.pop(number, None)
-            return event.kind != Kind.REFUSED
 
     async def _until_playable(self, target: Target, audio: Audio, patient: bool) -> None:
         """Raises BadFile for a file that broke before it could be played, _StillWaiting when no engine is there."""

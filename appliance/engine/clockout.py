@@ -2,8 +2,9 @@
 """MIDI clock out: 24 ticks a beat, start, stop, continue and song position, each at its own frame of the block.
 
 The number of the last tick stands in the committed state, so an engine that takes over sends the next one. The server keeps a
-client that was connected to a dead engine waiting for some hundredths of a second, and its ticks with it: so the new engine tells
-it a moment later, at a sixteenth, where the song is. What is sent lies as far behind the beat as the sound does (the limiter's look-ahead), moved by ``/clock/out/offset``.
+client that was connected to a dead engine waiting for some hundredths of a second, and its ticks with it: so the new engine
+tells it a moment later, at a sixteenth, where the song is. What is sent lies as far behind the beat as the sound does (the
+limiter's look-ahead), moved by ``/clock/out/offset``.
 """
 
 from __future__ import annotations

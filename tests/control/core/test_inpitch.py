@@ -63,6 +63,7 @@ async def play(rig: Rig, hub: HubClient, tmp_path: Path, pads: int = 1, hz: floa
     await hub.set("/clock/bpm", BPM)
     for number in range(1, pads + 1):
         file = write_tone(tmp_path / f"{number}.wav", hz + 10 * (number - 1))
+        await hub.set(f"/pad/{number}/keylock", True)
         await hub.do(f"/pad/{number}/load", str(file), f"bpm={BPM:g}", "beats=8")
         await hub.do(f"/pad/{number}/trigger")
     await rig.until(lambda: all(pad(rig, number)["sounding"] for number in range(1, pads + 1)), "the pads")
@@ -144,6 +145,7 @@ async def test_every_beat_stays_in_its_place_through_the_change(own: Rig, tmp_pa
     sf.write(tmp_path / "clicks.wav", clicks(), RATE, "FLOAT")
     async with own.client() as hub:
         await hub.set("/clock/bpm", BPM)
+        await hub.set("/pad/1/keylock", True)
         await hub.do("/pad/1/load", str(tmp_path / "clicks.wav"), f"bpm={BPM:g}", "beats=8")
         await hub.do("/pad/1/trigger")
         await own.until(lambda: pad(own, 1)["sounding"], "the pad")
