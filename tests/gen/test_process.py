@@ -155,6 +155,7 @@ async def test_fill_leaves_loaded_pads_alone(running: Running) -> None:
 @pytest.mark.parametrize("running", [True], indirect=True)
 async def test_an_empty_box_fills_itself_once(running: Running) -> None:
     await running.until(lambda: len(running.control.loads) == 16)
+    await asyncio.sleep(0.3)  # until it has noted that the last one was taken, too
     assert running.control.loads[0][0] == "/bank/1/pad/1/load"
     running.control.files.clear()
     running.control.loads.clear()
