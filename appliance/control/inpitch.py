@@ -332,9 +332,12 @@ class InPitch:
 
     def _tidy(self) -> None:
         """Keep the folder within its size; what a killed process left half written goes like the rest."""
-        left = MOST_MB * 1e6
-        for file in sorted(self._folder.glob("*"), key=lambda file: file.stat().st_mtime, reverse=True):
-            left -= file.stat().st_size
+        left, found = MOST_MB * 1e6, list[tuple[float, int, Path]]()
+        for file in self._folder.glob("*"):
+            with contextlib.suppress(OSError):  # it is written, or renamed, at this moment
+                found.append((file.stat().st_mtime, file.stat().st_size, file))
+        for _, size, file in sorted(found, reverse=True):
+            left -= size
             if left < 0:
                 with contextlib.suppress(OSError):
                     file.unlink()

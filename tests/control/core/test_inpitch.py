@@ -203,7 +203,7 @@ async def test_what_is_loaded_meanwhile_holds(own: Rig, tmp_path: Path) -> None:
         other = write_tone(tmp_path / "other.wav", 500.0)
         await hub.do("/pad/1/load", str(other), "bpm=126", "beats=8")
         await asyncio.sleep(5.0)
-        assert abs(cents(heard_hz(own), 500 * 126 / 126)) < 100, "another file is heard"
+        assert abs(cents(heard_hz(own), 500)) < 100, "another file is heard"
         await hub.do("/pad/1/clear")
         await own.until(lambda: pad(own, 1)["clip"] == 0, "an empty pad")
         await asyncio.sleep(1.0)
