@@ -128,7 +128,7 @@ async def test_a_prompt_becomes_a_clip_on_the_pad(running: Running) -> None:
     mine = [job for job in running.control.jobs if job["id"] == id_]
     assert mine[0]["state"] == "queued" and "running" in [job["state"] for job in mine]
     assert mine[-1]["progress"] == 1.0 and mine[-1]["target"] == "/bank/3/pad/5"
-    assert running.control.states["/gen/queued"] == running.control.states["/gen/running"] == 0
+    await running.until(lambda: running.control.states["/gen/queued"] == running.control.states["/gen/running"] == 0)
 
 
 async def test_asking_twice_gives_two_takes_and_the_same_seed_gives_one(running: Running) -> None:
