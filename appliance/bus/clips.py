@@ -196,12 +196,13 @@ class Clips:
         if place in self.held and self.held[place].handle == handle:
             self._store(place, "state", ClipState.RETIRING)
 
-    def collect(self, engines: Iterable[int] = (0,)) -> int:
-        """Free the retired clips that none of the living engines maps any more; returns how many."""
+    def collect(self, engines: Iterable[int] = (0,), heard: frozenset[int] = frozenset()) -> int:
+        """Free the retired clips that none of the living engines maps any more and that are not in ``heard``: an engine that is
+        yet to come goes on with those. Returns how many."""
         freed = 0
         for place, clip in list(self.held.items()):
             row = self.table[place]
-            if row["state"] != ClipState.RETIRING or any(int(row["mapped"][engine]) for engine in engines):
+            if row["state"] != ClipState.RETIRING or clip.handle in heard or any(int(row["mapped"][e]) for e in engines):
                 continue
             del self.held[place]
             clip.audio = np.empty((0, 2), np.float32)

@@ -51,3 +51,13 @@ def committed(segment: Segment | PrivateSegment) -> np.ndarray:
     """The committed slot as a live view of shape (1,): it stands still for one block; copy what must not move."""
     place = (commit_word(segment) >> SLOT_SHIFT) & 0xFF
     return slots(segment)[place : place + 1]
+
+
+def clips_in(state: np.ndarray | np.void) -> frozenset[int]:
+    """Handles of the clips that decks, pads and what rings out of them refer to, in one state."""
+    found: set[int] = set()
+    for part in ("deck", "pad"):
+        record = state[part]
+        for clips in (record["clip"], record["main"]["clip"], record["tail"]["clip"]):
+            found.update(np.unique(clips).tolist())
+    return frozenset(found - {0})

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.bus.box import Box
 from appliance.bus.clips import FRAME_BYTES, Clip, ClipState
+from appliance.bus.commit import clips_in, committed
 from appliance.bus.streamfile import sweep_folder
 from appliance.errors import ApplianceError, BadFile, Unavailable
 from appliance.library.tempo import loop_tempo
@@ -214,7 +215,7 @@ class ClipBank:
         """Free what the engines have let go of; call it now and then."""
         if self._table.acquire(blocking=False):
             try:
-                self._box.clips.collect(self._box.engines)
+                self._box.clips.collect(self._box.engines, clips_in(committed(self._box.segment)))
             finally:
                 self._table.release()
 

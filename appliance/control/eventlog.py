@@ -9,6 +9,7 @@ start it anew for any other.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 
 from appliance.bus import layout
 from appliance.bus.commands import Code, Source
-from appliance.bus.commit import commit_word, committed
+from appliance.bus.commit import clips_in, commit_word, committed
 from appliance.bus.enginestate import freeze
 from appliance.bus.eventfile import BEGIN, SKIP, ClipFile, EventFile, FileEvent, Moment
 from appliance.bus.events import Event, Kind
@@ -25,10 +26,14 @@ from appliance.bus.grids import Grid
 from appliance.control.desk import Desk
 from appliance.control.loader import Loader
 from appliance.control.scenes import Scenes, pad_of
+from appliance.control.versions import FOLDER as VERSIONS
 from appliance.errors import ApplianceError, BadValue, NotAllowed, Unavailable
 from appliance.namespace import Address, Type
 from appliance.nodes import ENGINE_VALUES, NAMESPACE
 
+log = logging.getLogger(__name__)
+
+FOLDER = "events"
 MOST_EVENTS = 1_000_000
 """About a day of busy playing; then the recording ends and says so."""
 _ENGINE_SLOTS = ENGINE_VALUES.itemsize // 8
@@ -88,7 +93,7 @@ class EventLog:
             grid = self._box.grids.read(int(state["deck"]["grid"][deck]), float(rate))
             self._begin_place(file, f"/deck/{deck + 1}", int(state["deck"]["clip"][deck]),
                               bool(state["deck"]["playing"][deck]), "play", grid)
-        handles = {handle: name for handle in _handles(state) if (name := self._clip_name(file, handle)) is not None}
+        handles = {handle: name for handle in clips_in(state) if (name := self._clip_name(file, handle)) is not None}
         file.state = freeze(self._box.segment, state, handles)
         return file
 
@@ -121,8 +126,8 @@ class EventLog:
         audio = self._loader.bank.by_handle(handle)
         if audio is None:
             return None
-        path = str(audio.facts.path)
         facts = audio.facts
+        path = str(self._lasting(facts.path))
         wanted = ClipFile(file=path, hash=audio.hash, bpm=facts.bpm, beats=facts.beats, gain=facts.gain)
         if grid != wanted.beat_grid:
             wanted = wanted.model_copy(update={"grid": grid})
@@ -131,6 +136,20 @@ class EventLog:
             number += 1
         file.clips[name] = wanted
         return name
+
+    def _lasting(self, path: Path) -> Path:
+        """Versions in pitch come and go: a recording has its own links to them."""
+        if path.parent != self._box.data / VERSIONS:
+            return path
+        kept = self._box.data / FOLDER / VERSIONS / path.name
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            if not kept.exists():
+                kept.hardlink_to(path)
+        except OSError as error:
+            log.warning("%s: the recorded events need it and may lose it (%s)", path, error.strerror or error)
+            return path
+        return kept
 
     # -- what happens
 
@@ -223,7 +242,7 @@ class EventLog:
             return told | {"frames": end - file.start_frame}
 
     async def _save(self, file: EventFile) -> dict[str, Any]:
-        folder = self._box.data / "events"
+        folder = self._box.data / FOLDER
         path = folder / f"EVENTS-{time.strftime('%Y%m%d-%H%M%S')}.yaml"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -233,15 +252,6 @@ class EventLog:
             raise Unavailable(f"{path}: cannot be written ({why}); events are still being recorded: make room on the disk, "
                               "then end it again", status=507) from None
         return {"file": str(path), "events": len(file.events)}
-
-
-def _handles(state: np.void) -> set[int]:
-    """The clips that decks, pads and what rings out of them refer to."""
-    found: set[int] = set()
-    for part in ("deck", "pad"):
-        for clips in (state[part]["clip"], state[part]["main"]["clip"], state[part]["tail"]["clip"]):
-            found |= {int(handle) for handle in clips.ravel() if handle}
-    return found
 
 
 def _flag(address: Address, value: Any) -> bool:

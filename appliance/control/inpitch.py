@@ -9,8 +9,6 @@ What is loaded stays what it was: sessions, names and hashes know nothing of ver
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
 import json
 import logging
 import time
@@ -23,6 +21,7 @@ from appliance.control.clipbank import Audio, Facts, Options
 from appliance.control.desk import Desk
 from appliance.control.loader import Loaded, Loader, Target
 from appliance.control.stretcher import SLOTS, Job, NoLongerWanted, Stretcher
+from appliance.control.versions import FOLDER, Versions
 from appliance.errors import ApplianceError, Unavailable
 from appliance.library.stretch import loop
 from appliance.namespace import Address
@@ -30,10 +29,6 @@ from appliance.nodes.pad import MODES, PAD_STATES
 
 log = logging.getLogger(__name__)
 
-FOLDER = "versions"
-MOST_MB = 2000
-"""On the disk; the ones that were not used for the longest time go first."""
-TIDY_EVERY = 50
 LONGEST_S = 120.0
 """Longer clips stay with varispeed."""
 LOOK_S = 0.1
@@ -85,23 +80,23 @@ class InPitch:
         self._box = desk.box
         self._loader = loader
         self._stretcher = stretcher or Stretcher()
-        self._folder = desk.box.data / FOLDER
+        self._versions = Versions(desk.box.data / FOLDER)
         self._noted = desk.box.run / "inpitch.json"
         self._before = self._read_notes()
         self._on: dict[str, Version] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._failed: dict[str, tuple[int, Wanted]] = {}
         self._told = ""
-        self._rendered = 0
         self._addresses: dict[str, tuple[Address, ...]] = {}
         self._bpm, self._moved_s = 0.0, 0.0
         loader.source_of = self._source_of
-        loader.watchers.append(self._changed)
+        loader.watchers.append(self._adopted)
+        loader.left.append(self._left)
         loader.forgotten.append(self._forgotten)
 
     async def run(self) -> None:
         await self._loader.adopted.wait()
-        await asyncio.to_thread(self._tidy)
+        await asyncio.to_thread(self._versions.tidy)
         while True:
             await asyncio.sleep(LOOK_S)
             self._look()
@@ -183,6 +178,7 @@ class InPitch:
             if why != self._told:
                 self._desk.say(f"{target.shown} changes its pitch with the tempo: {why}")
             self._told = why
+            await asyncio.to_thread(self._versions.tidy)  # the disk may be full
             return
         self._told = ""
         try:
@@ -196,11 +192,18 @@ class InPitch:
                 self._loader.bank.release(version.audio)
             return
         before = self._on.pop(target.address, None)
-        if version:
+        if version and not self._overtaken(target, loaded, version):
             self._on[target.address] = version
+        elif version:
+            self._loader.bank.release(version.audio)
         if before:
             self._loader.bank.release(before.audio)
         self._write_notes()
+
+    def _overtaken(self, target: Target, loaded: Loaded, version: Version) -> bool:
+        """Something was loaded right after it, and the engine has obeyed that too."""
+        return (self._loader.loaded.get(target.address) is not loaded
+                and self._version_at(target.address) != version.audio.clip.handle)
 
     async def _render(self, target: Target, loaded: Loaded, wanted: Wanted, quick: bool) -> Version:
         audio = loaded.audio
@@ -211,16 +214,11 @@ class InPitch:
             file = self._file(audio, wanted, quick=True)
         else:
             quick = False
-        if await asyncio.to_thread(file.is_file):
-            with contextlib.suppress(OSError):
-                file.touch()
-        else:
+        if not await asyncio.to_thread(self._versions.used, file):
             frames = int(self._box.clips.table[clip.place]["frames"])
             await self._stretcher.render(Job(clip.segment.name, frames, round(audio.rate), wanted.speed, wanted.semitones,
                                              quick, str(file)), lambda: self._still_wanted(target, loaded, wanted))
-            self._rendered += 1
-            if self._rendered % TIDY_EVERY == 0:
-                await asyncio.to_thread(self._tidy)
+            await asyncio.to_thread(self._versions.grown, file)
         beats = facts.beats or facts.duration_s * facts.bpm / 60.0
         options = Options(beats=beats, gain=facts.gain, name=facts.name, role=facts.role)
         made = await self._loader.bank.acquire(await self._loader.bank.look(str(file), options))
@@ -237,9 +235,8 @@ class InPitch:
 
     def _file(self, audio: Audio, wanted: Wanted, *, quick: bool) -> Path:
         facts = audio.facts
-        what = (str(facts.path), facts.stamp, round(audio.rate), round(facts.bpm, 6), round(wanted.speed, 6),
-                round(wanted.semitones, 3), quick)
-        return self._folder / f"{hashlib.sha256(repr(what).encode()).hexdigest()[:32]}.wav"
+        return self._versions.file(str(facts.path), facts.stamp, round(audio.rate), round(facts.bpm, 6), round(wanted.speed, 6),
+                                   round(wanted.semitones, 3), quick)
 
     async def _change_over(self, target: Target, loaded: Loaded, wanted: Wanted, version: Version | None) -> bool:
         """On the next bar line when the pad plays, else now. False when something else is wanted by then."""
@@ -266,16 +263,9 @@ class InPitch:
 
     # -- what others do
 
-    def _changed(self, address: str) -> None:
-        """Something else stands there, or, after a restart of control, what stood there."""
-        loaded = self._loader.loaded.get(address)
-        noted = self._before.pop(address, None)
-        if noted and loaded and noted["source"] == loaded.handle and self._version_at(address) == noted["handle"]:
-            self._adopt(address, noted)
-            return
-        on = self._on.get(address)
-        if on is not None and (loaded is None or loaded.handle != on.source):
-            del self._on[address]
+    def _left(self, address: str) -> None:
+        """The engine plays something else there."""
+        if on := self._on.pop(address, None):
             self._loader.bank.release(on.audio)
             self._write_notes()
 
@@ -294,6 +284,13 @@ class InPitch:
         self._write_notes()
 
     # -- a restart of control alone
+
+    def _adopted(self, address: str) -> None:
+        """A pad is known again: if it plays a version, that too."""
+        loaded = self._loader.loaded.get(address)
+        noted = self._before.pop(address, None)
+        if noted and loaded and noted["source"] == loaded.handle and self._version_at(address) == noted["handle"]:
+            self._adopt(address, noted)
 
     def _source_of(self, target: Target, handle: int) -> int:
         """The clip that a pad's version is one of; any other clip is its own."""
@@ -329,15 +326,3 @@ class InPitch:
         except (OSError, ValueError):
             return {}
         return notes if isinstance(notes, dict) else {}
-
-    def _tidy(self) -> None:
-        """Keep the folder within its size; what a killed process left half written goes like the rest."""
-        left, found = MOST_MB * 1e6, list[tuple[float, int, Path]]()
-        for file in self._folder.glob("*"):
-            with contextlib.suppress(OSError):  # it is written, or renamed, at this moment
-                found.append((file.stat().st_mtime, file.stat().st_size, file))
-        for _, size, file in sorted(found, reverse=True):
-            left -= size
-            if left < 0:
-                with contextlib.suppress(OSError):
-                    file.unlink()

@@ -91,8 +91,8 @@ class Loaded:
 class Loader:
     """Loads and clears. ``changed(target address)`` is called when what stands there is another thing, ``asked(target, facts)``
     before that when a person has asked for it; ``grid_for(target, loaded)`` puts a clip's beat grid where the engine finds it.
-    ``source_of(target, handle)``: the clip that was loaded, where the engine plays a version of it; ``forgotten``: are told of
-    clips that the engines do without.
+    ``source_of(target, handle)``: the clip that was loaded, where the engine plays a version of it; ``left`` are told that the
+    engine has obeyed, what a target had before is left; ``forgotten`` are told of clips that the engines do without.
 
     ``adopted`` is set when it is known what the engine plays already; calls wait for that.
     """
@@ -104,6 +104,7 @@ class Loader:
         self.watchers: list[Callable[[str], None]] = []
         self.grid_for: Callable[[Target, Loaded], int] = lambda _target, _loaded: 0
         self.asked: Callable[[Target, Facts], None] = lambda _target, _facts: None
+        self.left: list[Callable[[str], None]] = []
         self.forgotten: list[Callable[[frozenset[int]], None]] = []
         self.source_of: Callable[[Target, int], int] = lambda _target, handle: handle
         self.adopted = asyncio.Event()
@@ -237,23 +238,23 @@ class Loader:
         return int(committed(self._box.segment)["pad" if target.is_pad else "deck"]["clip"][0][target.index])
 
     async def swap(self, target: Target, loaded: Loaded, handle: int, frame: int) -> bool:
-        """Let a pad go on in another version of the clip that is loaded, at ``frame`` (0: now), which is near. False when
-        something else is loaded by now, or the engine has refused."""
+        """Let a pad go on in another version of the clip that is loaded, at ``frame`` (0: now), which is near; returns when the
+        engine has answered. False when something else is loaded by now, or the engine has refused."""
         async with self._locks.setdefault(target.address, asyncio.Lock()):
             if self.loaded.get(target.address) is not loaded:
                 return False
             number = self._box.commands.send(target.code, target.index, float(handle), 0.0, frame=frame)
             future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
             self._obeyed[number] = future
-            try:
-                while True:  # an engine that dies or starts obeys later; what it may be playing is not given up
-                    done, _ = await asyncio.wait([future], timeout=OBEYED_WAIT_S)
-                    if done:
-                        return future.result().kind != Kind.REFUSED
-                    if self.handle_at(target) == handle:
-                        return True
-            finally:
-                self._obeyed.pop(number, None)
+            await asyncio.wait([future], timeout=OBEYED_WAIT_S)
+        try:
+            while not future.done():  # an engine that dies or starts obeys later; what it may be playing is not given up
+                if self.handle_at(target) == handle:
+                    return True
+                await asyncio.wait([future], timeout=OBEYED_WAIT_S)
+            return future.result().kind != Kind.REFUSED
+        finally:
+            self._obeyed.pop(number, None)
 
     async def _until_playable(self, target: Target, audio: Audio, patient: bool) -> None:
         """Raises BadFile for a file that broke before it could be played, _StillWaiting when no engine is there."""
@@ -320,12 +321,12 @@ class Loader:
         try:
             event = await asyncio.wait_for(asyncio.shield(future), OBEYED_WAIT_S)
         except TimeoutError:
-            self._background(self._give_up_later(number, future, before))
+            self._background(self._give_up_later(number, future, target, before))
         else:
             if event.kind == Kind.REFUSED:
                 self._revert(target, number, before)
                 raise Unavailable(f"{target.shown}: the engine refused the clip (reason {event.a:.0f}); load it again")
-            self._give_up(number, before)
+            self._give_up(number, target, before)
         if facts:
             self._tell_texts(target, str(facts.path), facts.name, facts.role)
         else:
@@ -344,13 +345,15 @@ class Loader:
         for watcher in self.watchers:
             watcher(address)
 
-    async def _give_up_later(self, number: int, future: asyncio.Future[Event], before: Loaded | None) -> None:
+    async def _give_up_later(self, number: int, future: asyncio.Future[Event], target: Target, before: Loaded | None) -> None:
         """The engine is busy dying or starting: what was loaded before is kept until it has obeyed."""
         await future
-        self._give_up(number, before)
+        self._give_up(number, target, before)
 
-    def _give_up(self, number: int, before: Loaded | None) -> None:
+    def _give_up(self, number: int, target: Target, before: Loaded | None) -> None:
         self._obeyed.pop(number, None)
+        for tell in self.left:
+            tell(target.address)
         if before and before.audio:
             self.bank.release(before.audio)
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from appliance.bus import atomic, layout, wakeup
 from appliance.bus.clips import PLACE_BITS, ClipState, handle_of
-from appliance.bus.commit import committed
+from appliance.bus.commit import clips_in, committed
 from appliance.bus.memory import Segment
 from appliance.bus.streamfile import is_stream
 from appliance.engine.dsp.windows import STREAMS, WINDOWS
@@ -106,8 +106,8 @@ class ClipMap:
             return
         self._seen = changes
         states = self._table["state"]
-        for place in np.flatnonzero((states == ClipState.FILLING) | (states == ClipState.READY)):
-            if int(place) not in self._held:
+        for place in np.flatnonzero(states != ClipState.FREE):
+            if int(place) not in self._held and (states[place] != ClipState.RETIRING or self._is_heard(int(place))):
                 self._map(int(place))
         for place in list(self._held):
             row = self._table[place]
@@ -135,6 +135,10 @@ class ClipMap:
                 self._warned = True
                 log.warning("clips cannot be locked in memory (limit reached); raise LimitMEMLOCK, see `appliance doctor`")
         self._publish(place, generation, segment, segment.address)
+
+    def _is_heard(self, place: int) -> bool:
+        """A new engine also needs what is given up, but still sounds."""
+        return handle_of(int(self._table[place]["generation"]), place) in clips_in(committed(self._segment))
 
     def _map_stream(self, place: int, generation: int, name: str) -> None:
         row = self._table[place]
@@ -167,7 +171,7 @@ class ClipMap:
         state = committed(self._segment)
         if int(state["cycles"][0]) < cycle + 2 and self._plays():
             return
-        if self._in_use(state, handle):
+        if handle in clips_in(state):
             return
         atomic.write(self._address_of(place), 0)
         after = int(state["cycles"][0])
@@ -182,12 +186,3 @@ class ClipMap:
 
     def _plays(self) -> bool:
         return bool(self._context["epoch"][0])
-
-    @staticmethod
-    def _in_use(state: np.ndarray, handle: int) -> bool:
-        for part in ("deck", "pad"):
-            record = state[part][0]
-            for clip in (record["clip"], record["main"]["clip"], record["tail"]["clip"]):
-                if np.any(clip == handle):
-                    return True
-        return False

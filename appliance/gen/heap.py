@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps freed memory in the process: numpy's large arrays otherwise go back to the system and cost page faults again.
-
-On a virtual machine that was more than a third of all time spent on a loop.
+"""Keeps freed memory in the process while it works: numpy's large arrays otherwise go back to the system and cost page faults
+again. On a virtual machine that was more than a third of all time spent on a loop. At rest it is given back.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
 
@@ -24,3 +24,9 @@ def keep_memory(megabytes: int = 256) -> bool:
     done &= mallopt(_M_TRIM_THRESHOLD, megabytes * 2**20)
     done &= mallopt(_M_TOP_PAD, 16 * 2**20)
     return bool(done)
+
+
+def give_back() -> None:
+    """Return freed memory to the system; where the C library cannot, nothing happens."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)

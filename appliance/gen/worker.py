@@ -27,13 +27,15 @@ from typing import Any
 from appliance.errors import ApplianceError, BadValue
 from appliance.gen.backends.base import Backend, GenerationCancelled
 from appliance.gen.conform import ROLE_LUFS, conform
-from appliance.gen.heap import keep_memory
+from appliance.gen.heap import give_back, keep_memory
 from appliance.gen.request import GenRequest, parse_request
 from appliance.library.store import audio_hash
 from appliance.library.wav import write_wav
 
 log = logging.getLogger(__name__)
 NICE = 10
+REST_S = 5.0
+"""After so long without work its memory is given back."""
 _PROGRESS_EVERY_S = 0.05
 
 
@@ -85,8 +87,14 @@ class Worker:
         self._backend.warm()
         self._say("ready", backend=self._backend.name, version=self._backend.version)
         while True:
-            message = self._work.get()
+            message = self._next()
             self._generate(int(message["job"]), message["request"], list(message.get("candidates") or [0]))
+
+    def _next(self) -> dict[str, Any]:
+        with contextlib.suppress(queue.Empty):
+            return self._work.get(timeout=REST_S)
+        give_back()
+        return self._work.get()
 
     def _listen(self) -> None:
         """Read until the other side is gone, then leave at once: a worker must not outlive its gen process."""

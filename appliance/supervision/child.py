@@ -104,16 +104,19 @@ class Child:
         )
         os.set_blocking(self.output, False)
         self.selector.register(self.output, selectors.EVENT_READ, self)
-        self._set_nice(HURRY if self.starts else self.nice)
+        self._begin_with(HURRY if self.starts else self.nice)
         self.started = time.monotonic()
         self.starts += 1
         self.due = None
 
     def settle(self) -> None:
-        """It is there: from now on it works at its own priority."""
-        self._set_nice(self.nice)
+        """It is there: from now on it works at its own priority, with all the threads that have not chosen theirs."""
+        for thread in Path(f"/proc/{self.pid}/task").glob("*"):
+            with suppress(OSError):  # it has ended
+                if os.getpriority(os.PRIO_PROCESS, int(thread.name)) == HURRY:
+                    os.setpriority(os.PRIO_PROCESS, int(thread.name), self.nice)
 
-    def _set_nice(self, nice: int) -> None:
+    def _begin_with(self, nice: int) -> None:
         if self.process:
             with suppress(OSError):  # it may have ended already, which is noticed elsewhere; or we may not go below 0
                 os.setpriority(os.PRIO_PROCESS, self.process.pid, nice)

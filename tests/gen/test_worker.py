@@ -19,11 +19,18 @@ from appliance.gen.pool import JobCancelled, JobFailed, WorkerProcess
 from appliance.gen.queue import Job, JobQueue
 from appliance.gen.request import GenRequest, parse_request
 from appliance.gen.runner import Runner
+from appliance.gen.worker import REST_S
 from appliance.library.store import AudioStore, Clip
 
 
 def ask(**fields: object) -> GenRequest:
     return parse_request({"prompt": "techno", "seed": 1, "bars": 1, **fields}).resolved()
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of its own."""
+    rows = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    return 1024 * int(rows["Pss_Anon"].split()[0])
 
 
 def false_worker(folder: Path, body: str) -> str:
@@ -67,6 +74,21 @@ async def test_cancel_takes_effect_within_half_a_second(tmp_path: Path) -> None:
     assert time.monotonic() - began < 0.5 + 0.2  # and some room for a busy machine
     assert len(await worker.generate(2, ask(), [0], lambda _: None)) == 1
     await worker.stop()
+
+
+async def test_a_worker_at_rest_gives_its_memory_back(tmp_path: Path) -> None:
+    worker = WorkerProcess("procedural", tmp_path)
+    await worker.generate(1, ask(), [0], lambda _: None)
+    assert worker.pid
+    await asyncio.sleep(REST_S + 1)
+    before = memory_of(worker.pid)
+    await worker.generate(2, ask(bars=16), [0], lambda _: None)
+    grown = memory_of(worker.pid) - before
+    await asyncio.sleep(REST_S + 1)
+    left = memory_of(worker.pid) - before
+    await worker.stop()
+    print(f"{grown / 1e6:.0f} MB more after a long loop, {left / 1e6:.0f} MB at rest")
+    assert grown > 20e6 and left < 0.1 * grown
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +66,16 @@ def test_from_the_start_to_the_end(stage: Stage) -> None:
     stage.set("/visuals/blackout", True)
     stage.until(lambda: snapshot(stage).max() == 0, "black")
     assert stage.stop() == 0
+
+
+def test_no_thread_of_it_is_before_the_sound_nor_behind_all(stage: Stage) -> None:
+    """One that runs only when nobody else wants to would keep the dead process from its end."""
+    stage.start()
+    stage.shows("pulse")
+    threads = [int(path.name) for path in Path(f"/proc/{stage.process.pid}/task").iterdir()]
+    assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_OTHER}
+    niceness = {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads}
+    assert min(niceness) >= 5 and max(niceness) < 19
 
 
 def test_a_broken_scene_leaves_the_last_good_one_and_says_which_line_and_a_mended_one_is_shown(stage: Stage) -> None:

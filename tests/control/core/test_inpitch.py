@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from appliance.bus.eventfile import EventFile
 from appliance.bus.hub import HubClient
 from appliance.library.stretch.loop import is_there, stretched
 from tests.control.core.conftest import RATE, Rig
@@ -69,6 +70,14 @@ async def play(rig: Rig, hub: HubClient, tmp_path: Path, pads: int = 1, hz: floa
     await rig.until(lambda: all(pad(rig, number)["sounding"] for number in range(1, pads + 1)), "the pads")
     await asyncio.sleep(0.3)
     return [int(pad(rig, number)["clip"]) for number in range(1, pads + 1)]
+
+
+async def play_version(rig: Rig, hub: HubClient, tmp_path: Path) -> tuple[int, int]:
+    """A loop at another tempo on pad 1, in pitch; returns its clip and the version's."""
+    (clip,) = await play(rig, hub, tmp_path)
+    await hub.set("/clock/bpm", 126.0)
+    await rig.until(lambda: pad(rig, 1)["clip"] != clip, "another version")
+    return clip, int(pad(rig, 1)["clip"])
 
 
 async def bars_until(rig: Rig, true: Any, what: str) -> float:
@@ -178,10 +187,7 @@ async def test_a_pitch_of_its_own_is_rendered_too(own: Rig, tmp_path: Path) -> N
 
 async def test_a_killed_control_changes_nothing_and_goes_on(own: Rig, tmp_path: Path) -> None:
     async with own.client() as hub:
-        (clip,) = await play(own, hub, tmp_path)
-        await hub.set("/clock/bpm", 126.0)
-        await own.until(lambda: pad(own, 1)["clip"] != clip, "another version")
-        version = int(pad(own, 1)["clip"])
+        clip, version = await play_version(own, hub, tmp_path)
         await asyncio.sleep(1.5)  # the session's journal knows the clip
         own.kill("control")
         await asyncio.sleep(0.3)
@@ -197,9 +203,7 @@ async def test_a_killed_control_changes_nothing_and_goes_on(own: Rig, tmp_path: 
 
 async def test_what_is_loaded_meanwhile_holds(own: Rig, tmp_path: Path) -> None:
     async with own.client() as hub:
-        (clip,) = await play(own, hub, tmp_path)
-        await hub.set("/clock/bpm", 126.0)
-        await own.until(lambda: pad(own, 1)["clip"] != clip, "another version")
+        await play_version(own, hub, tmp_path)
         other = write_tone(tmp_path / "other.wav", 500.0)
         await hub.do("/pad/1/load", str(other), "bpm=126", "beats=8")
         await asyncio.sleep(5.0)
@@ -208,6 +212,30 @@ async def test_what_is_loaded_meanwhile_holds(own: Rig, tmp_path: Path) -> None:
         await own.until(lambda: pad(own, 1)["clip"] == 0, "an empty pad")
         await asyncio.sleep(1.0)
         assert pad(own, 1)["clip"] == 0
+
+
+async def test_the_same_file_loaded_again_is_in_pitch_again(own: Rig, tmp_path: Path) -> None:
+    async with own.client() as hub:
+        clip, _ = await play_version(own, hub, tmp_path)
+        await hub.do("/pad/1/load", str(tmp_path / "1.wav"), f"bpm={BPM:g}", "beats=8")
+        assert pad(own, 1)["clip"] == clip
+        await own.until(lambda: pad(own, 1)["clip"] != clip, "its version again")
+
+
+async def test_what_was_recorded_has_its_versions_when_they_are_tidied_away(own: Rig, tmp_path: Path) -> None:
+    async with own.client() as hub:
+        await play(own, hub, tmp_path)
+        await hub.do("/system/events/record", True)
+        await hub.set("/clock/bpm", 126.0)
+        before = pad(own, 1)["clip"]
+        await own.until(lambda: pad(own, 1)["clip"] != before, "another version")
+        file = EventFile.load(Path((await hub.do("/system/events/record", False))["file"]))
+    versions = list((own.box.data / "versions").iterdir())
+    assert versions
+    for version in versions:
+        version.unlink()
+    assert [event.arguments for event in file.events if event.address.endswith("/load")]
+    assert all(file.path(clip).is_file() for clip in file.clips.values())
 
 
 async def test_without_the_library_it_is_said_once_and_varispeed_remains(rig: Rig, tmp_path: Path) -> None:
