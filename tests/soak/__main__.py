@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two faults, on average")
     parser.add_argument("--hogs", type=int, default=2, help="busy processes beside the box")
     parser.add_argument("--faults", nargs="*", default=[], help=f"only these: {', '.join(FAULTS)}")
+    parser.add_argument("--varispeed", action="store_true", help="pads change their pitch with the tempo")
     parser.add_argument("--audio", type=Path, help="folder with more files to play")
     parser.add_argument("--out", type=Path, default=Path("build/soak"), help="where the report goes")
     parser.add_argument("--keep", action="store_true", help="keep the recording (700 MB for 30 minutes)")
@@ -31,7 +32,7 @@ def main() -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="soak-", dir=arguments.out))
     report = soak(folder, arguments.minutes, arguments.seed, arguments.every, names=tuple(arguments.faults) or tuple(FAULTS),
-                  audio=arguments.audio, hogs=arguments.hogs)
+                  audio=arguments.audio, hogs=arguments.hogs, in_pitch=not arguments.varispeed)
     print(report.text(), end="")
     for name in ("report.txt", "report.json", "log"):
         shutil.copy(folder / name, arguments.out / name)

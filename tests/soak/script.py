@@ -67,10 +67,11 @@ class Played:
 class Player:
     """Plays on a thread of its own until it is closed. ``loaded``: files that are on decks and pads."""
 
-    def __init__(self, stage: Stage, seed: int, audio: Path | None = None) -> None:
+    def __init__(self, stage: Stage, seed: int, audio: Path | None = None, *, in_pitch: bool = True) -> None:
         self.stage = stage
         self.played = Played()
         self.loaded: list[Path] = []
+        self._in_pitch = in_pitch
         self._random = random.Random(seed)
         self._osc = SimpleUDPClient("127.0.0.1", stage.osc_port)
         self._folder = stage.folder / "loops"
@@ -95,6 +96,7 @@ class Player:
         post("PUT", f"/deck/{BED_DECK}/rate", 0.97)
         post("PUT", f"/deck/{BED_DECK}/loop/beats", 8)
         for pad in range(1, 9):
+            post("PUT", f"/pad/{pad}/keylock", self._in_pitch)
             post("POST", f"/pad/{pad}/load", [str(self.files[pad - 1]), {"bpm": BPM, "beats": 8}])
         for deck in (1, 2):
             post("POST", f"/deck/{deck}/load", [str(self.files[8 + deck]), {"bpm": BPM, "beats": 8}])

@@ -28,12 +28,12 @@ TROUBLE = ("killed", "error", "Traceback", "cannot", "lost")
 
 
 def soak(folder: Path, minutes: float, seed: int = 1, every_s: float = 5.0, *, names: tuple[str, ...] = tuple(FAULTS),
-         audio: Path | None = None, hogs: int = 2, say: Callable[[str], None] = print) -> Report:
+         audio: Path | None = None, hogs: int = 2, in_pitch: bool = True, say: Callable[[str], None] = print) -> Report:
     """Play for ``minutes`` in ``folder`` (empty), with a fault about every ``every_s`` seconds. ``audio``: more files to
-    play."""
+    play; ``in_pitch``: pads keep their pitch when the tempo changes."""
     rng = random.Random(seed)
     with Stage(folder, hogs=hogs) as stage:
-        player = Player(stage, seed, audio)
+        player = Player(stage, seed, audio, in_pitch=in_pitch)
         player.begin()
         time.sleep(SETTLE_S)
         watcher, memory = Watcher(stage.box), MemoryWatch(stage)
