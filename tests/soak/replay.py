@@ -9,7 +9,7 @@ from appliance.bus.clips import PLACE_BITS
 from appliance.bus.commands import Code, Source
 from appliance.bus.events import Kind
 from appliance.engine.backends.offline import OfflineEngine
-from tests.soak.watcher import LAUNCH, Log, Snapshot
+from tests.soak.watcher import LAUNCH, Log, Snapshot, grid_place
 
 KEPT_FRAMES = 1 << 18
 BLOCK_FRAMES = 1024
@@ -124,6 +124,8 @@ class Replay:
             code = int(event["kind"]) >> 8
             if code in (Code.LOAD_DECK, Code.LOAD_PAD):
                 self._load(int(a))
+            if self._next in self.log.grids:
+                self.engine.record["grid"][0, grid_place(event)] = self.log.grids[self._next]
             if code == LAUNCH and self._next in self.log.scenes:
                 self.engine.record["scene"][0] = self.log.scenes[self._next]
             if code != Code.SKIP:

@@ -18,6 +18,7 @@ import numpy as np
 from appliance.bus import atomic, layout
 from appliance.bus.box import Box
 from appliance.bus.clips import PLACE_BITS, ClipState
+from appliance.bus.commands import Code
 from appliance.bus.commit import SLOT_SHIFT, commit_word, slots
 from appliance.bus.enginestate import EngineState, freeze
 from appliance.bus.events import Kind
@@ -71,7 +72,8 @@ class Change:
 
 @dataclass
 class Log:
-    """Everything that was written down. ``scenes``: number of the event of a launch → the table at that time."""
+    """Everything that was written down. ``scenes``: number of the event of a launch → the table at that time; ``grids``: number
+    of the event that gives a deck its beat grid → what stood in that place of the table then."""
 
     events: list[np.ndarray] = field(default_factory=list)
     lost: int = 0
@@ -80,6 +82,7 @@ class Log:
     anchors: list[Anchor] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     scenes: dict[int, np.ndarray] = field(default_factory=dict)
+    grids: dict[int, np.ndarray] = field(default_factory=dict)
     overruns: list[int] = field(default_factory=list)
     """Monotonic times at which a block of an engine was seen to have cost more than its period."""
     last_frame: int = 0
@@ -89,6 +92,13 @@ class Log:
     @property
     def all_events(self) -> np.ndarray:
         return np.concatenate(self.events) if self.events else np.zeros(0, layout.EVENT)
+
+
+def grid_place(event: np.void) -> int:
+    """The place in the table of beat grids that an event gives to a deck; 0 when it does not."""
+    kind, code = int(event["kind"]) & 0xFF, int(event["kind"]) >> 8
+    place = event["b"] if code == Code.LOAD_DECK else event["a"] if code == Code.SET_GRID else 0.0
+    return int(place) if kind == Kind.COMMAND and 0 < place < layout.GRIDS else 0
 
 
 class Watcher:
@@ -144,6 +154,9 @@ class Watcher:
         self.log.events.append(new)
         for number in np.flatnonzero(new["kind"] == int(Kind.COMMAND) | (LAUNCH << 8)):
             self.log.scenes[self._number + int(number)] = self._record["scene"][0].copy()
+        for number, row in enumerate(new):
+            if place := grid_place(row):
+                self.log.grids[self._number + number] = self._record["grid"][0, place].copy()
         self._number += len(new)
         self._tail = head
 
