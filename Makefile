@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 DEBIAN := python3-venv jackd2 libjack-jackd2-0 librubberband2 libegl1 libgl1 libgles2 libgl1-mesa-dri libx11-6 libxcursor1 \
 	libxi6 libxinerama1 libxrandr2
 # What the tests drive it with: OSC tools, an X server with two monitors, a video grabber.
-DEBIAN_TEST := liblo-tools xserver-xorg-core xserver-xorg-video-dummy x11-xserver-utils ffmpeg
+DEBIAN_TEST := liblo-tools xserver-xorg-core xserver-xorg-video-dummy x11-xserver-utils ffmpeg mixxx-data
 KERNELS := $(shell find appliance/engine appliance/nodes appliance/bus -name '*.py') appliance/namespace.py
 
 .PHONY: run setup test lint reference bench soak soak-tests soak-set kernels clean

@@ -23,6 +23,7 @@ COMMANDS = {
     "render": ("render", "render a file of events to sound, faster than real time"),
     "generate": ("generate", "make a loop from words"),
     "check": ("check", "check configs, profiles, scenes, sessions, events"),
+    "import": ("import_", "make a profile from another program's controller mapping"),
     "bench": ("bench", "measure the box on this machine"),
     "doctor": ("doctor", "say what is wrong with this machine and how to mend it"),
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import random
 import shutil
 import socket
 import statistics
@@ -26,9 +27,14 @@ from pythonosc.dispatcher import Dispatcher
 from appliance.bus import atomic, layout
 from appliance.bus.box import Box
 from appliance.bus.events import Kind
+from appliance.bus.memory import box_name, sweep
+from appliance.config import Config
+from appliance.control.desk import Desk
 from appliance.control.mapping.check import load_profile
 from appliance.control.mapping.library import shipped_folder
+from appliance.control.midi.hand import Hand
 from appliance.control.midi.reading import effect
+from appliance.control.midi.router import Router
 from appliance.control.osc.packet import decode, encode
 from appliance.control.osc.trie import AddressTree
 from appliance.nodes import NAMESPACE
@@ -63,6 +69,7 @@ def rows() -> list[Row]:
         Row("trie_wildcard_us", _each_us(tree.match, ["/channel/*/fader", "/pad/[1-8]/gain", "/deck/?/play"]), "µs", 50.0),
         Row("osc_decode_us", _each_us(decode, [encode("/mixer/crossfader", 0.5)] * 500), "µs", 20.0),
         Row("table_reading_us", _reading_us(), "µs", 20.0),
+        Row("map_p99_us", _mapping_us(), "µs", 200.0),
     ]
 
 
@@ -211,6 +218,45 @@ def _reading_us() -> float:
     """One message of a device that JACK does not own, read in Python."""
     entries = load_profile(shipped_folder() / "akai-apc-mini-mk2.yaml").entries
     return _each_us(lambda message: effect(entries[message], message[0], 100, bank=1), list(entries))
+
+
+MAPPED = """\
+profile: 1
+name: Mapped
+device: {match: [mapped]}
+surface: {shift: {note: 1}, deck: {note: 10..13}, knob: {cc: 1..8}, fader: {cc14: 16..19}, turn: {cc: 40, encoder: twos}}
+layers: {shift: shift, deck: {choose: deck}}
+bindings:
+  knob: {to: [{to: /channel/N/filter, curve: centre, takeover: pickup}, {to: /channel/N/pan, range: [1, -1], curve: square}]}
+  shift + knob:
+    - {to: /channel/N/high, curve: square, takeover: scale, when: {/visuals/freeze: true}}
+    - {to: /channel/N/low, curve: square, takeover: scale}
+  fader: {to: "/deck/{deck}/rate", takeover: pickup}
+  turn: {to: /clock/bpm, step: 0.001, faster: 8}
+"""
+
+
+def _mapping_us() -> float:
+    """99th percentile of what control does with one message: layers, 14 bits, take-over, conditions, two targets."""
+    rng = random.Random(1)
+    moves = [(0xB0, number, None) for number in (*range(1, 9), *range(16, 20), *range(48, 52), 40)]
+    presses = [(0x90, 1, 1), (0x80, 1, 0), *((0x90, note, 1) for note in range(10, 14))]
+    spent: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mapped.yaml"
+        path.write_text(MAPPED, encoding="utf-8")
+        box = Box.create(Path(folder) / "data", Config())
+        try:
+            hand = Hand(load_profile(path), Router(Desk(box)))
+            for turn in range(20_000):
+                status, data1, data2 = rng.choice(presses if turn % 10 == 0 else moves)
+                data2 = rng.randrange(128) if data2 is None else data2
+                began = time.perf_counter()
+                hand.take(status, data1, data2)
+                spent.append((time.perf_counter() - began) * 1e6)
+        finally:
+            sweep(box_name(box.data))
+    return _p99(spent)
 
 
 def _p99(values: list[float]) -> float:

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the engine does at once, at the message's own frame, with a MIDI message of a port: the compiled plain bindings.
 
-``BOX["binding"][port, status - 128, data1]``: channel messages 0x80…0xEF by status byte and first data byte. What this
+``BOX["binding"][port, plane, status - 128, data1]``: channel messages 0x80…0xEF by status byte and first data byte. What this
 table cannot say has kind HAND_OVER and goes to control as an event.
+
+``BOX["midi_plane"][port]`` is the plane that counts; a LAYER entry changes it at the message's own frame. A note off is read in
+the plane of its note on (``BOX["midi_pressed"]``). ``BOX["midi_last"][port, channel, number]`` is what a controller sent last,
+plus 1 (0: nothing yet), for soft take-over.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ class BindingKind(IntEnum):
     VALUE = 2  # index: slot; the value becomes minimum … maximum by data2
     TOGGLE = 3  # index: slot; a press swaps minimum and maximum
     IGNORE = 4  # nothing, and control does not hear of it
+    LAYER = 5  # code: a LayerStep; index: stride of the layer in the plane's number; minimum: its values; maximum: the button's
 
 
 class BindingFlag(IntFlag):
@@ -28,6 +33,17 @@ class BindingFlag(IntFlag):
     LOG = 4  # minimum … maximum is walked logarithmically
     TELL = 8  # control hears of the message as well
     CONSTANT = 16  # COMMAND: a is minimum whatever data2 says (toggle: -1)
+    PICKUP = 32  # VALUE: nothing until the controller has met the value
+    SCALE = 64  # VALUE: the rest of the controller's travel is the rest of the value's range
+
+
+class LayerStep(IntEnum):
+    """How a button changes the digit of its layer in the plane's number."""
+
+    HOLD = 0  # 1 while it is held
+    TOGGLE = 1  # to the next one, and from the last to 0
+    CYCLE = 2  # the same
+    CHOOSE = 3  # to the button's number (maximum)
 
 
 class Bindings:
@@ -41,15 +57,15 @@ class Bindings:
 
     def bind(
         self, port: int, status: int, data1: int, kind: BindingKind, *, code: int = 0, index: int = 0, minimum: float = 0.0,
-        maximum: float = 1.0, flags: int = 0,
+        maximum: float = 1.0, flags: int = 0, plane: int = 0,
     ) -> None:
         """Set one entry. The kind is written last, so the engine never reads half of it as a binding.
 
-        Raises ValueError for a status outside 0x80…0xEF, a data byte over 127 or a port that is not there.
+        Raises ValueError for a status outside 0x80…0xEF, a data byte over 127, a port or a plane that is not there.
         """
-        if not (0x80 <= status <= 0xEF and 0 <= data1 <= 127 and 0 <= port < layout.MIDI_PORTS):
-            raise ValueError(f"no MIDI channel message: port {port}, status {status:#x}, data {data1}")
-        row = self._table[port, status - 128]
+        if not (0x80 <= status <= 0xEF and 0 <= data1 <= 127 and 0 <= port < layout.MIDI_PORTS and 0 <= plane < layout.PLANES):
+            raise ValueError(f"no MIDI channel message: port {port}, plane {plane}, status {status:#x}, data {data1}")
+        row = self._table[port, plane, status - 128]
         row["kind"][data1] = BindingKind.HAND_OVER
         for name, value in (("flags", flags), ("code", code), ("index", index), ("minimum", minimum), ("maximum", maximum)):
             row[name][data1] = value

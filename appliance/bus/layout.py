@@ -34,6 +34,8 @@ EVENTS = 16384
 PENDING = 256
 """Commands that wait in the engine for their frame."""
 MIDI_PORTS = 4
+PLANES = 8
+"""Of a port's binding table, for the states of a profile's layers."""
 MIDI_OUT_MESSAGES = 512
 MIDI_MESSAGE_BYTES = 232
 CLOCK_TICKS = 96
@@ -222,7 +224,10 @@ BOX = _record(
     ("clip", CLIP, (CLIPS,)),
     ("grid", GRID, (GRIDS,)),
     ("scene", SCENE_ROW, (SCENES, PAD_CELLS)),
-    ("binding", BINDING, (MIDI_PORTS, 112, 128)),
+    ("binding", BINDING, (MIDI_PORTS, PLANES, 112, 128)),
+    ("midi_plane", i8, (MIDI_PORTS,)),
+    ("midi_pressed", u1, (MIDI_PORTS, 16, 128)),
+    ("midi_last", u1, (MIDI_PORTS, 16, 128)),
     ("midi_out", MIDI_MESSAGE, (MIDI_OUT_MESSAGES,)),
     ("heard", HEARD, (ENGINES, HEARD_CYCLES)),
     ("scope", f4, (SCOPE_FRAMES,)),

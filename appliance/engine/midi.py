@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ from numba import carray
 
 from appliance.bus import layout
 from appliance.bus.atomic import pointer
-from appliance.bus.binding import BindingFlag, BindingKind
+from appliance.bus.binding import BindingFlag, BindingKind, LayerStep
 from appliance.bus.commands import Source
 from appliance.bus.events import Kind
-from appliance.bus.layout import BINDING, MIDI_PORTS
+from appliance.bus.layout import BINDING, MIDI_PORTS, PLANES
+from appliance.bus.takeover import NOTHING, UNKNOWN, picked_up, scaled
 from appliance.engine.clockin import is_clock, take_clock
 from appliance.engine.execute import execute
 from appliance.engine.jit import kernel
@@ -21,9 +23,10 @@ from appliance.engine.journal import log, set_value, value_vector
 from appliance.engine.pads import bank_cell
 from appliance.nodes import NAMESPACE
 
-_TABLE = layout.offset("binding")
-_HAND_OVER, _COMMAND, _VALUE, _TOGGLE, _IGNORE = (int(kind) for kind in BindingKind)
-_PRESS_ONLY, _BANK, _LOG, _TELL, _CONSTANT = (int(flag) for flag in BindingFlag)
+_TABLE, _PLANE, _PRESSED, _LAST = (layout.offset(name) for name in ("binding", "midi_plane", "midi_pressed", "midi_last"))
+_HAND_OVER, _COMMAND, _VALUE, _TOGGLE, _IGNORE, _LAYER = (int(kind) for kind in BindingKind)
+_PRESS_ONLY, _BANK, _LOG, _TELL, _CONSTANT, _PICKUP, _SCALE = (int(flag) for flag in BindingFlag)
+_HOLD, _CHOOSE = int(LayerStep.HOLD), int(LayerStep.CHOOSE)
 _MIDI, _DONE, _REFUSED = int(Kind.MIDI), int(Kind.COMMAND), int(Kind.REFUSED)
 _BY_MIDI = int(Source.MIDI)
 _PAD_STRIDE = NAMESPACE.find("/bank/1/pad/2/gain").slot - NAMESPACE.find("/bank/1/pad/1/gain").slot
@@ -41,6 +44,63 @@ def obey_midi(ctx: Any, state: Any, at: int, heard: int) -> int:
 
 
 @kernel
+def _plane_of(ctx: Any, port: int, status: int, number: int, pressed: bool) -> int:
+    """The plane of the table that counts; for a note off that of its note on, which is remembered, plus 1, while it is held."""
+    plane = carray(pointer(ctx.base + _PLANE), (MIDI_PORTS,), np.int64)[port]
+    if not 0 <= plane < PLANES:
+        plane = 0
+    if status >> 5 == 4:
+        held = carray(pointer(ctx.base + _PRESSED), (MIDI_PORTS, 16, 128), np.uint8)
+        channel = status & 15
+        if pressed:
+            held[port, channel, number] = plane + 1
+        else:
+            before = np.int64(held[port, channel, number])
+            held[port, channel, number] = 0
+            if 0 < before <= PLANES:
+                return before - 1
+    return plane
+
+
+@kernel
+def _last_of(ctx: Any, port: int, status: int, number: int, data2: int) -> float:
+    """Where a controller stood before this message, 0…1; UNKNOWN at its first."""
+    if status >> 4 != 11:
+        return UNKNOWN
+    known = carray(pointer(ctx.base + _LAST), (MIDI_PORTS, 16, 128), np.uint8)
+    before = np.int64(known[port, status & 15, number])
+    known[port, status & 15, number] = (data2 & 127) + 1
+    return (before - 1) / 127.0 if before > 0 else UNKNOWN
+
+
+@kernel
+def _share_of(value: float, low: float, high: float, log: bool) -> float:
+    """Where a controller would stand that has this value; beyond 0…1 when it is out of the binding's range."""
+    if low == high:
+        return 0.0
+    if log and low > 0.0:
+        return math.log2(max(value, 1e-12) / low) / math.log2(high / low)
+    return (value - low) / (high - low)
+
+
+@kernel
+def _change_layer(ctx: Any, port: int, step: int, stride: int, values: int, number: int, pressed: bool) -> None:
+    """The digit of a layer in the plane's number becomes another."""
+    planes = carray(pointer(ctx.base + _PLANE), (MIDI_PORTS,), np.int64)
+    plane = planes[port]
+    if values < 2 or stride < 1 or not (pressed or step == _HOLD):
+        return
+    digit = plane // stride % values
+    if step == _HOLD:
+        new = 1 if pressed else 0
+    elif step == _CHOOSE:
+        new = number % values
+    else:
+        new = (digit + 1) % values
+    planes[port] = min(max(plane + (new - digit) * stride, 0), PLANES - 1)
+
+
+@kernel
 def _message(ctx: Any, state: Any, port: int, status: int, data1: int, data2: int) -> None:
     if is_clock(status):
         take_clock(ctx, state, port, status, data1, data2)
@@ -48,17 +108,29 @@ def _message(ctx: Any, state: Any, port: int, status: int, data1: int, data2: in
     if not (0x80 <= status <= 0xEF and 0 <= port < MIDI_PORTS):
         log(ctx, state, _MIDI, 0, port, state.frame, float(status), float(data1), float(data2), _BY_MIDI, 0)
         return
-    entry = carray(pointer(ctx.base + _TABLE), (MIDI_PORTS, 112, 128), BINDING)[port, status - 128, data1 & 127]
-    kind, flags = np.int64(entry.kind), np.int64(entry.flags)
     pressed = data2 > 0 and status >> 4 != 8
+    plane = _plane_of(ctx, port, status, data1 & 127, pressed)
+    entry = carray(pointer(ctx.base + _TABLE), (MIDI_PORTS, PLANES, 112, 128), BINDING)[port, plane, status - 128, data1 & 127]
+    kind, flags = np.int64(entry.kind), np.int64(entry.flags)
+    last = _last_of(ctx, port, status, data1 & 127, data2)
     if kind == _HAND_OVER or flags & _TELL:
         log(ctx, state, _MIDI, 0, port, state.frame, float(status), float(data1), float(data2), _BY_MIDI, 0)
+    if kind == _LAYER:
+        _change_layer(ctx, port, np.int64(entry.code), np.int64(entry.index), np.int64(entry.minimum), np.int64(entry.maximum),
+                      pressed)
+        return
     if kind == _HAND_OVER or kind == _IGNORE or (flags & _PRESS_ONLY and not pressed):
         return
     share = data2 / 127.0 if status >> 4 != 8 else 0.0
     low, high = np.float64(entry.minimum), np.float64(entry.maximum)
-    value = low * (high / low) ** share if flags & _LOG and low > 0.0 else low + share * (high - low)
     index, code = np.int64(entry.index), np.int64(entry.code)
+    if flags & (_PICKUP | _SCALE) and kind == _VALUE:
+        slot = index + bank_cell(state.values, 0) * _PAD_STRIDE if flags & _BANK else index
+        current = _share_of(value_vector(ctx)[slot], low, high, flags & _LOG != 0)
+        share = scaled(share, last, current) if flags & _SCALE else picked_up(share, last, current)
+        if share == NOTHING:
+            return
+    value = low * (high / low) ** share if flags & _LOG and low > 0.0 else low + share * (high - low)
     if kind == _COMMAND:
         if flags & _BANK:
             index = bank_cell(state.values, index)

@@ -97,16 +97,38 @@ def _judge(path: Path, root: yaml.Node, tree: dict[Any, Any]) -> tuple[Compiled 
     try:
         profile = Profile.model_validate(tree)
     except ValidationError as error:
-        for fault in error.errors():
-            where = tuple(part for part in fault["loc"] if part != "[key]")
+        faults = [(fault, _written(root, [part for part in fault["loc"] if part != "[key]"])) for fault in error.errors()]
+        for fault, where in faults:
+            deeper = (other[: len(where)] == where for one, other in faults if one is not fault)
+            if fault["type"] == "string_type" and any(deeper):
+                continue  # it is of another form, and that is what is wrong with it
             place = _place(root, where, key=fault["type"] == "extra_forbidden")
             problems.append(Problem(path, *place, f"{_dotted(where)}: {_plain(fault)}"))
         return None, sorted(set(problems))
 
     misfits: list[Misfit] = []
     compiled = compile_profile(profile, misfits)
-    problems += [Problem(path, *_place(root, misfit.where, key=len(misfit.where) == 2), misfit.message) for misfit in misfits]
+    problems += [Problem(path, *_place(root, _written(root, misfit.where), key=len(misfit.where) == 2), misfit.message)
+                 for misfit in misfits]
     return (None if problems else compiled), sorted(set(problems))
+
+
+def _written(root: yaml.Node, where: Sequence[Any]) -> tuple[Any, ...]:
+    """``where`` without the numbers of lists that the file does not have: one binding is read as a list of one; and without the
+    words that tell which of several forms was tried."""
+    node: yaml.Node | None = root
+    left: list[Any] = []
+    for part in where:
+        if isinstance(part, int) and not isinstance(node, yaml.SequenceNode):
+            continue
+        if isinstance(part, str) and re.fullmatch(r"(str|list\[.*\]|function-.*)", part):
+            continue
+        left.append(part)
+        if isinstance(node, yaml.MappingNode):
+            node = next((v for k, v in node.value if k.value == str(part)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+    return tuple(left)
 
 
 def _plain(fault: Any) -> str:

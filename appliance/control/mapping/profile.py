@@ -21,7 +21,11 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def _numbers(value: Any) -> list[int]:
+HIGHEST_DATA = 127
+HIGHEST_PARAMETER = 16383
+
+
+def _numbers(value: Any, highest: int = HIGHEST_DATA) -> list[int]:
     """``7``, ``36..51``, ``51..36`` or a list of these as numbers in their order."""
     out: list[int] = []
     for item in value if isinstance(value, list) else [value]:
@@ -32,12 +36,18 @@ def _numbers(value: Any) -> list[int]:
             raise ValueError(f"{item!r} is neither a number nor a range like 36..51")
         first = int(found[1])
         last = int(found[2]) if found[2] else first
-        if not (0 <= first <= 127 and 0 <= last <= 127):
-            raise ValueError(f"{item}: MIDI numbers are 0 … 127")
+        if not (0 <= first <= highest and 0 <= last <= highest):
+            raise ValueError(f"{item}: MIDI numbers are 0 … {highest}")
         out.extend(range(first, last + 1) if first <= last else range(first, last - 1, -1))
+        if len(out) > 16 * (HIGHEST_DATA + 1):
+            raise ValueError(f"{len(out)} controls are more than a device has")
     if not out:
         raise ValueError("no numbers")
     return out
+
+
+def _parameters(value: Any) -> list[int]:
+    return _numbers(value, HIGHEST_PARAMETER)
 
 
 def _channels(value: Any) -> list[int]:
@@ -68,8 +78,11 @@ def _bytes(value: Any) -> bytes:
 
 _RANGE: Any = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 127}, {"type": "string", "pattern": r"^\d+(\.\.\d+)?$"}]}
 _LIST: Any = {"anyOf": [*_RANGE["anyOf"], {"type": "array", "items": _RANGE}]}
+_PARAMETER: Any = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": HIGHEST_PARAMETER}, _RANGE["anyOf"][1]]}
+_PARAMETERS: Any = {"anyOf": [*_PARAMETER["anyOf"], {"type": "array", "items": _PARAMETER}]}
 _ANY_LIST: Any = {"anyOf": [{"const": "any"}, *_LIST["anyOf"]]}
 Numbers = Annotated[list[int], BeforeValidator(_numbers), Field(json_schema_extra=_LIST)]
+Parameters = Annotated[list[int], BeforeValidator(_parameters), Field(json_schema_extra=_PARAMETERS)]
 Channels = Annotated[list[int], BeforeValidator(_channels), Field(json_schema_extra=_ANY_LIST)]
 Bytes = Annotated[bytes, BeforeValidator(_bytes), Field(json_schema_extra={"type": "string"})]
 
@@ -96,7 +109,29 @@ class Device(Section):
 class Source(StrEnum):
     NOTE = "note"
     CC = "cc"
+    CC14 = "cc14"
     BEND = "bend"
+    PRESSURE = "pressure"
+    POLY = "poly"
+    NRPN = "nrpn"
+    RPN = "rpn"
+    PROGRAM = "program"
+
+
+BY_CHANNEL = (Source.BEND, Source.PRESSURE)
+"""Sources that a channel has one of: a row of them is a row of channels."""
+WHOLE = (Source.CC14, Source.BEND, Source.NRPN, Source.RPN)
+"""Those of 14 bits."""
+STATUS = {Source.NOTE: 0x90, Source.POLY: 0xA0, Source.CC: 0xB0, Source.CC14: 0xB0, Source.NRPN: 0xB0, Source.RPN: 0xB0,
+          Source.PROGRAM: 0xC0, Source.PRESSURE: 0xD0, Source.BEND: 0xE0}
+
+
+class Encoding(StrEnum):
+    """How an endless encoder says which way and how far."""
+
+    TWOS = "twos"  # 1, 2 … up; 127, 126 … down
+    OFFSET = "offset"  # 65, 66 … up; 63, 62 … down
+    SIGN = "sign"  # 1, 2 … up; 65, 66 … down
 
 
 class Surface(Section):
@@ -104,14 +139,36 @@ class Surface(Section):
 
     note: Numbers | None = Field(None, description="note numbers")
     cc: Numbers | None = Field(None, description="controller numbers")
+    cc14: Numbers | None = Field(None, description="controllers of 14 bits: the numbers of their coarse halves")
     bend: Literal[True] | None = Field(None, description="pitch bend, 14 bits; with several channels a row of them")
+    pressure: Literal[True] | None = Field(None, description="channel pressure; with several channels a row of them")
+    poly: Numbers | None = Field(None, description="polyphonic pressure: note numbers")
+    nrpn: Parameters | None = Field(None, description="non-registered parameters, 0 … 16383")
+    rpn: Parameters | None = Field(None, description="registered parameters, 0 … 16383")
+    program: Numbers | None = Field(None, description="program changes: a press each")
     channel: Channels = Field([1], description="MIDI channels 1 … 16, or any")
+    fine: Numbers | None = Field(None, description="cc14: the numbers of the fine halves; left out: 32 above the coarse ones")
+    fine_first: bool = Field(False, description="cc14: the device sends the fine half before the coarse one")
+    encoder: Encoding | None = Field(None, description="cc: an endless encoder, and how it says which way and how far")
+
+    per_turn: int | None = Field(None, ge=1, le=100_000, description="cc: ticks of a full turn of an encoder, for jog wheels")
 
     @model_validator(mode="after")
     def _one_source(self) -> Surface:
         given = [s.value for s in Source if getattr(self, s.value) is not None]
         if len(given) != 1:
-            raise ValueError(f"a control is one of note, cc, bend; here {' and '.join(given) or 'none'} is given")
+            kinds = ", ".join(Source)
+            raise ValueError(f"a control is one of {kinds}; here {' and '.join(given) or 'none'} is given")
+        if self.per_turn is not None and self.encoder is None:
+            raise ValueError("per_turn is for endless encoders: say how it counts, encoder: twos, offset or sign")
+        if self.encoder is not None and self.source is not Source.CC:
+            raise ValueError(f"an endless encoder sends controllers (cc), not {self.source.value}")
+        if (self.fine is not None or self.fine_first) and self.source is not Source.CC14:
+            raise ValueError("only cc14 has fine halves")
+        if self.source is Source.CC14 and len(self.fine_numbers) != len(self.cc14 or []):
+            raise ValueError("fine needs as many numbers as cc14")
+        if self.source is Source.CC14 and max(self.fine_numbers) > HIGHEST_DATA:
+            raise ValueError("coarse halves are 0 … 95, or say which the fine ones are: fine: 96")
         return self
 
     @property
@@ -121,17 +178,22 @@ class Surface(Section):
     @property
     def count(self) -> int:
         """How many controls the row has."""
-        if self.source is Source.BEND:
-            return len(self.channel)
-        return len(getattr(self, self.source.value))
+        return len(self.channel) if self.source in BY_CHANNEL else len(getattr(self, self.source.value))
+
+    @property
+    def fine_numbers(self) -> list[int]:
+        """Of 14-bit controllers: the numbers of the fine halves."""
+        return self.fine if self.fine is not None else [number + 32 for number in self.cc14 or []]
 
     def messages(self, member: int) -> list[tuple[int, int]]:
-        """``(status of press or move, data 1)`` of member 1…: one a channel. Pitch bend has no data 1 of its own: -1."""
-        if self.source is Source.BEND:
-            return [(0xE0 + self.channel[member - 1] - 1, -1)]
+        """``(status of press or move, data 1)`` of member 1…: one a channel. What a channel has one of has no data 1 of its
+        own: -1. Of 14-bit controllers the coarse half's. Parameters have no one message that they are told by: none."""
+        if self.source in BY_CHANNEL:
+            return [(STATUS[self.source] + self.channel[member - 1] - 1, -1)]
+        if self.source in (Source.NRPN, Source.RPN):
+            return []
         number = getattr(self, self.source.value)[member - 1]
-        status = 0x90 if self.source is Source.NOTE else 0xB0
-        return [(status + channel - 1, number) for channel in self.channel]
+        return [(STATUS[self.source] + channel - 1, number) for channel in self.channel]
 
 
 class Mode(StrEnum):
@@ -142,6 +204,7 @@ class Mode(StrEnum):
     TOGGLE = "toggle"  # a press swaps the two ends of the range
     HOLD = "hold"  # one end while held, the other after
     SET = "set"  # a press sets `value`
+    STEP = "step"  # a press adds `value`
     PRESS = "press"  # a press does the action; the release does nothing
     RELATIVE = "relative"  # an endless encoder
 
@@ -153,46 +216,107 @@ class Curve(StrEnum):
     SQUARE = "square"
 
 
-class Encoding(StrEnum):
-    """How an endless encoder says which way and how far."""
+class Takeover(StrEnum):
+    """What a control does that stands elsewhere than its value."""
 
-    TWOS = "twos"  # 1, 2 … up; 127, 126 … down
-    OFFSET = "offset"  # 65, 66 … up; 63, 62 … down
-    SIGN = "sign"  # 1, 2 … up; 65, 66 … down
-
-
-NOT_YET = {
-    "takeover": "soft take-over", "when": "conditions", "layer": "layers", "hold_s": "gestures", "jog": "jog wheels",
-}
-"""Options that are planned: named, so that the refusal can say so."""
+    JUMP = "jump"  # the value jumps to it
+    PICKUP = "pickup"  # nothing until it has passed the value
+    SCALE = "scale"  # the rest of its travel moves the value over the rest of its range
 
 
-class Binding(Section):
-    """What a control does. ``N`` in the address is the control's number in its row, ``N+4`` counts on from it."""
+class Layer(Section):
+    """What a control does depends on it: shift, a mode, the deck that a half of the device plays."""
 
-    to: str = Field(description="address; N stands for the control's number, as in /pad/N/trigger")
-    mode: Mode = Mode.AUTO
-    range: tuple[float, float] | None = Field(None, description="values at the two ends; turned round, it inverts")
-    curve: Curve | None = Field(None, description="left out: the address's own scaling")
-    value: Any = Field(None, description="for set and press: what is sent")
-    velocity: bool = Field(True, description="false: every hit is a full one")
-    encoding: Encoding = Encoding.TWOS
-    step: float = Field(1 / 128, gt=0, le=1, description="for relative: travel 0…1 of one tick")
+    hold: str | None = Field(None, description="the button that turns it on while it is held")
+    toggle: str | None = Field(None, description="the button that turns it on and off")
+    choose: str | None = Field(None, description="a row of buttons, each of which chooses its number")
+    cycle: str | None = Field(None, description="the button that goes on to the next of `values`")
+    values: list[Annotated[int, Field(ge=0, le=999)]] = Field([], description="choose, cycle: the numbers; left out: 1, 2, …")
 
     @model_validator(mode="before")
     @classmethod
-    def _not_yet(cls, value: Any) -> Any:
+    def _short(cls, value: Any) -> Any:
+        return {"hold": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Layer:
+        ways = [name for name in ("hold", "toggle", "choose", "cycle") if getattr(self, name) is not None]
+        if len(ways) != 1:
+            raise ValueError(f"a layer has one of hold, toggle, choose, cycle; here {' and '.join(ways) or 'none'} is given")
+        if self.values and self.way in ("hold", "toggle"):
+            raise ValueError(f"{self.way} is on or off and has no values")
+        if len(set(self.values)) != len(self.values):
+            raise ValueError("values has a number twice")
+        if self.way == "cycle" and len(self.values) < 2:
+            raise ValueError("cycle needs values to go through, such as values: [1, 3]")
+        return self
+
+    @property
+    def way(self) -> str:
+        return next(name for name in ("hold", "toggle", "choose", "cycle") if getattr(self, name) is not None)
+
+
+Amount = bool | int | float | str
+"""A value as YAML has it."""
+
+
+class Binding(Section):
+    """What a control does. ``N`` in the address is the control's number in its row, ``N+4`` counts on from it; ``{deck}`` is
+    the value of the layer ``deck``."""
+
+    to: str | list[Binding] | None = Field(None, description="address, as in /pad/N/trigger; a list: all of them")
+    midi: str | None = Field(None, description="a message to the device instead, such as B0 10 vv; vv: the control's value")
+    mode: Mode = Mode.AUTO
+    range: tuple[float, float] | None = Field(None, description="values at the two ends; turned round, it inverts")
+    curve: Curve | None = Field(None, description="left out: the address's own scaling")
+    value: Any = Field(None, description="for set and press: what is sent; for step: what is added")
+    velocity: bool = Field(True, description="false: every hit is a full one")
+    step: float | None = Field(None, gt=0, le=1, description="encoders: travel of a tick, all is 1; else 1/128")
+    faster: float = Field(1.0, ge=1, le=32, description="encoders: so many times as far when turned fast")
+    takeover: Takeover | None = Field(None, description="what a control does that stands elsewhere than its value")
+    when: dict[str, Amount] = Field({}, description="only while these addresses have these values")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
         if isinstance(value, str):
             return {"to": value}
         if isinstance(value, list):
-            raise ValueError("several targets of one control are not supported yet; give one address")
-        if isinstance(value, dict):
-            if isinstance(value.get("to"), list):
-                raise ValueError("several targets of one control are not supported yet; give one address")
-            for name, what in NOT_YET.items():
-                if name in value:
-                    raise ValueError(f"{what} ({name}) are not supported yet; take the line out")
+            return {"to": value}
         return value
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Binding:
+        if (self.to is None) == (self.midi is None):
+            raise ValueError("say what it does: to: an address, or midi: a message")
+        if isinstance(self.to, list):
+            if not self.to:
+                raise ValueError("to has no addresses")
+            if extra := sorted(self.model_fields_set - {"to", "when"}):
+                raise ValueError(f"with several targets, {extra[0]} belongs to one of them: to: [{{to: …, {extra[0]}: …}}, …]")
+            for one in self.to:
+                if isinstance(one.to, list) or one.when:
+                    raise ValueError("each of several targets is an address with settings; conditions stand with the whole")
+        if self.midi is not None:
+            message_template(self.midi)
+        return self
+
+
+def message_template(text: str) -> list[int | None]:
+    """``B0 10 vv`` as bytes; None where the control's value goes. Raises ValueError."""
+    words = text.split()
+    if not all(re.fullmatch(r"[0-9A-Fa-f]{2}|[vV]{2}", word) for word in words):
+        raise ValueError(f"{text!r} is not hexadecimal, like B0 10 vv")
+    data = _bytes(" ".join("00" if word.lower() == "vv" else word for word in words))
+    return [None if word.lower() == "vv" else byte for word, byte in zip(words, data, strict=True)]
+
+
+def _alternatives(value: Any) -> Any:
+    """One binding, or several of which the first counts whose conditions hold."""
+    return value if isinstance(value, list) else [value]
+
+
+Bindings = Annotated[list[Binding], BeforeValidator(_alternatives), Field(min_length=1)]
 
 
 class Lamp(Section):
@@ -229,11 +353,15 @@ class Feedback(Section):
     lamp: str = Field("", description="which of `lamps`; left out: the first")
     colour: str = Field("white", description="colour of a lamp that shows an address")
     equals: Any = Field(None, description="light when the address has this value (N counts here too)")
+    above: float | None = Field(None, description="light when the address's value is above this")
 
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
         return {"shows": value} if isinstance(value, str) else value
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9 _-]*$")]
 
 
 class Profile(Section):
@@ -245,26 +373,26 @@ class Profile(Section):
     device: Device
     init: list[Bytes] = Field([], description="messages sent to the device when it comes")
     exit: list[Bytes] = Field([], description="messages sent to it when the box lets it go")
-    surface: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9 _-]*$")], Surface]
-    bindings: dict[str, Binding] = {}
+    surface: dict[Name, Surface]
+    layers: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")], Layer] = {}
+    takeover: Takeover | None = Field(None, description="of all its bindings; left out: pickup in layers, else jump")
+    bindings: dict[str, Bindings] = {}
     lamps: dict[str, Lamp] = {}
     feedback: dict[str, Feedback] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _not_yet(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "layers" in value:
-            raise ValueError("layers are not supported yet; bind the controls directly")
-        return value
 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a profile file, with the short forms that the reader also takes."""
     tree = Profile.model_json_schema()
     tree["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    for name in ("bindings", "feedback"):
-        reference = tree["properties"][name]["additionalProperties"]
-        tree["properties"][name]["additionalProperties"] = {"anyOf": [{"type": "string"}, reference]}
+    short = {"type": "string"}
+    parts = tree["properties"]
+    for name, model in (("feedback", "Feedback"), ("layers", "Layer")):
+        parts[name]["additionalProperties"] = {"anyOf": [short, {"$ref": f"#/$defs/{model}"}]}
+    one = {"anyOf": [short, {"$ref": "#/$defs/Binding"}]}
+    parts["bindings"]["additionalProperties"] = {"anyOf": [*one["anyOf"], {"type": "array", "items": one}]}
+    to = tree["$defs"]["Binding"]["properties"]["to"]
+    to["anyOf"] = [short, {"type": "array", "items": one}]
     _plain(tree)
     return tree
 

@@ -8,7 +8,11 @@ import numpy as np
 from appliance.bus import layout
 from appliance.bus.binding import BindingKind, Bindings
 from appliance.bus.box import Box
-from appliance.control.mapping.compile import Compiled, Entry, Message
+from appliance.control.mapping.compile import Compiled
+from appliance.control.mapping.controls import Message
+from appliance.control.mapping.planes import Entry
+
+Planes = list[dict[Message, Entry]]
 
 
 class PortTable:
@@ -17,26 +21,64 @@ class PortTable:
     def __init__(self, box: Box) -> None:
         self._bindings = Bindings(box.record["binding"][0])
         self._kinds = box.record["binding"][0]["kind"]
-        self._written: list[dict[Message, Entry] | None] = [None] * layout.MIDI_PORTS
+        self._plane, self._last = box.record["midi_plane"][0], box.record["midi_last"][0]
+        self._pressed = box.record["midi_pressed"][0]
+        self._written: list[Planes | None] = [None] * layout.MIDI_PORTS
+
+    def plane(self, port: int) -> int:
+        """The plane that the engine is on."""
+        return int(self._plane[port])
+
+    def is_known(self, port: int) -> bool:
+        """Whether this process has written there before."""
+        return self._written[port] is not None
 
     def put(self, port: int, compiled: Compiled | None) -> None:
         """Write what differs from what is there; what stays the same is never interrupted. None empties the port."""
-        new = compiled.entries if compiled is not None else {}
+        new = compiled.planes if compiled is not None else [{}]
         old = self._written[port]
         if old is None:
             self._clear(port, new)
-            old = {}
+            old = []
+        if self.plane(port) >= len(new):
+            self._plane[port] = 0
+        for plane in range(max(len(old), len(new))):
+            self._put(port, plane, old[plane] if plane < len(old) else {}, new[plane] if plane < len(new) else {})
+        self._written[port] = [dict(entries) for entries in new]
+
+    def _put(self, port: int, plane: int, old: dict[Message, Entry], new: dict[Message, Entry]) -> None:
         for message in old.keys() - new.keys():
-            self._bindings.bind(port, *message, BindingKind.HAND_OVER)
+            self._bindings.bind(port, *message, BindingKind.HAND_OVER, plane=plane)
         for message, entry in new.items():
             if old.get(message) != entry:
                 self._bindings.bind(port, *message, entry.kind, code=entry.code, index=entry.index, minimum=entry.minimum,
-                                    maximum=entry.maximum, flags=entry.flags)
-        self._written[port] = dict(new)
+                                    maximum=entry.maximum, flags=entry.flags, plane=plane)
 
-    def _clear(self, port: int, keep: dict[Message, Entry]) -> None:
+    def is_down(self, port: int, message: Message) -> bool:
+        """Whether a key is held, or a controller's button."""
+        status, number = message
+        channel = status & 15
+        if status & 0xF0 == 0xB0:
+            return int(self._last[port, channel, number]) > 1
+        return bool(self._pressed[port, channel, number])
+
+    def let_go(self, port: int) -> list[tuple[int, int, int]]:
+        """The keys that are down, as ``(plane of the press, status of the note off, number)``; they then count as up."""
+        held = self._pressed[port]
+        found = [(int(held[channel, number]) - 1, 0x80 + channel, number) for channel, number in np.argwhere(held).tolist()]
+        held[:] = 0
+        written = self._written[port] or [{}]
+        return [(plane, status, number) for plane, status, number in found if plane < len(written)]
+
+    def forget(self, port: int) -> None:
+        """Another device plays here: no layer is on, and where its faders stand is not known."""
+        self._plane[port] = 0
+        self._last[port] = 0
+
+    def _clear(self, port: int, keep: Planes) -> None:
         """What an earlier process left: hand over all that will not be bound."""
-        left = np.ones((112, 128), np.bool_)
-        for status, data1 in keep:
-            left[status - 0x80, data1] = False
-        self._kinds[port][left] = BindingKind.HAND_OVER
+        for plane in range(layout.PLANES):
+            left = self._kinds[port, plane] != BindingKind.HAND_OVER
+            for status, data1 in keep[plane] if plane < len(keep) else ():
+                left[status - 0x80, data1] = False
+            self._kinds[port, plane][left] = BindingKind.HAND_OVER

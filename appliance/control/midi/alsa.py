@@ -13,19 +13,20 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from appliance.control.desk import Desk
 from appliance.control.mapping.compile import Compiled
+from appliance.control.mapping.controls import Message
 from appliance.control.mapping.library import ProfileLibrary
 from appliance.control.mapping.match import fits
+from appliance.control.midi.hand import Hand
 from appliance.control.midi.leds import Lamps
-from appliance.control.midi.reading import effect, hands_over, target
+from appliance.control.midi.reading import obey
 from appliance.control.midi.router import Router
 from appliance.control.midi.view import View
-from appliance.errors import ApplianceError
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,10 @@ class AlsaDevice:
     source: Any
     sink: Any = None
     lamps: Lamps | None = None
+    hand: Hand | None = None
+    last: dict[tuple[int, int], int] = field(default_factory=dict)
+    """What each controller has sent last, for soft take-over."""
+    down: set[Message] = field(default_factory=set)
 
 
 class AlsaPorts(threading.Thread):
@@ -61,7 +66,8 @@ class AlsaPorts(threading.Thread):
         self._view = view
         self._say = later(desk.say)
         self._heard = later(self._take)
-        self._make_lamps = later(self._light)
+        self._begin = later(self._begin_with)
+        self._left = later(Hand.leave)
         self._is_jacks = is_jacks
         self._api = api
         self._rtmidi: Any = None
@@ -160,8 +166,7 @@ class AlsaPorts(threading.Thread):
         device = AlsaDevice(name, compiled, source, self._open_sink(name, compiled))
         self._devices[name] = device
         log.info("MIDI: %s is %s, by ALSA", name, compiled.profile.name)
-        if device.sink is not None:
-            self._make_lamps(device)
+        self._begin(device)
 
     def _open_sink(self, name: str, compiled: Compiled) -> Any:
         if not compiled.lights and not compiled.profile.init:
@@ -179,10 +184,20 @@ class AlsaPorts(threading.Thread):
             log.warning("MIDI: the lamps of %s cannot be reached (%s)", name, error)
             return None
 
-    def _light(self, device: AlsaDevice) -> None:
-        """On the loop: lamps live there."""
-        device.lamps = Lamps(device.compiled, self._view, lambda data: _send(device, data))
-        device.lamps.resync()
+    def _begin_with(self, device: AlsaDevice) -> None:
+        """On the loop: hands and lamps live there."""
+
+        def send(data: bytes) -> bool:
+            return _send(device, data)
+
+        def flash(message: Message) -> None:
+            if device.lamps is not None:
+                device.lamps.flash(message)
+
+        device.hand = Hand(device.compiled, self._router, flash, send)
+        if device.sink is not None:
+            device.lamps = Lamps(device.compiled, self._view, send, device.hand.layers, lambda message: message in device.down)
+            device.lamps.resync()
 
     def _poll(self) -> None:
         for device in tuple(self._devices.values()):
@@ -194,24 +209,15 @@ class AlsaPorts(threading.Thread):
         if not 2 <= len(data) <= 3 or not 0x80 <= data[0] <= 0xEF:
             return
         status, data1, data2 = data[0], data[1], data[2] if len(data) == 3 else 0
-        entry = device.compiled.entries.get((status, data1))
-        if hands_over(entry):
-            self._router.take(device.compiled, status, data1, data2, device.lamps.flash if device.lamps else None)
-        if entry is None:
+        if device.hand is None:
             return
-        box = self._desk.box
-        bank, vector = box.values.bank, box.values.vector
-        place = target(entry, bank)
-        result = effect(entry, status, data2, bank=bank, current=float(vector[place]) if entry.code == 0 else 0.0)
-        if result is None:
-            return
-        if result.code < 0:
-            vector[result.index] = result.amount
-            return
-        try:
-            box.commands.send(result.code, result.index, result.amount)
-        except ApplianceError as error:
-            self._desk.say(error.message)
+        down = device.down.add if data2 and status >= 0x90 else device.down.discard
+        down((status | 0x10, data1))
+        entry = device.hand.take(status, data1, data2)
+        last = device.last.get((status, data1), -1)
+        if status & 0xF0 == 0xB0:
+            device.last[status, data1] = data2
+        obey(self._desk, entry, status, data2, last)
 
     def _close(self, device: AlsaDevice) -> None:
         for port in (device.source, device.sink):
@@ -219,6 +225,8 @@ class AlsaPorts(threading.Thread):
                 port.close_port()
                 port.delete()
         device.sink = None
+        if device.hand is not None:
+            self._left(device.hand)
 
     def _close_all(self) -> None:
         while self._devices:

@@ -20,13 +20,16 @@ from appliance.bus import layout
 from appliance.bus.events import Event, Kind
 from appliance.bus.midi_out import MidiOut
 from appliance.control.desk import Desk
-from appliance.control.mapping.compile import Compiled, Message
+from appliance.control.mapping.compile import Compiled
+from appliance.control.mapping.controls import Message
 from appliance.control.mapping.library import ProfileLibrary, shipped_folder
 from appliance.control.mapping.match import fits
 from appliance.control.mapping.table import PortTable
 from appliance.control.midi.alsa import AlsaPorts
+from appliance.control.midi.hand import Hand
 from appliance.control.midi.jackports import ENGINE_INPUT, JackPorts, MidiPort, Pair
 from appliance.control.midi.leds import TICK_S, Lamps
+from appliance.control.midi.reading import obey
 from appliance.control.midi.router import Router
 from appliance.control.midi.view import View
 from appliance.namespace import Address
@@ -49,6 +52,7 @@ class Device:
     compiled: Compiled
     slot: int
     sink: str | None
+    hand: Hand
     lamps: Lamps | None = None
 
 
@@ -65,6 +69,7 @@ class Devices:
         self._router = Router(desk)
         self._view = View(desk)
         self._devices: dict[str, Device] = {}
+        self._generic: Hand | None = None
         self._slots: dict[str, int] = {}
         self._ports: list[MidiPort] = []
         self._said: set[str] = set()
@@ -129,7 +134,9 @@ class Devices:
         for line in said:
             self._desk.say(line)
         if changed:
-            self._table.put(0, self._library.fallback())
+            fallback = self._library.fallback()
+            self._table.put(0, fallback)
+            self._generic = Hand(fallback, self._router, plane=self._table.plane(0)) if fallback else None
             self._assign()
             if self._alsa is not None:
                 self._alsa.profiles_changed()
@@ -160,6 +167,8 @@ class Devices:
         sources, sinks = [p for p in usable if p.source], [p for p in usable if not p.source]
         engines = sorted({p.client for p in self._ports if ENGINE.fullmatch(p.client)})
         before, self._devices = self._devices, {}
+        for name in before.keys() - {port.name for port in sources}:
+            self._let_go(before[name])
         generic: list[str] = []
         taken: set[str] = set()
         for port in self._in_order(sources):
@@ -201,14 +210,27 @@ class Devices:
                            f"profile are taken; unplug one")
         return slot
 
+    def _let_go(self, device: Device) -> None:
+        """It went in the middle of something: what its keys held is released, as if they had come up."""
+        device.hand.leave()
+        for plane, status, number in self._table.let_go(device.slot):
+            obey(self._desk, device.compiled.planes[plane].get((status, number)), status, 0)
+
     def _place(self, before: Device | None, port: MidiPort, compiled: Compiled, slot: int, sink: str | None) -> None:
         if before is not None and before.compiled is compiled and (before.slot, before.sink) == (slot, sink):
             self._devices[port.name] = before
             return
+        if before is None and self._table.is_known(slot):
+            self._table.forget(slot)
         self._table.put(slot, compiled)
-        device = self._devices[port.name] = Device(port.name, compiled, slot, sink)
+
+        def send(data: bytes) -> bool:
+            return self._out.send(slot, data)
+
+        hand = Hand(compiled, self._router, lambda message: self._flash(port.name, message), send, self._table.plane(slot))
+        device = self._devices[port.name] = Device(port.name, compiled, slot, sink, hand)
         if compiled.lights or compiled.profile.init:
-            device.lamps = Lamps(compiled, self._view, lambda data: self._out.send(slot, data))
+            device.lamps = Lamps(compiled, self._view, send, hand.layers, lambda message: self._table.is_down(slot, message))
             device.lamps.resync()
             self._lit.set()
         log.info("MIDI: %s is %s on midi_in_%d", port.name, compiled.profile.name, slot + 1)
@@ -246,21 +268,16 @@ class Devices:
                 lamps.on_event(event)
 
     def _take(self, slot: int, status: int, data1: int, data2: int) -> None:
-        if slot == 0:
-            if (fallback := self._library.fallback()) is not None:
-                self._router.take(fallback, status, data1, data2)
-            return
+        if slot == 0 and self._generic is not None:
+            self._generic.take(status, data1, data2)
         for device in self._devices.values():
             if device.slot == slot:
-                self._router.take(device.compiled, status, data1, data2, self._flash(device))
+                device.hand.take(status, data1, data2)
 
-    @staticmethod
-    def _flash(device: Device) -> Callable[[Message], None]:
-        def flash(message: Message) -> None:
-            if device.lamps is not None:
-                device.lamps.flash(message)
-
-        return flash
+    def _flash(self, name: str, message: Message) -> None:
+        device = self._devices.get(name)
+        if device is not None and device.lamps is not None:
+            device.lamps.flash(message)
 
     def _all_lamps(self) -> list[Lamps]:
         lamps = [device.lamps for device in self._devices.values() if device.lamps is not None]

@@ -5,10 +5,12 @@ can take."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from appliance.bus.events import Event, Kind
-from appliance.control.mapping.compile import Compiled, Light, Message
+from appliance.control.mapping.compile import Compiled
+from appliance.control.mapping.controls import Message
+from appliance.control.mapping.lights import Light
 from appliance.control.mapping.profile import Lamp
 from appliance.control.midi.rhythm import BRIGHT, LIT, Look, light, refused
 from appliance.control.midi.view import View
@@ -27,18 +29,24 @@ _DECK_COMMANDS = frozenset(code for name, code in NAMESPACE.commands.items() if 
 
 
 class Lamps:
-    """``send`` takes one complete message and answers whether it was taken. :meth:`resync` after every connection."""
+    """``send`` takes one complete message and answers whether it was taken; ``layers``: those of the device, by name;
+    ``is_down``: whether a key is held. :meth:`resync` after every connection."""
 
-    def __init__(self, compiled: Compiled, view: View, send: Send) -> None:
+    def __init__(self, compiled: Compiled, view: View, send: Send, layers: Mapping[str, int] | None = None,
+                 is_down: Callable[[Message], bool] = lambda _message: False) -> None:
         self._compiled = compiled
         self._view = view
         self._send = send
+        self._layers: Mapping[str, int] = layers if layers is not None else {}
+        self._is_down = is_down
+        self._lamps: dict[Message, list[Light]] = {}
         self._sent: dict[Message, bytes] = {}
         self._sent_s: dict[Message, float] = {}
         self._refused_s: dict[Message, float] = {}
         self._start = 0
         self._greeting: list[bytes] = []
         for one in compiled.lights:
+            self._lamps.setdefault(one.message, []).append(one)
             if one.subject == "address":
                 view.watch(one.address)
 
@@ -50,8 +58,8 @@ class Lamps:
 
     def leave(self) -> None:
         """Dark, and the profile's last words."""
-        for one in self._compiled.lights:
-            self._send(encode(one, 0.0, "white"))
+        for lights in self._lamps.values():
+            self._send(encode(lights[0], 0.0, "white"))
         for message in self._compiled.profile.exit:
             self._send(message)
 
@@ -63,7 +71,9 @@ class Lamps:
         """The engine refused a command: the lamp of the pad or deck that it was for flashes."""
         if event.kind != Kind.REFUSED:
             return
-        for one in self._compiled.lights:
+        for one in map(self._now, self._lamps.values()):
+            if one is None:
+                continue
             if (one.subject == "pad" and event.code in _PAD_COMMANDS and event.index == self._view.cell(one.number)) or (
                 one.subject == "deck" and event.code in _DECK_COMMANDS and event.index == one.number - 1
             ):
@@ -77,20 +87,25 @@ class Lamps:
                 return
             self._greeting.pop(0)
             budget -= 1
-        lights, now_s = self._compiled.lights, self._view.now_s
-        for count in range(len(lights)):
-            at = (self._start + count) % len(lights)
-            one = lights[at]
-            data = encode(one, *self._shown(one))
-            if self._sent.get(one.message) == data or now_s - self._sent_s.get(one.message, 0.0) < LAMP_S:
+        lamps, now_s = list(self._lamps.items()), self._view.now_s
+        for count in range(len(lamps)):
+            at = (self._start + count) % len(lamps)
+            message, lights = lamps[at]
+            one = self._now(lights)
+            data = encode(one or lights[0], *(self._shown(one) if one else (0.0, "white")))
+            if self._sent.get(message) == data or now_s - self._sent_s.get(message, 0.0) < LAMP_S:
                 continue
             if budget == 0 or not self._send(data):
                 self._start = at  # whoever had to wait is first next time
                 return
             budget -= 1
-            self._sent[one.message] = data
-            self._sent_s[one.message] = now_s
+            self._sent[message] = data
+            self._sent_s[message] = now_s
         self._start = 0
+
+    def _now(self, lights: list[Light]) -> Light | None:
+        """Which of a lamp's lights counts in the layers that are on."""
+        return next((one for one in lights if all(self._layers.get(name) == value for name, value in one.layers)), None)
 
     def _shown(self, one: Light) -> tuple[float, str]:
         view = self._view
@@ -105,9 +120,17 @@ class Lamps:
                 look, colour, progress = view.deck(one.number)
             case "scene":
                 look, colour, progress = view.scene(one.number)
+            case "pressed":
+                return (BRIGHT if self._is_down(one.message) else 0.0), one.colour
+            case "layer":
+                value = self._layers.get(one.address, 0)
+                on = value == one.equals if one.equals is not None else bool(value)
+                return (BRIGHT if on else 0.0), one.colour
             case _:
                 value = view.value(one.address)
                 on = value == one.equals if one.equals is not None else bool(value)
+                if one.above is not None:
+                    on = isinstance(value, int | float) and value > one.above
                 return (BRIGHT if on else 0.0), one.colour
         return light(look, colour, view.moment, progress)
 

@@ -6,10 +6,14 @@ The same rules as the engine's own reading; a test holds the two against each ot
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from appliance.bus.binding import BindingFlag, BindingKind
-from appliance.control.mapping.compile import Entry
+from appliance.bus.takeover import NOTHING, UNKNOWN, picked_up, scaled
+from appliance.control.desk import Desk
+from appliance.control.mapping.planes import Entry
+from appliance.errors import ApplianceError
 from appliance.nodes import NAMESPACE
 from appliance.nodes.pad import PADS
 
@@ -25,14 +29,10 @@ class Effect:
     amount: float
 
 
-def hands_over(entry: Entry | None) -> bool:
-    """Whether control hears of the message as well."""
-    return entry is None or entry.kind is BindingKind.HAND_OVER or bool(entry.flags & BindingFlag.TELL)
-
-
-def effect(entry: Entry | None, status: int, data2: int, *, bank: int, current: float = 0.0) -> Effect | None:
-    """What a message does at once. ``bank`` is the chosen one from 1, ``current`` the slot's value (for a toggle)."""
-    if entry is None or entry.kind in (BindingKind.HAND_OVER, BindingKind.IGNORE):
+def effect(entry: Entry | None, status: int, data2: int, *, bank: int, current: float = 0.0, last: int = -1) -> Effect | None:
+    """What a message does at once. ``bank`` is the chosen one from 1, ``current`` the slot's value, ``last`` the controller's
+    data before (-1: none yet)."""
+    if entry is None or entry.kind in (BindingKind.HAND_OVER, BindingKind.IGNORE, BindingKind.LAYER):
         return None
     note_off = status >> 4 == 8
     pressed = data2 > 0 and not note_off
@@ -40,6 +40,11 @@ def effect(entry: Entry | None, status: int, data2: int, *, bank: int, current: 
         return None
     share = 0.0 if note_off else data2 / 127.0
     low, high = entry.minimum, entry.maximum
+    if entry.kind is BindingKind.VALUE and entry.flags & (BindingFlag.PICKUP | BindingFlag.SCALE):
+        take_over = picked_up if entry.flags & BindingFlag.PICKUP else scaled
+        share = take_over(share, last / 127.0 if last >= 0 else UNKNOWN, share_of(entry, current))
+        if share == NOTHING:
+            return None
     value = low * (high / low) ** share if entry.flags & BindingFlag.LOG and low > 0 else low + share * (high - low)
     index = target(entry, bank)
     if entry.kind is BindingKind.COMMAND:
@@ -51,8 +56,37 @@ def effect(entry: Entry | None, status: int, data2: int, *, bank: int, current: 
     return Effect(-1, index, low if current > (low + high) / 2 else high)
 
 
+def obey(desk: Desk, entry: Entry | None, status: int, data2: int, last: int = -1) -> None:
+    """Do what the engine would have done."""
+    if entry is None:
+        return
+    box = desk.box
+    bank, vector = box.values.bank, box.values.vector
+    current = float(vector[target(entry, bank)]) if entry.kind in (BindingKind.VALUE, BindingKind.TOGGLE) else 0.0
+    result = effect(entry, status, data2, bank=bank, current=current, last=last)
+    if result is None:
+        return
+    if result.code < 0:
+        vector[result.index] = result.amount
+        return
+    try:
+        box.commands.send(result.code, result.index, result.amount)
+    except ApplianceError as error:
+        desk.say(error.message)
+
+
 def target(entry: Entry, bank: int) -> int:
     """The command's member or the value's slot, in the chosen bank."""
     if not entry.flags & BindingFlag.BANK:
         return entry.index
     return entry.index + (bank - 1) * PADS * (1 if entry.kind is BindingKind.COMMAND else PAD_STRIDE)
+
+
+def share_of(entry: Entry, value: float) -> float:
+    """Where a controller would stand that has this value."""
+    low, high = entry.minimum, entry.maximum
+    if low == high:
+        return 0.0
+    if entry.flags & BindingFlag.LOG and low > 0:
+        return math.log2(max(value, 1e-12) / low) / math.log2(high / low)
+    return (value - low) / (high - low)

@@ -4,20 +4,24 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
+from appliance.bus.takeover import NOTHING, picked_up, scaled
 from appliance.control.desk import Desk
-from appliance.control.mapping.compile import Action, Compiled, Message
-from appliance.control.mapping.profile import Curve, Encoding, Mode
+from appliance.control.mapping.controls import Touch
+from appliance.control.mapping.profile import Curve, Mode, Takeover
+from appliance.control.mapping.rules import Action
 from appliance.errors import ApplianceError
 from appliance.namespace import Address, Kind, Type
 
-log = logging.getLogger(__name__)
-
-Refused = Callable[[Message], None]
+MIDDLE = 64 / 127
+"""7 bits have no middle: 64 is it."""
+FAST_S = 0.02
+"""An encoder whose ticks come so close is turned fast."""
+SLOW_S = 0.12
 
 
 class Router:
@@ -26,40 +30,51 @@ class Router:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._travel: dict[str, tuple[float, Any]] = {}
+        self._turned_s: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def stop(self) -> None:
         for task in tuple(self._tasks):
             task.cancel()
 
-    def take(self, compiled: Compiled, status: int, data1: int, data2: int, refused: Refused | None = None) -> bool:
-        """Do what the profile says about a message; False when it says nothing. ``refused`` hears of a press that failed."""
-        kind = status & 0xF0
-        message = (status + 0x10, data1) if kind == 0x80 else (status, -1) if kind == 0xE0 else (status, data1)
-        action = compiled.actions.get(message)
-        if action is None:
-            return False
-        travel = (data2 << 7 | data1) / 16383 if kind == 0xE0 else data2 / 127
-        pressed = kind != 0x80 and data2 > 0
+    def holds(self, conditions: tuple[tuple[str, Any], ...]) -> bool:
+        """Whether all these addresses have these values."""
         try:
-            self._do(action, travel, data2, pressed, lambda: refused(message) if refused else None)
-        except ApplianceError as error:
-            self._say(compiled, error)
-            if refused:
-                refused(message)
-        return True
+            return all(self._desk.get_now(self._desk.find(address)) == value for address, value in conditions)
+        except ApplianceError:  # what another process tells, and it has not told it yet
+            return False
 
-    def _do(self, action: Action, travel: float, data: int, pressed: bool, refused: Callable[[], None]) -> None:
-        found = self._desk.find(action.address)
+    def perform(self, profile: str, action: Action, touch: Touch, last: float, refused: Callable[[], None] | None,
+                send: Callable[[bytes], object] | None = None) -> None:
+        """Do an action for a touch of a control that was at ``last`` before. ``refused`` hears of a press that failed; ``send``
+        writes to the device."""
+        if action.midi:
+            self._send(action, touch, send)
+            return
+        try:
+            self._do(self._desk.find(action.address), action, touch, last, refused or (lambda: None))
+        except ApplianceError as error:
+            self._desk.say(f"{profile}: {error.message}")
+            if refused:
+                refused()
+
+    def _do(self, found: Address, action: Action, touch: Touch, last: float, refused: Callable[[], None]) -> None:
+        pressed = touch.value > 0.0
         match action.mode:
             case Mode.FOLLOW:
-                self._set(found, follow(found, action, travel))
+                self._follow(found, action, touch.value, last)
+            case Mode.HOLD if found.node.type is Type.FLOAT and action.velocity and found.node.kind is Kind.COMMAND:
+                low, high = action.ends
+                self._set(found, low + touch.value * (high - low))
             case Mode.HOLD:
                 self._set(found, action.ends[1] if pressed else action.ends[0])
             case Mode.RELATIVE:
-                self._turn(found, action, ticks(action.encoding, data))
+                self._turn(found, action, touch.turn)
             case Mode.TOGGLE if pressed:
                 self._toggle(found, action)
+            case Mode.STEP if pressed:
+                low, high = min(action.ends), max(action.ends)
+                self._set(found, min(max(self._desk.get_now(found) + action.value, low), high))
             case Mode.SET if pressed:
                 self._set(found, action.value)
             case Mode.PRESS if pressed:
@@ -67,6 +82,15 @@ class Router:
                 self._start(found, args, refused)
             case _:
                 pass  # a release, where only the press counts
+
+    def _follow(self, found: Address, action: Action, share: float, last: float) -> None:
+        if action.takeover in (Takeover.PICKUP, Takeover.SCALE) and found.node.kind is Kind.VALUE and \
+                found.node.type is Type.FLOAT:
+            current = place_of(self._desk.get_now(found), action)
+            share = (picked_up if action.takeover is Takeover.PICKUP else scaled)(share, last, current)
+            if share == NOTHING:
+                return
+        self._set(found, follow(found, action, share))
 
     def _set(self, found: Address, value: Any) -> None:
         if found.node.kind is Kind.COMMAND:
@@ -84,15 +108,33 @@ class Router:
 
     def _turn(self, found: Address, action: Action, count: int) -> None:
         """Move by ticks. The exact place is kept, so that whole numbers and choices move after enough of them."""
+        if count == 0:
+            return
+        distance = count * action.step * self._haste(found, action)
+        if found.node.kind is Kind.CALL:
+            self._start(found, [distance], lambda: None)
+            return
+        if found.node.kind is Kind.COMMAND:
+            self._desk.do_now(found, [min(max(distance, found.node.minimum), found.node.maximum)])
+            return
         now = self._desk.get_now(found)
         at, value = self._travel.get(found.address, (0.0, None))
         if value != now:
             at = found.node.to_unit(now)
-        at = min(max(at + count * action.step, 0.0), 1.0)
+        at = min(max(at + distance, 0.0), 1.0)
         new = found.node.from_unit(at)
         if found.node.type in (Type.FLOAT, Type.INT):
             new = min(max(new, min(action.ends)), max(action.ends))
         self._travel[found.address] = (at, self._desk.set_now(found, new) if new != now else now)
+
+    def _haste(self, found: Address, action: Action) -> float:
+        """How many times as far a tick goes: 1 for slow ones, ``faster`` for those that come in quick succession."""
+        if action.faster <= 1.0:
+            return 1.0
+        now = time.monotonic()
+        apart = now - self._turned_s.get(found.address, 0.0)
+        self._turned_s[found.address] = now
+        return 1.0 + (action.faster - 1.0) * min(max((SLOW_S - apart) / (SLOW_S - FAST_S), 0.0), 1.0)
 
     def _start(self, found: Address, args: list[Any], refused: Callable[[], None]) -> None:
         if found.node.kind is not Kind.CALL:
@@ -110,17 +152,19 @@ class Router:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _say(self, compiled: Compiled, error: ApplianceError) -> None:
-        self._desk.say(f"{compiled.profile.name}: {error.message}")
+    @staticmethod
+    def _send(action: Action, touch: Touch, send: Callable[[bytes], object] | None) -> None:
+        if send is not None and (action.mode is Mode.FOLLOW or touch.value > 0.0):
+            value = round(touch.value * 127)
+            send(bytes(value if byte is None else byte for byte in action.midi))
 
 
 def follow(found: Address, action: Action, travel: float) -> Any:
     """The value at ``travel`` 0…1 of a control, by the binding's curve and range."""
     low, high = action.ends
     match action.curve:
-        case Curve.CENTRE:  # 7 bits have no middle: 64 is it
-            middle = 64 / 127
-            travel = travel / middle / 2 if travel < middle else 0.5 + (travel - middle) / (1 - middle) / 2
+        case Curve.CENTRE:
+            travel = travel / MIDDLE / 2 if travel < MIDDLE else 0.5 + (travel - MIDDLE) / (1 - MIDDLE) / 2
         case Curve.SQUARE:
             travel *= travel
         case Curve.LOG if low > 0 and high > 0:
@@ -133,18 +177,24 @@ def follow(found: Address, action: Action, travel: float) -> Any:
     return _typed(found, low + travel * (high - low))
 
 
+def place_of(value: float, action: Action) -> float:
+    """Where a control that has this value would stand: the inverse of :func:`follow`, beyond 0…1 for values out of range."""
+    low, high = action.ends
+    if low == high:
+        return 0.0
+    if action.curve is Curve.LOG and low > 0 and high > 0:
+        return math.log(max(value, 1e-12) / low) / math.log(high / low)
+    share = (value - low) / (high - low)
+    match action.curve:
+        case Curve.CENTRE:
+            return share * 2 * MIDDLE if share < 0.5 else MIDDLE + (share - 0.5) * 2 * (1 - MIDDLE)
+        case Curve.SQUARE:
+            return math.copysign(math.sqrt(abs(share)), share)
+        case _:
+            return share
+
+
 def _typed(found: Address, value: float) -> Any:
     if found.node.type is Type.BOOL:
         return value >= 0.5
     return round(value) if found.node.type is Type.INT else value
-
-
-def ticks(encoding: str, data: int) -> int:
-    """How far an endless encoder was turned, by its encoding; to the right is positive."""
-    match Encoding(encoding):
-        case Encoding.TWOS:
-            return data if data < 64 else data - 128
-        case Encoding.OFFSET:
-            return data - 64
-        case Encoding.SIGN:
-            return data if data < 64 else 64 - data

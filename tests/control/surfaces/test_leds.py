@@ -195,3 +195,45 @@ feedback: {key: /pad/N, ring: {shows: /channel/1/mute}}
     assert encode(compiled.lights[0], DIM, "white") == bytes((0x90, 1, 40))
     lamps.leave()
     assert heard[-1][8 - 1] == 0x40
+
+
+@pytest.mark.asyncio
+async def test_lamps_follow_layers_keys_and_levels(tmp_path: Path, desk: Desk) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("""\
+profile: 1
+name: X
+device: {match: [my box]}
+surface: {shift: {note: 1}, deck: {note: 2..3}, key: {note: 4}, bar: {note: 5..6}, mute: {note: 7}}
+layers: {shift: shift, deck: {choose: deck}}
+lamps: {plain: {kind: one-colour, lit: 127}}
+feedback:
+  shift: "{shift}"
+  deck: {shows: "{deck}", equals: N}
+  key: pressed
+  bar 1: {shows: /channel/1/trim, above: -6}
+  bar 2: {shows: /channel/1/trim, above: 0}
+  mute: "/channel/{deck}/mute"
+  shift + mute: "/channel/{deck}/cue"
+""", encoding="utf-8")
+    layers, down = {"shift": 0, "deck": 1}, set()
+    rig = Rig(desk, load_profile(path))
+    rig.lamps = Lamps(load_profile(path), rig.view, rig.take, layers, down.__contains__)
+
+    async def lit() -> set[int]:
+        await rig.tick(0.5, 3)
+        return {number for number in range(1, 8) if next(data[2] for data in reversed(rig.heard) if data[1] == number)}
+
+    await desk.set("/channel/1/trim", -3.0)
+    assert await lit() == {2, 5}
+    down.add((0x90, 4))
+    await desk.set("/channel/1/trim", 3.0)
+    assert await lit() == {2, 4, 5, 6}
+    down.clear()
+    await desk.set("/channel/2/mute", True)
+    layers["deck"] = 2
+    assert await lit() == {3, 5, 6, 7}
+    layers["shift"] = 1
+    assert await lit() == {1, 3, 5, 6}
+    await desk.set("/channel/2/cue", True)
+    assert await lit() == {1, 3, 5, 6, 7}

@@ -229,6 +229,40 @@ async def test_replugged_in_the_middle_it_shows_everything_again(stage: Stage) -
 
 
 @pytest.mark.asyncio
+async def test_pulled_out_in_the_middle_it_lets_go_of_what_it_held(stage: Stage) -> None:
+    """A pad that sounds while it is held, and a layer that was on."""
+    folder = stage.box.data / "mappings"
+    folder.mkdir(exist_ok=True)
+    path = folder / "held.yaml"
+    path.write_text("""\
+profile: 1
+name: Held
+device: {match: [held box]}
+surface: {key: {note: 60..63}}
+layers: {shift: key 4}
+bindings: {key 1: {to: /channel/2/mute, mode: hold}, key 2: /deck/1/cue, shift + key 3: /channel/3/mute}
+""", encoding="utf-8")
+    try:
+        device = stage.plug("held box", "out")
+        assert await until(lambda: any(name.startswith("appliance-a:midi_in_") for name in device.connections()))
+        slot = int(next(iter(device.connections()))[-1]) - 1
+        plane = stage.box.record["midi_plane"][0]
+        assert await sent(device, 0x90, 63, 1, until_it=lambda: plane[slot] == 1)
+        assert await sent(device, 0x90, 60, 1, until_it=lambda: stage.desk.get_now("/channel/2/mute") is True)
+        cue = NAMESPACE.command("deck", "cue")
+        assert await sent(device, 0x90, 61, 1, until_it=lambda: any(e.code == cue and e.a > 0 for e in stage.events))
+        stage.events.clear()
+        device.unplug()
+        assert await until(lambda: stage.desk.get_now("/channel/2/mute") is False)
+        assert await until(lambda: any(e.code == cue for e in stage.events)), "the release of a deck that is empty is refused"
+        again = stage.plug("held box", "out")
+        assert await until(lambda: bool(again.connections()))
+        assert plane[slot] == 0
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@pytest.mark.asyncio
 async def test_two_of_the_same_device_each_have_their_own(stage: Stage) -> None:
     left, right = stage.plug("left", "APC mini mk2 Control"), stage.plug("right", "APC mini mk2 Control")
     assert await until(lambda: left.shown(119) is not None and right.shown(119) is not None)
@@ -276,12 +310,12 @@ async def test_a_profile_written_while_playing(stage: Stage) -> None:
 profile: 1
 name: Mine
 device: {match: [my box]}
-surface: {knob: {cc: 1..4}, key: {note: 60..63}, wheel: {bend: true}}
+surface: {knob: {cc: 1..3}, turn: {cc: 4, encoder: twos}, key: {note: 60..63}, wheel: {bend: true}}
 bindings:
   knob 1: /channel/1/fader
   knob 2: {to: /channel/1/filter, curve: centre}
   knob 3: {to: /clock/metre}
-  knob 4: {to: /clock/bpm, mode: relative, range: [60, 180]}
+  turn: {to: /clock/bpm, range: [60, 180]}
   key 1: {to: /channel/2/mute, mode: hold}
   key 2: {to: /gen/prompt, value: darker}
   key 3: /session/save
@@ -332,7 +366,7 @@ async def test_python_reads_the_table_as_the_engine_does(stage: Stage) -> None:
     entries: dict[tuple[int, int], Entry] = {}
     for status in (0x80, 0x90, 0xB0, 0xE3):
         for data1 in range(24):
-            kind = rng.choice(list(BindingKind))
+            kind = rng.choice([kind for kind in BindingKind if kind is not BindingKind.LAYER])
             flags = BindingFlag(rng.choice([0, 1, 2, 4, 16, 17, 18]) | (8 if rng.random() < 0.2 else 0))
             low, high = rng.choice([(0.0, 1.0), (1.0, 0.0), (0.25, 0.75), (-1.0, -1.0)])
             index = rng.randrange(16) if kind is BindingKind.COMMAND else gain if flags & BindingFlag.BANK else fader

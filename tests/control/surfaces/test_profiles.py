@@ -67,15 +67,30 @@ def test_the_schema_in_the_repository_is_current_and_accepts_the_shipped_profile
     (("knob 1: /mixer", "knob 6: /mixer"), "knob 6", "1 … 5"),
     (("36..51", "36..151"), "36..151", "0 … 127"),
     (("36..51", "36-51"), "36-51", "range like 36..51"),
-    (("{bend: true}", "{bend: true, cc: 3}"), "wheel:", "one of note, cc, bend"),
+    (("{bend: true}", "{bend: true, cc: 3}"), "wheel:", "one of note, cc, cc14, bend"),
     (("bindings:", "bindngs:"), "bindngs", "is no setting here"),
     (("/mixer/crossfader", "/mixer/meter/left"), "/mixer/meter", "read only"),
     (("/mixer/crossfader", "{to: /mixer/crossfader, range: [-2, 1]}"), "/mixer/crossfader", "-1 … 1"),
     (("/mixer/crossfader", "{to: /mixer/crossfader, mode: toggel}"), "toggel", "toggle"),
     (("/mixer/crossfader", "{to: /pads/bank, value: 9}"), "/pads/bank", "1 … 8"),
-    (("/mixer/crossfader", "[/mixer/crossfader, /mixer/master]"), "knob 1", "several targets"),
-    (("/mixer/crossfader", "{to: /mixer/crossfader, takeover: pickup}"), "knob 1", "not supported yet"),
-    (("profile: 1", "profile: 1\nlayers: {}"), "profile", "layers are not supported yet"),
+    (("/mixer/crossfader", "[/mixer/crossfader, /mixer/master]"), "/mixer/master", "which always counts"),
+    (("/mixer/crossfader", "{to: [/mixer/crossfader, /mixer/mastre]}"), "to: [/mixer/cross", "did you mean /mixer/master"),
+    (("/mixer/crossfader", "{to: [/mixer/crossfader], curve: log}"), "knob 1:", "belongs to one of them"),
+    (("/mixer/crossfader", "{to: /mixer/crossfader, takeover: pikup}"), "pikup", "'jump', 'pickup' or 'scale'"),
+    (("/mixer/crossfader", "{to: /mixer/crossfader, when: {/mixer/mastr: 0}}"), "/mixer/crossfader",
+     "did you mean /mixer/master"),
+    (("/mixer/crossfader", "{midi: B0 1 vv}"), "knob 1:", "'B0 1 vv' is not hexadecimal"),
+    (("knob 1: /mixer", "shift + knob 1: /mixer"), "shift + knob", "'shift' is no layer"),
+    (("knob 1: /mixer", "knob 1 held 20: /mixer"), "knob 1 held", "0.1 … 10"),
+    (("/mixer/crossfader", "/deck/{deck}/rate"), "/deck/{deck", "{deck} is no layer"),
+    (("bindings:", "layers: {shift: pad}\nbindings:"), "pad}", "hold is one button"),
+    (("bindings:", "layers: {shift: pads 1}\nbindings:"), "pads 1}", "there are pad, knob, wheel"),
+    (("bindings:", "layers: {deck: {cycle: pad 1}}\nbindings:"), "deck: {cycle", "cycle needs values"),
+    (("bindings:", "layers: {deck: {cycle: pad 1, values: [1, 3]}}\nbindings:\n  deck 2 + pad 2: /clock/tap"), "deck 2 +",
+     "has the values 1, 3"),
+    (("{bend: true}", "{cc14: 100}"), "wheel:", "coarse halves are 0 … 95"),
+    (("{bend: true}", "{note: 3, encoder: twos}"), "wheel:", "sends controllers (cc), not note"),
+    (("/mixer/crossfader", "{to: /mixer/crossfader, mode: relative}"), "/mixer/crossfader", "needs an endless encoder"),
     (("name: Test", "name: Test\nname: Again"), "name: Again", "given twice"),
     (("/pad/N/trigger", "/channel/N/fader"), "/channel/N", "cannot follow a note"),
     (("/pad/N/trigger", "{to: /pad/N/gain, value: 99}"), "/pad/N/gain", "-60 … 12"),
@@ -196,17 +211,17 @@ def test_the_apc_reads_as_its_picture_says() -> None:
 
 def test_a_table_in_force_is_changed_entry_by_entry(box: Box, tmp_path: Path) -> None:
     kinds = box.record["binding"][0]["kind"]
-    kinds[1, 5, 5] = BindingKind.VALUE  # what an earlier process left there
+    kinds[1, 2, 5, 5] = BindingKind.VALUE  # what an earlier process left there
     table = PortTable(box)
     first = load_profile(write(tmp_path, GOOD))
     table.put(1, first)
-    assert kinds[1, 5, 5] == BindingKind.HAND_OVER
-    assert kinds[1, 0x10, 36] == BindingKind.COMMAND
-    assert kinds[1, 0x30, 1] == BindingKind.VALUE
+    assert kinds[1, 2, 5, 5] == BindingKind.HAND_OVER
+    assert kinds[1, 0, 0x10, 36] == BindingKind.COMMAND
+    assert kinds[1, 0, 0x30, 1] == BindingKind.VALUE
     table.put(1, load_profile(write(tmp_path, GOOD.replace("36..51", "37..52"))))
-    assert kinds[1, 0x10, 36] == BindingKind.HAND_OVER
-    assert kinds[1, 0x10, 52] == BindingKind.COMMAND
-    assert box.record["binding"][0]["index"][1, 0x10, 37] == 0
+    assert kinds[1, 0, 0x10, 36] == BindingKind.HAND_OVER
+    assert kinds[1, 0, 0x10, 52] == BindingKind.COMMAND
+    assert box.record["binding"][0]["index"][1, 0, 0x10, 37] == 0
     table.put(1, None)
     assert not kinds[1].any()
 

@@ -15,24 +15,32 @@ from appliance.bus.box import Box
 from appliance.control.desk import Desk
 from appliance.control.mapping.check import load_profile
 from appliance.control.mapping.compile import Compiled
+from appliance.control.mapping.controls import ticks
 from appliance.control.mapping.library import shipped_folder
-from appliance.control.midi.router import Router, ticks
+from appliance.control.mapping.profile import Encoding
+from appliance.control.midi.hand import Hand
+from appliance.control.midi.router import Router
 from appliance.errors import BadValue
 
 PROFILE = """\
 profile: 1
 name: Test
 device: {match: [test]}
-surface: {knob: {cc: 1..9}, key: {note: 1..9}, wheel: {bend: true}}
+surface:
+  knob: {cc: [1..3, 6..9]}
+  turn: {cc: 4, encoder: offset}
+  ring: {cc: 5, encoder: sign}
+  key: {note: 1..9}
+  wheel: {bend: true}
 bindings:
   knob 1: {to: /channel/1/pan, curve: centre}
   knob 2: {to: /channel/1/fader, curve: square}
   knob 3: /clock/metre
-  knob 4: {to: /clock/bpm, mode: relative, encoding: offset, step: 0.01}
-  knob 5: {to: /clock/metre, mode: relative, encoding: sign, step: 0.1}
-  knob 6: {to: /visuals/speed, range: [4, 0]}
-  knob 7: /pads/bank
-  knob 8: /channel/1/mute
+  turn: {to: /clock/bpm, step: 0.01}
+  ring: {to: /clock/metre, step: 0.1}
+  knob 4: {to: /visuals/speed, range: [4, 0]}
+  knob 5: /pads/bank
+  knob 6: /channel/1/mute
   key 1: {to: /pad/2/trigger, velocity: false}
   key 2: {to: /visuals/blackout, mode: toggle}
   key 3: {to: /channel/1/low, mode: hold, range: [0, -60]}
@@ -55,14 +63,14 @@ def compiled(tmp_path: Path) -> Compiled:
 @pytest.mark.parametrize(("encoding", "up", "down"), [
     ("twos", (1, 63), (127, 64)), ("offset", (65, 127), (63, 0)), ("sign", (1, 63), (65, 127))])
 def test_encodings(encoding: str, up: tuple[int, int], down: tuple[int, int]) -> None:
-    assert [ticks(encoding, data) for data in up] == [1, 63]
-    assert ticks(encoding, down[0]) == -1
-    assert ticks(encoding, down[1]) in (-63, -64)
+    assert [ticks(Encoding(encoding), data) for data in up] == [1, 63]
+    assert ticks(Encoding(encoding), down[0]) == -1
+    assert ticks(Encoding(encoding), down[1]) in (-63, -64)
 
 
 @pytest.mark.asyncio
 async def test_values(desk: Desk, compiled: Compiled) -> None:
-    router = Router(desk)
+    hand = Hand(compiled, Router(desk))
     for message, address, value in (
         ((0xB0, 1, 64), "/channel/1/pan", 0.0), ((0xB0, 1, 0), "/channel/1/pan", -1.0), ((0xB0, 1, 127), "/channel/1/pan", 1.0),
         ((0xB0, 2, 64), "/channel/1/fader", (64 / 127) ** 2),
@@ -75,33 +83,37 @@ async def test_values(desk: Desk, compiled: Compiled) -> None:
         ((0x90, 3, 1), "/channel/1/low", -60.0), ((0x90, 3, 0), "/channel/1/low", 0.0),
         ((0xE0, 0, 64), "/deck/1/rate", 0.5 + 8192 / 16383),
     ):
-        assert router.take(compiled, *message)
+        hand.take(*message)
         assert desk.get_now(address) == pytest.approx(value), message
-    assert not router.take(compiled, 0x90, 100, 1)
+    before = desk.box.values.read_vector()
+    hand.take(0x90, 100, 1)
+    assert (desk.box.values.read_vector() == before).all()
 
 
 @pytest.mark.asyncio
 async def test_encoders_move_whole_things_after_enough_ticks_and_stop_at_the_ends(desk: Desk, compiled: Compiled) -> None:
-    router = Router(desk)
+    hand = Hand(compiled, Router(desk))
     desk.set_now("/clock/bpm", 120)
-    router.take(compiled, 0xB0, 4, 66)
+    hand.take(0xB0, 4, 66)
     up = desk.get_now("/clock/bpm")
-    router.take(compiled, 0xB0, 4, 62)
+    hand.take(0xB0, 4, 62)
     assert up > 120
     assert desk.get_now("/clock/bpm") == pytest.approx(120)
     desk.set_now("/clock/metre", "2/4")
     seen = []
     for _ in range(14):
-        router.take(compiled, 0xB0, 5, 1)
+        hand.take(0xB0, 5, 1)
         seen.append(desk.get_now("/clock/metre"))
     assert list(dict.fromkeys(seen)) == ["2/4", "3/4", "4/4", "5/4", "6/8", "7/8"]
-    router.take(compiled, 0xB0, 5, 127)
+    hand.take(0xB0, 5, 127)
     assert desk.get_now("/clock/metre") == "2/4"
 
 
 @pytest.mark.asyncio
 async def test_requests_and_what_becomes_of_a_refusal(desk: Desk, compiled: Compiled) -> None:
-    router, done, refused = Router(desk), [], []
+    done: list[Any] = []
+    refused: list[Any] = []
+    hand = Hand(compiled, Router(desk), refused.append)
 
     async def save(address: Any, args: list[Any]) -> None:
         done.append(args)
@@ -111,16 +123,16 @@ async def test_requests_and_what_becomes_of_a_refusal(desk: Desk, compiled: Comp
 
     desk.register("/session/save", save)
     desk.register("/deck/1/load", load)
-    router.take(compiled, 0x90, 4, 100, refused.append)
-    router.take(compiled, 0x80, 4, 0, refused.append)
-    router.take(compiled, 0x90, 5, 100, refused.append)
+    hand.take(0x90, 4, 100)
+    hand.take(0x80, 4, 0)
+    hand.take(0x90, 5, 100)
     await asyncio.sleep(0.05)
     assert done == [["tonight"]]
     assert refused == [(0x90, 5)]
     assert desk.get_now("/system/message") == "nothing.wav: there is no such file"
     head = desk.box.record["command_head"]
-    router.take(compiled, 0x90, 1, 3)
-    router.take(compiled, 0x90, 1, 0)
+    hand.take(0x90, 1, 3)
+    hand.take(0x90, 1, 0)
     assert [float(row["a"]) for row in desk.box.record["commands"][0][: int(head[0])]] == [1.0, 0.0]
 
 
@@ -131,8 +143,9 @@ def test_any_messages_leave_values_in_their_ranges(box: Box, compiled: Compiled,
         desk = Desk(box)
         router = Router(desk)
         for profile in (compiled, GENERIC):
+            hand = Hand(profile, router)
             for message in messages:
-                router.take(profile, *message)
+                hand.take(*message)
         router.stop()
         box.record["command_head"] = 0
         for slot, address in desk.box.namespace.by_slot.items():

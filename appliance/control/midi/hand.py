@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A hand on a device: which layers are on, what is held, where the faders stand; so what each touch means.
+
+Mirrors the engine's planes: the engine tells of every message that changes a layer, in order with all that it hands over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from appliance.bus.binding import BindingFlag, BindingKind
+from appliance.bus.takeover import UNKNOWN
+from appliance.control.mapping.compile import Compiled
+from appliance.control.mapping.controls import Control, Message, Touch
+from appliance.control.mapping.planes import Entry
+from appliance.control.mapping.profile import Mode, Source
+from appliance.control.mapping.rules import Rule
+from appliance.control.mapping.selectors import Gesture
+from appliance.control.midi.router import Router
+
+DOUBLE_S = 0.35
+"""Longest time between the two presses of a double one."""
+Flash = Callable[[Message], None]
+Send = Callable[[bytes], object]
+
+
+@dataclass(slots=True)
+class Press:
+    """What a release ends: the rule that counted when it was pressed; and the gestures that it may still become."""
+
+    rule: Rule | None
+    waiting: list[asyncio.TimerHandle] = field(default_factory=list)
+
+
+class Hand:
+    """Lives on control's loop. ``flash`` shows a refusal on a control's lamp, ``send`` writes to the device; ``plane``: the one
+    that the engine is on (after a restart of control)."""
+
+    def __init__(self, compiled: Compiled, router: Router, flash: Flash | None = None, send: Send | None = None,
+                 plane: int = 0) -> None:
+        self.layers = {name: values[0] for name, values in compiled.values.items()}
+        for layer in compiled.plane_layers:
+            self.layers[layer.name] = layer.value(plane)
+        self._compiled = compiled
+        self._router = router
+        self._flash = flash
+        self._send = send
+        self._decoder = compiled.decoder()
+        self._note_planes: dict[tuple[int, int], int] = {}
+        self._pressed: dict[Control, Press] = {}
+        self._pressed_s: dict[Control, float] = {}
+        self._last: dict[Control, float] = {}
+
+    @property
+    def plane(self) -> int:
+        """The engine's plane for the layers that are on."""
+        return sum(layer.values.index(self.layers[layer.name]) * layer.stride for layer in self._compiled.plane_layers)
+
+    def take(self, status: int, data1: int, data2: int) -> Entry | None:
+        """Take a channel message that the engine has handed over or told of, or any of a device that it does not hear.
+        Returns the engine's entry for it."""
+        entry = self._entry(status, data1, data2)
+        if entry is not None and entry.kind is not BindingKind.HAND_OVER and not entry.flags & BindingFlag.TELL:
+            return entry
+        touch = self._decoder.feed(status, data1, data2)
+        if touch is not None:
+            if touch.control in self._compiled.layer_of:
+                self._change_layer(touch)
+            engines = entry is not None and entry.kind not in (BindingKind.HAND_OVER, BindingKind.LAYER)
+            self._take(touch, done=engines)
+        return entry
+
+    def _entry(self, status: int, data1: int, data2: int) -> Entry | None:
+        """A release is read in the plane of its press, as the engine does."""
+        plane, note = self.plane, (status & 15, data1)
+        if status & 0xF0 == 0x90 and data2 > 0:
+            self._note_planes[note] = plane
+        elif status & 0xE0 == 0x80:
+            plane = self._note_planes.pop(note, plane)
+        return self._compiled.planes[plane].get((status, data1))
+
+    def leave(self) -> None:
+        """The device has gone: what it held is let go."""
+        for control, press in list(self._pressed.items()):
+            self._let_go(control, press)
+
+    # -- layers
+
+    def _change_layer(self, touch: Touch) -> None:
+        name, number = self._compiled.layer_of[touch.control]
+        values, before = self._compiled.values[name], self.layers[name]
+        pressed = touch.value > 0.0
+        match self._compiled.profile.layers[name].way:
+            case "hold":
+                self.layers[name] = values[1 if pressed else 0]
+            case "toggle" | "cycle" if pressed:
+                self.layers[name] = values[(values.index(before) + 1) % len(values)]
+            case "choose" if pressed:
+                self.layers[name] = values[number]
+            case _:
+                pass
+
+    # -- what a touch means
+
+    def _take(self, touch: Touch, *, done: bool) -> None:
+        control = touch.control
+        if touch.value == 0.0 and (press := self._pressed.pop(control, None)) is not None:
+            for timer in press.waiting:
+                timer.cancel()
+            if not done:
+                self._do(press.rule, touch)
+            return
+        rule = self._rule(control, Gesture.PRESS)
+        if not done:
+            self._do(rule, touch)
+        if touch.value > 0.0 and self._is_button(control, rule):
+            self._begin(touch, rule)
+        self._last[control] = touch.value
+
+    def _is_button(self, control: Control, rule: Rule | None) -> bool:
+        """Whether its release belongs to its press."""
+        if self._compiled.profile.surface[control[0]].source is Source.NOTE:
+            return True
+        holds = rule is not None and any(action.mode is Mode.HOLD for action in rule.actions)
+        return holds or self._has_gestures(control)
+
+    def _has_gestures(self, control: Control) -> bool:
+        return any(rule.gesture is not Gesture.PRESS for rule in self._compiled.rules.get(control, ()))
+
+    def _begin(self, touch: Touch, rule: Rule | None) -> None:
+        control = touch.control
+        if control in self._pressed:
+            return  # a CC button that repeats itself while it is held
+        press = self._pressed[control] = Press(rule)
+        if not self._has_gestures(control):
+            return
+        now = time.monotonic()
+        if now - self._pressed_s.pop(control, -1e9) < DOUBLE_S:
+            self._do(self._rule(control, Gesture.DOUBLE), touch)
+        else:
+            self._pressed_s[control] = now
+        for after_s in sorted({r.after_s for r in self._compiled.rules[control] if r.gesture is Gesture.HELD}):
+            held = self._rule(control, Gesture.HELD, after_s)
+            if held is not None:
+                loop = asyncio.get_running_loop()
+                press.waiting.append(loop.call_later(after_s, self._do, held, touch))
+
+    def _let_go(self, control: Control, press: Press) -> None:
+        """As if it had been released."""
+        surface = self._compiled.profile.surface[control[0]]
+        for status, data1 in surface.messages(control[1])[:1]:
+            self._take(Touch(control, 0.0, 127, 0, (status, data1)), done=False)
+
+    def _rule(self, control: Control, gesture: Gesture, after_s: float | None = None) -> Rule | None:
+        """The first that counts now."""
+        for rule in self._compiled.rules.get(control, ()):
+            if rule.gesture is gesture and (after_s is None or rule.after_s == after_s) \
+                    and all(self.layers[name] == value for name, value in rule.layers) and self._router.holds(rule.when):
+                return rule
+        return None
+
+    def _do(self, rule: Rule | None, touch: Touch) -> None:
+        if rule is None:
+            return
+        flash = self._flash
+        refused = (lambda: flash(touch.message)) if flash else None
+        for action in rule.actions:
+            last = self._last.get(touch.control, UNKNOWN)
+            self._router.perform(self._compiled.profile.name, action, touch, last, refused, self._send)

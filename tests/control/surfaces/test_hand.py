@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the same control means at different times: layers, gestures, conditions, take-over; and controls of more than 7 bits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.bus.binding import BindingFlag, BindingKind
+from appliance.control.desk import Desk
+from appliance.control.mapping.check import load_profile
+from appliance.control.midi.hand import Hand
+from appliance.control.midi.reading import obey
+from appliance.control.midi.router import Router
+from appliance.nodes import NAMESPACE
+
+HEAD = """\
+profile: 1
+name: Test
+device: {match: [test]}
+"""
+FADER, FILTER = "/channel/1/fader", "/channel/1/filter"
+Make = Callable[[str], Hand]
+
+
+@pytest.fixture
+def make(desk: Desk, tmp_path: Path) -> Make:
+    """A hand on a device with this profile; its ``sent`` has what was written to the device."""
+
+    def made(text: str) -> Hand:
+        path = tmp_path / "test.yaml"
+        path.write_text(HEAD + text, encoding="utf-8")
+        hand = Hand(load_profile(path), Router(desk), send=sent.append)
+        return hand
+
+    sent: list[bytes] = []
+    desk.sent = sent  # type: ignore[attr-defined]
+    return made
+
+
+LAYERS = """\
+surface: {shift: {note: 1}, fx: {note: 2}, side: {note: 10..11}, knob: {cc: 1..2}, key: {note: 20..23}}
+layers:
+  shift: shift
+  fx: {toggle: fx}
+  deck: {choose: side, values: [1, 3]}
+bindings:
+  knob 1: {to: "/deck/{deck}/rate", curve: centre, takeover: jump}
+  shift + knob 1: {to: /clock/metre}
+  shift + fx + knob 1: {to: /pads/bank}
+  key 1: {to: /visuals/blackout, mode: hold}
+  shift + key 1: {to: /visuals/freeze, mode: hold}
+"""
+
+
+@pytest.mark.asyncio
+async def test_the_layer_with_most_words_counts(desk: Desk, make: Make) -> None:
+    hand = make(LAYERS)
+    hand.take(0xB0, 1, 127)
+    assert desk.get_now("/deck/1/rate") == pytest.approx(1.5)
+    hand.take(0x90, 11, 1)  # the other side
+    hand.take(0xB0, 1, 0)
+    assert (desk.get_now("/deck/1/rate"), desk.get_now("/deck/3/rate")) == (pytest.approx(1.5), pytest.approx(0.5))
+    hand.take(0x90, 1, 1)
+    hand.take(0xB0, 1, 127)
+    assert desk.get_now("/clock/metre") == "7/8"
+    hand.take(0x90, 2, 1)
+    hand.take(0x80, 2, 0)  # fx stays on
+    hand.take(0xB0, 1, 127)
+    assert desk.get_now("/pads/bank") == 8
+    hand.take(0x80, 1, 0)
+    hand.take(0xB0, 1, 127)  # with fx alone it is what it was without
+    assert desk.get_now("/deck/3/rate") == pytest.approx(1.5)
+    assert hand.layers == {"shift": 0, "fx": 1, "deck": 3}
+
+
+@pytest.mark.asyncio
+async def test_a_release_belongs_to_its_press_whatever_has_become_of_the_layer(desk: Desk, make: Make) -> None:
+    hand = make(LAYERS)
+    hand.take(0x90, 1, 1)
+    hand.take(0x90, 20, 1)
+    hand.take(0x80, 1, 0)
+    assert desk.get_now("/visuals/freeze") is True
+    hand.take(0x80, 20, 0)
+    assert (desk.get_now("/visuals/freeze"), desk.get_now("/visuals/blackout")) == (False, False)
+
+
+@pytest.mark.asyncio
+async def test_a_device_that_goes_lets_go(desk: Desk, make: Make) -> None:
+    hand = make(LAYERS)
+    hand.take(0x90, 20, 1)
+    assert desk.get_now("/visuals/blackout") is True
+    hand.leave()
+    assert desk.get_now("/visuals/blackout") is False
+
+
+@pytest.mark.asyncio
+async def test_hold_and_double(desk: Desk, make: Make) -> None:
+    hand = make("""\
+surface: {key: {note: 20..23}}
+bindings:
+  key 1: {to: /visuals/freeze, mode: toggle}
+  key 1 held 0.15: {to: /visuals/blackout, mode: toggle}
+  key 1 double: {to: /pads/bank, value: 5}
+""")
+    hand.take(0x90, 20, 1)
+    assert desk.get_now("/visuals/freeze") is True
+    assert desk.get_now("/visuals/blackout") is False
+    await asyncio.sleep(0.3)
+    assert desk.get_now("/visuals/blackout") is True
+    hand.take(0x80, 20, 0)
+    await asyncio.sleep(0.4)
+    hand.take(0x90, 20, 1)
+    hand.take(0x80, 20, 0)
+    assert desk.get_now("/pads/bank") == 1
+    hand.take(0x90, 20, 1)
+    hand.take(0x80, 20, 0)
+    assert desk.get_now("/pads/bank") == 5
+    await asyncio.sleep(0.3)
+    assert desk.get_now("/visuals/blackout") is True, "let go in time: not held"
+
+
+@pytest.mark.asyncio
+async def test_several_targets_conditions_and_messages(desk: Desk, make: Make) -> None:
+    hand = make("""\
+surface: {knob: {cc: 1..2}, key: {note: 20..23}}
+bindings:
+  knob 1: {to: [/channel/1/pan, {to: /channel/2/pan, range: [1, -1]}]}
+  key 1:
+    - {to: /pads/bank, value: 3, when: {/visuals/freeze: true}}
+    - {to: /pads/bank, value: 4}
+  key N: /clock/tap
+  knob 2: {midi: B0 10 vv}
+  key 2: {midi: 90 05 7F, mode: press}
+""".replace("  key N: /clock/tap\n", ""))
+    hand.take(0xB0, 1, 127)
+    assert (desk.get_now("/channel/1/pan"), desk.get_now("/channel/2/pan")) == (1.0, -1.0)
+    hand.take(0x90, 20, 1)
+    assert desk.get_now("/pads/bank") == 4
+    desk.set_now("/visuals/freeze", True)
+    hand.take(0x80, 20, 0)
+    hand.take(0x90, 20, 1)
+    assert desk.get_now("/pads/bank") == 3
+    for message in ((0xB0, 2, 99), (0x90, 21, 64), (0x80, 21, 0)):
+        hand.take(*message)
+    assert desk.sent == [bytes((0xB0, 0x10, 99)), bytes((0x90, 5, 0x7F))]  # type: ignore[attr-defined]
+
+
+@pytest.mark.asyncio
+async def test_a_press_may_add(desk: Desk, make: Make) -> None:
+    hand = make("""\
+surface: {key: {note: 20..23}}
+bindings:
+  key 1: {to: /deck/1/key, mode: step, value: -5}
+  key 2: {to: /pads/bank, mode: step, value: 1}
+""")
+    for note in (20, 20, 20, 21, 21):
+        hand.take(0x90, note, 1)
+        hand.take(0x80, note, 0)
+    assert (desk.get_now("/deck/1/key"), desk.get_now("/pads/bank")) == (-12.0, 3), "and stops at the end"
+
+
+WHOLE = """\
+surface:
+  coarse first: {cc14: 1}
+  fine first: {cc14: 2, fine_first: true}
+  far: {cc14: 3, fine: 99, channel: 2}
+  nrpn: {nrpn: [1000, 5]}
+  rpn: {rpn: 0}
+  bend: {bend: true, channel: [3, 4]}
+  pressure: {pressure: true, channel: 5}
+  poly: {poly: 60}
+  program: {program: 4..5}
+bindings:
+  coarse first: {to: /channel/1/pan, takeover: jump}
+  fine first: {to: /channel/2/pan, takeover: jump}
+  far: {to: /channel/3/pan}
+  nrpn: {to: /channel/N+3/pan}
+  rpn: {to: /channel/6/pan}
+  bend: {to: /channel/N+6/pan}
+  pressure: {to: /channel/1/fader}
+  poly: {to: /channel/2/fader}
+  program: {to: /pads/bank, value: N}
+"""
+
+
+def place(value: float) -> int:
+    """A pan as a number of 14 bits."""
+    return round((value + 1) / 2 * 16383)
+
+
+@pytest.mark.asyncio
+async def test_controls_of_more_than_seven_bits_and_other_messages(desk: Desk, make: Make) -> None:
+    hand = make(WHOLE)
+    for messages, channel, whole in (
+        ([(0xB0, 1, 100), (0xB0, 33, 5)], 1, 100 << 7 | 5),
+        ([(0xB0, 34, 7), (0xB0, 2, 50)], 2, 50 << 7 | 7),
+        ([(0xB1, 3, 20), (0xB1, 99, 1)], 3, 20 << 7 | 1),
+        ([(0xB0, 99, 1000 >> 7), (0xB0, 98, 1000 & 127), (0xB0, 6, 33), (0xB0, 38, 44)], 4, 33 << 7 | 44),
+        ([(0xB0, 98, 5), (0xB0, 99, 0), (0xB0, 6, 10), (0xB0, 38, 1)], 5, 10 << 7 | 1),
+        ([(0xB0, 101, 0), (0xB0, 100, 0), (0xB0, 6, 64), (0xB0, 38, 2)], 6, 64 << 7 | 2),
+        ([(0xB0, 96, 0), (0xB0, 96, 0), (0xB0, 97, 0)], 6, 64 << 7 | 3),
+        ([(0xE2, 3, 4)], 7, 4 << 7 | 3), ([(0xE3, 127, 127)], 8, 16383),
+    ):
+        for message in messages:
+            hand.take(*message)
+        assert place(desk.get_now(f"/channel/{channel}/pan")) == whole, messages
+    hand.take(0xB0, 6, 99)  # the first half alone says nothing yet
+    assert place(desk.get_now("/channel/6/pan")) == 64 << 7 | 3
+    hand.take(0xD4, 64, 0)
+    hand.take(0xA0, 60, 32)
+    assert desk.get_now("/channel/1/fader") == pytest.approx(64 / 127)
+    assert desk.get_now("/channel/2/fader") == pytest.approx(32 / 127)
+    hand.take(0xC0, 5, 0)
+    assert desk.get_now("/pads/bank") == 2
+
+
+@pytest.mark.asyncio
+async def test_a_device_that_sends_coarse_halves_alone_is_believed(desk: Desk, make: Make) -> None:
+    hand = make(WHOLE)
+    for value in (10, 20, 30):
+        hand.take(0xB0, 1, value)
+    assert place(desk.get_now("/channel/1/pan")) == 30 << 7
+
+
+@pytest.mark.parametrize(("takeover", "steps"), [
+    ("pickup", [(100, 0.5), (80, 0.5), (60, 60 / 127), (70, 70 / 127)]),  # nothing until it has passed the middle
+    ("scale", [(100, 0.5), (50, 0.25), (25, 0.125), (127, 1.0)]),
+    ("jump", [(100, 100 / 127)]),
+])
+@pytest.mark.asyncio
+async def test_a_control_that_stands_elsewhere(desk: Desk, make: Make, takeover: str, steps: list[tuple[int, float]]) -> None:
+    hand = make(f"surface: {{knob: {{cc: 1..2}}}}\nbindings: {{knob 1: {{to: [{{to: {FADER}, takeover: {takeover}}}]}}}}\n")
+    entry = hand.take(0xB0, 3, 0)
+    assert entry is None
+    desk.set_now(FADER, 0.5)
+    for data, value in steps:
+        feed(desk, hand, 0xB0, 1, data)
+        assert desk.get_now(FADER) == pytest.approx(value, abs=1e-6), data
+
+
+def feed(desk: Desk, hand: Hand, status: int, data1: int, data2: int, last: dict[Any, int] = {}) -> None:
+    """As the reading of a device that JACK does not own does it."""
+    entry = hand.take(status, data1, data2)
+    obey(desk, entry, status, data2, last.get((id(hand), status, data1), -1))
+    last[id(hand), status, data1] = data2
+
+
+@pytest.mark.asyncio
+async def test_it_is_picked_up_at_the_end_of_its_travel_and_lost_when_somebody_else_moves_it(desk: Desk, make: Make) -> None:
+    hand = make(f"surface: {{knob: {{cc: 1..2}}}}\nbindings: {{knob 1: {{to: {FADER}, range: [0, 0.5], takeover: pickup}}}}\n")
+    desk.set_now(FADER, 0.9)  # beyond the end of this control's range
+    feed(desk, hand, 0xB0, 1, 100)
+    assert desk.get_now(FADER) == pytest.approx(0.9)
+    feed(desk, hand, 0xB0, 1, 127)
+    assert desk.get_now(FADER) == pytest.approx(0.5)
+    feed(desk, hand, 0xB0, 1, 120)
+    assert desk.get_now(FADER) == pytest.approx(0.5 * 120 / 127)
+    desk.set_now(FADER, 0.1)  # on the tablet
+    feed(desk, hand, 0xB0, 1, 110)
+    assert desk.get_now(FADER) == pytest.approx(0.1)
+
+
+def test_the_engines_planes_hold_what_can_be_plain(make: Make) -> None:
+    compiled = make(LAYERS)._compiled
+    assert len(compiled.planes) == 8
+    rate = [NAMESPACE.find(f"/deck/{deck}/rate").slot for deck in (1, 3)]
+    assert [plane.get((0xB0, 1)) for plane in compiled.planes] == [None] * 8, "a curve that the table does not have"
+    text = LAYERS.replace(", curve: centre", "").replace("{to: /clock/metre}", FILTER)
+    compiled = make(text)._compiled
+    found = [plane.get((0xB0, 1)) for plane in compiled.planes]
+    shift, fx = NAMESPACE.find(FILTER).slot, None
+    assert [entry and entry.index for entry in found] == [rate[0], shift, rate[0], fx, rate[1], shift, rate[1], fx]
+    assert found[1] and found[1].flags & BindingFlag.PICKUP, "it moves another thing in each layer"
+    hold = compiled.planes[0][0x90, 1]
+    assert (hold.kind, hold.index, hold.flags) == (BindingKind.LAYER, 1, BindingFlag.TELL)
