@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 UNCALLED_S = 1.0
+BEREFT_S = 0.3
+"""The same right after the death of an engine: then the server sometimes calls nobody any more, and the other one waits."""
+MOURNING_S = 2.0
 FIRST_CALL_S = 3.0
 """The engines need a moment to come to a new server."""
 LONGEST_S = 30.0
@@ -29,12 +32,14 @@ class Listener:
         self._patience_s = UNCALLED_S
         self._cycles: dict[str, int] = {}
         self._told = self._called = False
+        self._mourning_s = 0.0
 
     def begin(self) -> None:
         """There is a new server."""
         self.waited_s = 0.0
         self._cycles = {}
         self._told = self._called = False
+        self._mourning_s = 0.0
 
     def forgive(self) -> None:
         """It was well for long: the next that hangs is not waited for longer than the first."""
@@ -61,9 +66,15 @@ class Listener:
         moved = any(engine.inside or engine.cycles != self._cycles.get(engine.name) for engine in called)
         if moved and self._cycles:
             self._called = True
+        self._mourning_s = max(self._mourning_s - awake_s, 0.0)
+        if self._cycles.keys() - {engine.name for engine in engines}:
+            self._mourning_s = MOURNING_S
         self._cycles = {engine.name: engine.cycles for engine in engines}
         self.waited_s = 0.0 if moved or not engines else self.waited_s + awake_s
-        if self.waited_s <= (self._patience_s if self._called else max(self._patience_s, FIRST_CALL_S)):
+        patience_s = self._patience_s if self._called else max(self._patience_s, FIRST_CALL_S)
+        if self._called and self._mourning_s > 0.0 and self._patience_s == UNCALLED_S:
+            patience_s = BEREFT_S
+        if self.waited_s <= patience_s:
             return False
         self._patience_s = min(2 * self._patience_s, LONGEST_S)
         return True
