@@ -4,9 +4,10 @@
 ``BOX["binding"][port, plane, status - 128, data1]``: channel messages 0x80…0xEF by status byte and first data byte. What this
 table cannot say has kind HAND_OVER and goes to control as an event.
 
-``BOX["midi_plane"][port]`` is the plane that counts; a LAYER entry changes it at the message's own frame. A note off is read in
-the plane of its note on (``BOX["midi_pressed"]``). ``BOX["midi_last"][port, channel, number]`` is what a controller sent last,
-plus 1 (0: nothing yet), for soft take-over.
+The state's ``midi_plane[port]`` is the plane that counts; a LAYER entry changes it at the message's own frame. A note off is
+read in the plane of its note on: ``BOX["midi_pressed"][port, channel, note]`` is that plus HELD while it is down. What an engine
+writes there a second time, after another had died over it, is the same. ``BOX["midi_last"][port, channel, number]`` is what a
+controller sent last, plus 1 (0: nothing yet), for soft take-over.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from enum import IntEnum, IntFlag
 import numpy as np
 
 from appliance.bus import layout
+
+HELD = 0x80
+"""Of ``midi_pressed``: the key is down."""
 
 
 class BindingKind(IntEnum):

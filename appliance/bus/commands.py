@@ -23,6 +23,7 @@ class Code(IntEnum):
     LOAD_PAD = 3  # index: pad, a: clip handle (0 empties)
     SKIP = 4  # a: frames to jump over unheard
     SET_GRID = 6  # index: deck, a: place of its clip's new grid
+    SET_PLANE = 7  # index: MIDI port, a: the plane of its bindings
     QUEUE_PAD = 5  # index: pad, a: 1 start, 2 stop, b: the beat; what a scene's launch does to each of its pads
 
 

@@ -144,6 +144,7 @@ STATE = _record(
     ("skipped_frames", i8), ("awake", i8, (PAD_CELLS // 64,)), ("changed", i8, (PAD_CELLS // 64,)),
     ("values", ENGINE_VALUES), ("clock", CLOCK_STATE), ("deck", DECK_STATE, (DECKS,)), ("pad", PAD_STATE, (PAD_CELLS,)),
     ("channel", CHANNEL_STATE, (CHANNELS,)), ("mixer", MIXER_STATE), ("pending", COMMAND, (PENDING,)),
+    ("midi_plane", i8, (MIDI_PORTS,)),
 )
 """Everything the engine knows that is not in a clip or a line: copied, advanced and committed once a block.
 
@@ -225,7 +226,6 @@ BOX = _record(
     ("grid", GRID, (GRIDS,)),
     ("scene", SCENE_ROW, (SCENES, PAD_CELLS)),
     ("binding", BINDING, (MIDI_PORTS, PLANES, 112, 128)),
-    ("midi_plane", i8, (MIDI_PORTS,)),
     ("midi_pressed", u1, (MIDI_PORTS, 16, 128)),
     ("midi_last", u1, (MIDI_PORTS, 16, 128)),
     ("midi_out", MIDI_MESSAGE, (MIDI_OUT_MESSAGES,)),

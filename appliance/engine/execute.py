@@ -13,7 +13,7 @@ from appliance.bus import layout
 from appliance.bus.atomic import pointer
 from appliance.bus.commands import Code, Source
 from appliance.bus.events import Kind, Refusal
-from appliance.bus.layout import DECKS, GRIDS, PAD_CELLS, SCENE_ROW
+from appliance.bus.layout import DECKS, GRIDS, MIDI_PORTS, PAD_CELLS, PLANES, SCENE_ROW
 from appliance.engine import pads, transport
 from appliance.engine.context import context_at, state_at
 from appliance.engine.decks import cues, scratch
@@ -37,8 +37,9 @@ from appliance.nodes.pad import SCENES
 _JACK = SOURCES.index("jack")
 _SCENES = layout.offset("scene")
 
-_SET, _LOAD_DECK, _LOAD_PAD, _SKIP, _QUEUE_PAD, _SET_GRID = (
-    int(code) for code in (Code.SET, Code.LOAD_DECK, Code.LOAD_PAD, Code.SKIP, Code.QUEUE_PAD, Code.SET_GRID)
+_SET, _LOAD_DECK, _LOAD_PAD, _SKIP, _QUEUE_PAD, _SET_GRID, _SET_PLANE = (
+    int(code) for code in (
+        Code.SET, Code.LOAD_DECK, Code.LOAD_PAD, Code.SKIP, Code.QUEUE_PAD, Code.SET_GRID, Code.SET_PLANE)
 )
 _code = NAMESPACE.command
 _TAP, _RESTART, _RAMP = _code("clock", "tap"), _code("clock", "restart"), _code("clock", "ramp")
@@ -87,6 +88,10 @@ def _execute(ctx: Any, state: Any, code: int, index: int, a: float, b: float, so
         _stop_all(ctx, state, code == _CUT_ALL)
     elif code == _TAILS:
         _end_tails(ctx, state)
+    elif code == _SET_PLANE:
+        if not 0 <= index < MIDI_PORTS or not 0 <= int(a) < PLANES:
+            return _UNKNOWN
+        state.midi_plane[index] = int(a)
     elif code == _SKIP:
         skip(ctx, state, int(a))
     else:

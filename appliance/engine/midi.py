@@ -11,7 +11,7 @@ from numba import carray
 
 from appliance.bus import layout
 from appliance.bus.atomic import pointer
-from appliance.bus.binding import BindingFlag, BindingKind, LayerStep
+from appliance.bus.binding import HELD, BindingFlag, BindingKind, LayerStep
 from appliance.bus.commands import Source
 from appliance.bus.events import Kind
 from appliance.bus.layout import BINDING, MIDI_PORTS, PLANES
@@ -23,7 +23,7 @@ from appliance.engine.journal import log, set_value, value_vector
 from appliance.engine.pads import bank_cell
 from appliance.nodes import NAMESPACE
 
-_TABLE, _PLANE, _PRESSED, _LAST = (layout.offset(name) for name in ("binding", "midi_plane", "midi_pressed", "midi_last"))
+_TABLE, _PRESSED, _LAST = (layout.offset(name) for name in ("binding", "midi_pressed", "midi_last"))
 _HAND_OVER, _COMMAND, _VALUE, _TOGGLE, _IGNORE, _LAYER = (int(kind) for kind in BindingKind)
 _PRESS_ONLY, _BANK, _LOG, _TELL, _CONSTANT, _PICKUP, _SCALE = (int(flag) for flag in BindingFlag)
 _HOLD, _CHOOSE = int(LayerStep.HOLD), int(LayerStep.CHOOSE)
@@ -44,21 +44,21 @@ def obey_midi(ctx: Any, state: Any, at: int, heard: int) -> int:
 
 
 @kernel
-def _plane_of(ctx: Any, port: int, status: int, number: int, pressed: bool) -> int:
-    """The plane of the table that counts; for a note off that of its note on, which is remembered, plus 1, while it is held."""
-    plane = carray(pointer(ctx.base + _PLANE), (MIDI_PORTS,), np.int64)[port]
+def _plane_of(ctx: Any, state: Any, port: int, status: int, number: int, pressed: bool) -> int:
+    """The plane of the table that counts; for a note off that of its note on, which is remembered."""
+    plane = state.midi_plane[port]
     if not 0 <= plane < PLANES:
         plane = 0
     if status >> 5 == 4:
         held = carray(pointer(ctx.base + _PRESSED), (MIDI_PORTS, 16, 128), np.uint8)
         channel = status & 15
         if pressed:
-            held[port, channel, number] = plane + 1
+            held[port, channel, number] = plane | HELD
         else:
-            before = np.int64(held[port, channel, number])
-            held[port, channel, number] = 0
-            if 0 < before <= PLANES:
-                return before - 1
+            before = np.int64(held[port, channel, number]) & ~HELD
+            held[port, channel, number] = before
+            if before < PLANES:
+                return before
     return plane
 
 
@@ -84,10 +84,9 @@ def _share_of(value: float, low: float, high: float, log: bool) -> float:
 
 
 @kernel
-def _change_layer(ctx: Any, port: int, step: int, stride: int, values: int, number: int, pressed: bool) -> None:
+def _change_layer(state: Any, port: int, step: int, stride: int, values: int, number: int, pressed: bool) -> None:
     """The digit of a layer in the plane's number becomes another."""
-    planes = carray(pointer(ctx.base + _PLANE), (MIDI_PORTS,), np.int64)
-    plane = planes[port]
+    plane = state.midi_plane[port]
     if values < 2 or stride < 1 or not (pressed or step == _HOLD):
         return
     digit = plane // stride % values
@@ -97,7 +96,7 @@ def _change_layer(ctx: Any, port: int, step: int, stride: int, values: int, numb
         new = number % values
     else:
         new = (digit + 1) % values
-    planes[port] = min(max(plane + (new - digit) * stride, 0), PLANES - 1)
+    state.midi_plane[port] = min(max(plane + (new - digit) * stride, 0), PLANES - 1)
 
 
 @kernel
@@ -109,15 +108,15 @@ def _message(ctx: Any, state: Any, port: int, status: int, data1: int, data2: in
         log(ctx, state, _MIDI, 0, port, state.frame, float(status), float(data1), float(data2), _BY_MIDI, 0)
         return
     pressed = data2 > 0 and status >> 4 != 8
-    plane = _plane_of(ctx, port, status, data1 & 127, pressed)
+    plane = _plane_of(ctx, state, port, status, data1 & 127, pressed)
     entry = carray(pointer(ctx.base + _TABLE), (MIDI_PORTS, PLANES, 112, 128), BINDING)[port, plane, status - 128, data1 & 127]
     kind, flags = np.int64(entry.kind), np.int64(entry.flags)
     last = _last_of(ctx, port, status, data1 & 127, data2)
     if kind == _HAND_OVER or flags & _TELL:
         log(ctx, state, _MIDI, 0, port, state.frame, float(status), float(data1), float(data2), _BY_MIDI, 0)
     if kind == _LAYER:
-        _change_layer(ctx, port, np.int64(entry.code), np.int64(entry.index), np.int64(entry.minimum), np.int64(entry.maximum),
-                      pressed)
+        values, number = np.int64(entry.minimum), np.int64(entry.maximum)
+        _change_layer(state, port, np.int64(entry.code), np.int64(entry.index), values, number, pressed)
         return
     if kind == _HAND_OVER or kind == _IGNORE or (flags & _PRESS_ONLY and not pressed):
         return

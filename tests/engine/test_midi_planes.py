@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from appliance.bus.binding import BindingKind, Bindings
+from appliance.bus.commit import committed
 from appliance.bus.events import Kind
 from appliance.control.mapping.check import load_profile
 from appliance.control.mapping.compile import Compiled
@@ -68,6 +69,10 @@ def play(engine: OfflineEngine, *messages: tuple[int, int, int, int]) -> list[An
     return [event for event in engine.events.read(10_000) if event.source == 1]
 
 
+def plane(engine: OfflineEngine) -> int:
+    return int(committed(engine.segment)["midi_plane"][0][0])
+
+
 def value(engine: OfflineEngine, address: str) -> float:
     return float(engine.values.vector[NAMESPACE.find(address).slot])
 
@@ -93,7 +98,7 @@ def test_a_choice_and_a_switch_together(engine: OfflineEngine, compiled: Compile
     play(engine, (0, 0xB0, 1, 64))
     assert (value(engine, RATE_1), value(engine, RATE_2)) == (pytest.approx(1.5), pytest.approx(0.5 + 64 / 127))
     play(engine, (0, 0x90, 10, 1))
-    assert int(engine.record["midi_plane"][0, 0]) == compiled.plane_layers[1].stride, "mode is still on"
+    assert plane(engine) == compiled.plane_layers[1].stride, "mode is still on"
 
 
 def test_nothing_jumps_when_a_fader_changes_its_layer(engine: OfflineEngine, compiled: Compiled) -> None:
@@ -145,7 +150,7 @@ def test_control_foretells_what_the_engine_does(engine: OfflineEngine, compiled:
         if status == 0xB0:
             last[status, data1] = data2
         told = [(-1, e.index, e.a) for e in play(engine, (5, status, data1, data2)) if e.kind == Kind.VALUE]
-        assert hand.plane == int(engine.record["midi_plane"][0, 0])
+        assert hand.plane == plane(engine)
         if foretold is None or np.float32(foretold.amount) == np.float32(values[foretold.index]):
             assert not told or np.float32(told[0][2]) == np.float32(values[told[0][1]]), (turn, entry, told)
         else:

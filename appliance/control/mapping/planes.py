@@ -102,6 +102,8 @@ def _layer_entries(profile: Profile, layers: list[PlaneLayer]) -> dict[Message, 
 
 def _first(source: Source, rules: list[Rule], state: dict[str, int]) -> Entry | None:
     """What the engine does in this state of the layers; None when control has to do it."""
+    if source is Source.CC and any(action.mode is Mode.HOLD and rule.layers for rule in rules for action in rule.actions):
+        return None  # a controller's release does not say which press it belongs to; control knows
     told = any(rule.gesture is not Gesture.PRESS for rule in rules)
     for rule in rules:
         if rule.gesture is not Gesture.PRESS or any(state.get(name, value) != value for name, value in rule.layers):

@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 
 from appliance.bus import layout
-from appliance.bus.binding import BindingKind, Bindings
+from appliance.bus.binding import HELD, BindingKind, Bindings
 from appliance.bus.box import Box
+from appliance.bus.commands import Code
+from appliance.bus.commit import committed
 from appliance.control.mapping.compile import Compiled
 from appliance.control.mapping.controls import Message
 from appliance.control.mapping.planes import Entry
+from appliance.errors import Unavailable
 
 Planes = list[dict[Message, Entry]]
 
@@ -21,13 +26,14 @@ class PortTable:
     def __init__(self, box: Box) -> None:
         self._bindings = Bindings(box.record["binding"][0])
         self._kinds = box.record["binding"][0]["kind"]
-        self._plane, self._last = box.record["midi_plane"][0], box.record["midi_last"][0]
+        self._box = box
+        self._last = box.record["midi_last"][0]
         self._pressed = box.record["midi_pressed"][0]
         self._written: list[Planes | None] = [None] * layout.MIDI_PORTS
 
     def plane(self, port: int) -> int:
         """The plane that the engine is on."""
-        return int(self._plane[port])
+        return int(committed(self._box.segment)["midi_plane"][0][port])
 
     def is_known(self, port: int) -> bool:
         """Whether this process has written there before."""
@@ -40,8 +46,6 @@ class PortTable:
         if old is None:
             self._clear(port, new)
             old = []
-        if self.plane(port) >= len(new):
-            self._plane[port] = 0
         for plane in range(max(len(old), len(new))):
             self._put(port, plane, old[plane] if plane < len(old) else {}, new[plane] if plane < len(new) else {})
         self._written[port] = [dict(entries) for entries in new]
@@ -60,20 +64,22 @@ class PortTable:
         channel = status & 15
         if status & 0xF0 == 0xB0:
             return int(self._last[port, channel, number]) > 1
-        return bool(self._pressed[port, channel, number])
+        return bool(self._pressed[port, channel, number] & HELD)
 
     def let_go(self, port: int) -> list[tuple[int, int, int]]:
         """The keys that are down, as ``(plane of the press, status of the note off, number)``; they then count as up."""
         held = self._pressed[port]
-        found = [(int(held[channel, number]) - 1, 0x80 + channel, number) for channel, number in np.argwhere(held).tolist()]
+        found = [(int(held[channel, number]) & ~HELD, 0x80 + channel, number)
+                 for channel, number in np.argwhere(held & HELD).tolist()]
         held[:] = 0
         written = self._written[port] or [{}]
         return [(plane, status, number) for plane, status, number in found if plane < len(written)]
 
     def forget(self, port: int) -> None:
         """Another device plays here: no layer is on, and where its faders stand is not known."""
-        self._plane[port] = 0
         self._last[port] = 0
+        with contextlib.suppress(Unavailable):  # no engine takes commands: the next begins with no layer
+            self._box.commands.send(Code.SET_PLANE, port, 0.0)
 
     def _clear(self, port: int, keep: Planes) -> None:
         """What an earlier process left: hand over all that will not be bound."""

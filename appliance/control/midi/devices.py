@@ -136,6 +136,8 @@ class Devices:
         if changed:
             fallback = self._library.fallback()
             self._table.put(0, fallback)
+            if fallback and self._table.plane(0) >= len(fallback.planes):
+                self._table.forget(0)
             self._generic = Hand(fallback, self._router, plane=self._table.plane(0)) if fallback else None
             self._assign()
             if self._alsa is not None:
@@ -220,14 +222,16 @@ class Devices:
         if before is not None and before.compiled is compiled and (before.slot, before.sink) == (slot, sink):
             self._devices[port.name] = before
             return
-        if before is None and self._table.is_known(slot):
+        plane = self._table.plane(slot)
+        if (before is None and self._table.is_known(slot)) or plane >= len(compiled.planes):
             self._table.forget(slot)
+            plane = 0
         self._table.put(slot, compiled)
 
         def send(data: bytes) -> bool:
             return self._out.send(slot, data)
 
-        hand = Hand(compiled, self._router, lambda message: self._flash(port.name, message), send, self._table.plane(slot))
+        hand = Hand(compiled, self._router, lambda message: self._flash(port.name, message), send, plane)
         device = self._devices[port.name] = Device(port.name, compiled, slot, sink, hand)
         if compiled.lights or compiled.profile.init:
             device.lamps = Lamps(compiled, self._view, send, hand.layers, lambda message: self._table.is_down(slot, message))

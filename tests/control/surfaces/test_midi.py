@@ -22,6 +22,7 @@ import pytest_asyncio
 
 from appliance.bus.binding import BindingFlag, BindingKind, Bindings
 from appliance.bus.box import Box
+from appliance.bus.commit import committed
 from appliance.bus.events import Event, Kind
 from appliance.bus.memory import box_name, sweep
 from appliance.config import Config
@@ -246,8 +247,11 @@ bindings: {key 1: {to: /channel/2/mute, mode: hold}, key 2: /deck/1/cue, shift +
         device = stage.plug("held box", "out")
         assert await until(lambda: any(name.startswith("appliance-a:midi_in_") for name in device.connections()))
         slot = int(next(iter(device.connections()))[-1]) - 1
-        plane = stage.box.record["midi_plane"][0]
-        assert await sent(device, 0x90, 63, 1, until_it=lambda: plane[slot] == 1)
+
+        def plane() -> int:
+            return int(committed(stage.box.segment)["midi_plane"][0][slot])
+
+        assert await sent(device, 0x90, 63, 1, until_it=lambda: plane() == 1)
         assert await sent(device, 0x90, 60, 1, until_it=lambda: stage.desk.get_now("/channel/2/mute") is True)
         cue = NAMESPACE.command("deck", "cue")
         assert await sent(device, 0x90, 61, 1, until_it=lambda: any(e.code == cue and e.a > 0 for e in stage.events))
@@ -257,7 +261,7 @@ bindings: {key 1: {to: /channel/2/mute, mode: hold}, key 2: /deck/1/cue, shift +
         assert await until(lambda: any(e.code == cue for e in stage.events)), "the release of a deck that is empty is refused"
         again = stage.plug("held box", "out")
         assert await until(lambda: bool(again.connections()))
-        assert plane[slot] == 0
+        assert await until(lambda: plane() == 0)
     finally:
         path.unlink(missing_ok=True)
 
