@@ -5,8 +5,8 @@
 table cannot say has kind HAND_OVER and goes to control as an event.
 
 The state's ``midi_plane[port]`` is the plane that counts; a LAYER entry changes it at the message's own frame. A note off is
-read in the plane of its note on: ``BOX["midi_pressed"][port, channel, note]`` is that plus HELD while it is down. What an engine
-writes there a second time, after another had died over it, is the same. ``BOX["midi_last"][port, channel, number]`` is what a
+read in the plane of its note on: ``BOX["midi_pressed"][port, channel, note]`` is that plus HELD while it is down. What one
+engine writes there after another had died over it is the same. ``BOX["midi_last"][port, channel, number]`` is what a
 controller sent last, plus 1 (0: nothing yet), for soft take-over.
 """
 

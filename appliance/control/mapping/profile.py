@@ -387,8 +387,9 @@ def schema() -> dict[str, Any]:
     tree["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     short = {"type": "string"}
     parts = tree["properties"]
-    for name, model in (("feedback", "Feedback"), ("layers", "Layer")):
-        parts[name]["additionalProperties"] = {"anyOf": [short, {"$ref": f"#/$defs/{model}"}]}
+    parts["feedback"]["additionalProperties"] = {"anyOf": [short, {"$ref": "#/$defs/Feedback"}]}
+    for pattern in parts["layers"]["patternProperties"]:
+        parts["layers"]["patternProperties"][pattern] = {"anyOf": [short, {"$ref": "#/$defs/Layer"}]}
     one = {"anyOf": [short, {"$ref": "#/$defs/Binding"}]}
     parts["bindings"]["additionalProperties"] = {"anyOf": [*one["anyOf"], {"type": "array", "items": one}]}
     to = tree["$defs"]["Binding"]["properties"]["to"]

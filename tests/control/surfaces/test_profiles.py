@@ -243,3 +243,16 @@ def test_any_tree_is_read_or_refused_with_a_line(tmp_path: Path, tree: dict[str,
     assert (compiled is None) == bool(problems)
     lines = len(re.split("[\n\x85\u2028\u2029]", path.read_text(encoding="utf-8")))  # what YAML takes for the end of one
     assert all(1 <= p.line <= lines and p.column >= 1 and p.message for p in problems)
+
+
+def test_the_nanokontrol_reads_as_its_picture_says() -> None:
+    compiled = load_profile(shipped_folder() / "korg-nanokontrol2.yaml")
+    plain, shifted = compiled.planes
+    slot = {f"/channel/{name}": NAMESPACE.find(f"/channel/{name}").slot for name in ("3/fader", "3/trim", "3/low", "1/cue")}
+    assert (plain[0xB0, 2].index, shifted[0xB0, 2].index) == (slot["/channel/3/fader"], slot["/channel/3/trim"])
+    assert plain[0xB0, 2].flags & BindingFlag.PICKUP, "the same fader moves two things"
+    assert (plain.get((0xB0, 18)), shifted[0xB0, 18].index) == (None, slot["/channel/3/low"]), "a curve is control's"
+    assert (plain[0xB0, 64].kind, plain[0xB0, 64].index) == (BindingKind.TOGGLE, slot["/channel/1/cue"])
+    assert (plain.get((0xB0, 71)), shifted.get((0xB0, 71))) == (None, None), "whose release it is only control knows"
+    assert (plain[0xB0, 46].kind, shifted[0xB0, 46].kind) == (BindingKind.LAYER, BindingKind.LAYER)
+    assert shifted[0xB0, 64].code == NAMESPACE.command("deck", "play")
