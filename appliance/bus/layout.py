@@ -143,8 +143,8 @@ STATE = _record(
     ("block_begin", i8), ("block_ns", i8), ("command_tail", i8), ("event_head", i8), ("pending_count", i8),
     ("skipped_frames", i8), ("awake", i8, (PAD_CELLS // 64,)), ("changed", i8, (PAD_CELLS // 64,)),
     ("values", ENGINE_VALUES), ("clock", CLOCK_STATE), ("deck", DECK_STATE, (DECKS,)), ("pad", PAD_STATE, (PAD_CELLS,)),
-    ("channel", CHANNEL_STATE, (CHANNELS,)), ("mixer", MIXER_STATE), ("pending", COMMAND, (PENDING,)),
-    ("midi_plane", i8, (MIDI_PORTS,)),
+    ("channel", CHANNEL_STATE, (CHANNELS,)), ("mixer", MIXER_STATE), ("midi_plane", i8, (MIDI_PORTS,)),
+    ("pending", COMMAND, (PENDING,)),
 )
 """Everything the engine knows that is not in a clip or a line: copied, advanced and committed once a block.
 
