@@ -122,7 +122,8 @@ def _add_rules(
 
 
 def _take(profile: Profile, control: Control, taken: dict[Message, Control]) -> None:
-    for message in profile.surface[control[0]].messages(control[1]):
+    surface = profile.surface[control[0]]
+    for message in surface.messages(control[1]) + surface.fine_messages(control[1]):
         if taken.setdefault(message, control) != control:
             raise Refused(f"{_shown(message)} is bound already by {_named(taken[message])!r}; one control, one name")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from appliance.control.mapping.controls import Control, Message
 from appliance.control.mapping.profile import COLOURS, Feedback, Lamp, Profile, Source
-from appliance.control.mapping.rules import Refused, fill_in, number_in
+from appliance.control.mapping.rules import Refused, check_count, fill_in, number_in
 from appliance.control.mapping.selectors import Selector, layer_values
 from appliance.namespace import Type
 from appliance.nodes import NAMESPACE
@@ -67,7 +67,9 @@ def make_light(profile: Profile, selector: Selector, control: Control, feedback:
         return [Light(message, lamp, PRESSED, 0, "", feedback.colour, None, None, selector.layers, weight)]
     free = [name for name in names if name not in fixed]
     lights: list[Light] = []
-    for values in product(*(layer_values(profile, name) for name in free)):
+    choices = [layer_values(profile, name) for name in free]
+    check_count(choices)
+    for values in product(*choices):
         layers = {**fixed, **dict(zip(free, values, strict=True))}
         lights.append(_light(message, lamp, feedback, fill_in(feedback.shows, member, layers), member,
                              tuple(sorted(layers.items())), weight))

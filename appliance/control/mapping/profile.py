@@ -185,6 +185,12 @@ class Surface(Section):
         """Of 14-bit controllers: the numbers of the fine halves."""
         return self.fine if self.fine is not None else [number + 32 for number in self.cc14 or []]
 
+    def fine_messages(self, member: int) -> list[tuple[int, int]]:
+        """Of a 14-bit controller: the fine half's, one a channel."""
+        if self.source is not Source.CC14:
+            return []
+        return [(STATUS[self.source] + channel - 1, self.fine_numbers[member - 1]) for channel in self.channel]
+
     def messages(self, member: int) -> list[tuple[int, int]]:
         """``(status of press or move, data 1)`` of member 1…: one a channel. What a channel has one of has no data 1 of its
         own: -1. Of 14-bit controllers the coarse half's. Parameters have no one message that they are told by: none."""

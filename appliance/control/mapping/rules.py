@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from itertools import product
@@ -76,11 +77,9 @@ def make_rules(profile: Profile, selector: Selector, binding: Binding, control: 
         choices = [layer_values(profile, name) for name in open_layers if _is_layer(profile, name)]
     except NoSuchControl as error:
         raise Refused(str(error)) from None
-    combinations = list(product(*choices))
-    if len(combinations) > MOST_RULES:
-        raise Refused(f"its layers have {len(combinations)} values together; {MOST_RULES} at most")
+    check_count(choices)
     rules: list[Rule] = []
-    for values in combinations:
+    for values in product(*choices):
         layers = {**fixed, **dict(zip(open_layers, values, strict=True))}
         surface, member = profile.surface[control[0]], control[1]
         if selector.gesture is not Gesture.PRESS and surface.source is not Source.NOTE and surface.source is not Source.CC:
@@ -89,6 +88,12 @@ def make_rules(profile: Profile, selector: Selector, binding: Binding, control: 
         when = tuple(_condition(text, value, member, layers) for text, value in binding.when.items())
         rules.append(Rule(tuple(sorted(layers.items())), len(fixed), selector.gesture, selector.after_s, when, actions))
     return rules
+
+
+def check_count(choices: list[tuple[int, ...]]) -> None:
+    """Before all their combinations are gone through. Raises :class:`Refused`."""
+    if (count := math.prod(map(len, choices))) > MOST_RULES:
+        raise Refused(f"its layers have {count} values together; {MOST_RULES} at most")
 
 
 def _is_layer(profile: Profile, name: str) -> bool:

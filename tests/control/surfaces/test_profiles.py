@@ -88,6 +88,11 @@ def test_the_schema_in_the_repository_is_current_and_accepts_the_shipped_profile
     (("bindings:", "layers: {deck: {cycle: pad 1}}\nbindings:"), "deck: {cycle", "cycle needs values"),
     (("bindings:", "layers: {deck: {cycle: pad 1, values: [1, 3]}}\nbindings:\n  deck 2 + pad 2: /clock/tap"), "deck 2 +",
      "has the values 1, 3"),
+    (("wheel: {bend: true}\nbindings:", "wheel: {bend: true}\n  fader: {cc14: 96, fine: 2}\nbindings:\n  fader: /mixer/booth\n"
+      "  knob 2: /mixer/master"), "/mixer/master", "bound already by 'fader 1'"),
+    (("knob 1: /mixer/crossfader", "knob 1: {to: '/{a}/{b}/{c}'}\nlayers: {a: {cycle: pad 1, values: ["
+      + ", ".join(map(str, range(200))) + "]}, b: {cycle: pad 2, values: [" + ", ".join(map(str, range(200)))
+      + "]}, c: {cycle: pad 3, values: [" + ", ".join(map(str, range(200))) + "]}}"), "'/{a}", "8000000 values together"),
     (("{bend: true}", "{cc14: 100}"), "wheel:", "coarse halves are 0 … 95"),
     (("{bend: true}", "{note: 3, encoder: twos}"), "wheel:", "sends controllers (cc), not note"),
     (("/mixer/crossfader", "{to: /mixer/crossfader, mode: relative}"), "/mixer/crossfader", "needs an endless encoder"),
