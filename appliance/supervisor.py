@@ -52,7 +52,7 @@ LONGEST_WAIT_S: Mapping[str, float] = dict.fromkeys(ENGINES, 0.5)
 """Between two starts of a process that dies again and again: without an engine it is silent."""
 AGAIN = 5
 """Exit status of an engine that wants to be started again, such as for an audio server of another rate: that is no crash."""
-NICE = {"gen": 3, "visuals": 5}
+NICE = {"engine-a": -5, "engine-b": -5, "gen": 3, "visuals": 5}
 LATER_S: dict[str, float] = {"gen": 0.1, "visuals": 1.8, STANDBY: 4.0}
 """At the box's start the two cores of a small machine are for what makes the first sound."""
 STOP_ORDER = (("visuals", "gen"), ("control",), ENGINES)

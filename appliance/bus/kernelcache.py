@@ -25,7 +25,7 @@ def sources() -> list[Path]:
     folders = ("engine", "nodes")
     found = [path for folder in folders for path in (PACKAGE / folder).rglob("*.py") if path.name not in PLAIN]
     found += [PACKAGE / "namespace.py", *(PACKAGE / "bus" / f"{name}.py" for name in
-              ("atomic", "binding", "clips", "commands", "commit", "events", "layout", "telemetry"))]
+              ("atomic", "binding", "clips", "commands", "commit", "events", "jacknews", "layout", "telemetry"))]
     return sorted(found)
 
 

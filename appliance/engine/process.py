@@ -91,7 +91,6 @@ class Engine:
         except ApplianceError as error:
             log.debug(error.message)
             return None
-        backend.on_xrun(self._xrun)
         peer = f"appliance-{'ba'[self.index]}"
         started = int(self.box.process("supervisor")["started_ns"])
         backend.watch_links(peer, self.box.config.audio, self.box.run / "connections.json", started)
@@ -148,9 +147,6 @@ class Engine:
         self._go()
         log.info("%s is back on the JACK server", self.box.name)
 
-    def _xrun(self, delay: float) -> None:
-        self.words["xruns"] += 1
-
     # -- playing or standing by
 
     @property
@@ -179,6 +175,7 @@ class Engine:
         playing = self.playing
         self.box.say_role(Role.PLAYING if playing else Role.STANDBY)
         self.backend.tend(playing=playing)
+        self.words["xruns"] += self.backend.take_xruns()
         leads = self.box.values.get("/clock/jack") and self.box.values.get("/clock/source") != "jack"
         self.backend.lead(wanted=playing and leads)
 

@@ -43,6 +43,9 @@ RETRY_S = (5.0, 60.0)
 """Without any server, the next try to have one comes after so long, each time later."""
 SIGN_S = 1.0
 LATE_S = 60.0
+NICE = -10
+"""Where we may: its thread that takes clients in and out of the graph is no real-time thread. While that waits for a processor,
+a client that has died stays in the graph."""
 LEAVE_S = 0.5
 CHATTER = (*jackfiles.LIBRARY_CHATTER, "jackdmp ", "Copyright ", "This is free software", "under certain conditions",
            "self-connect-mode", "Jack main caught signal")
@@ -68,7 +71,7 @@ class AudioServer:
         self.backend = ""
         self.prefix: list[str] = []
         self.stage = Stage.LOOKING
-        self.server = Child("jackd", selector, chatter=CHATTER, tally=LATE, backoff=Backoff(SERVER_WAIT_S))
+        self.server = Child("jackd", selector, NICE, chatter=CHATTER, tally=LATE, backoff=Backoff(SERVER_WAIT_S))
         self._audio = audio
         self._journal = journal
         self._records = records

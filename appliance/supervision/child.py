@@ -104,7 +104,7 @@ class Child:
         )
         os.set_blocking(self.output, False)
         self.selector.register(self.output, selectors.EVENT_READ, self)
-        self._begin_with(HURRY if self.starts else self.nice)
+        self._begin_with(min(HURRY, self.nice) if self.starts else self.nice)
         self.started = time.monotonic()
         self.starts += 1
         self.due = None

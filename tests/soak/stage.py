@@ -28,7 +28,12 @@ ENGINES = ("engine-a", "engine-b")
 DATA_MB = 400
 """Size of the data folder where it can have a file system of its own."""
 PERIOD = 128
-BUSY = "x = 0\nwhile True: x += 1"
+BUSY = """
+import os
+parent, x = os.getppid(), 0
+while os.getppid() == parent:  # not longer than the soak
+    for _ in range(10**6): x += 1
+"""
 
 
 def free_port(kind: socket.SocketKind) -> int:

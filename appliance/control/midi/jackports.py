@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The MIDI ports of the JACK server: watched and connected from a thread of its own, with never a process callback.
 
-A client that only wants to know ports takes no part in the audio cycle. Its registration callback does nothing but wake the
-thread, which looks again; when nothing wakes it, it looks twice a second anyway. When the server dies the thread says so and
-waits for the next one.
+A client that only wants to know ports takes no part in the audio cycle. The thread looks whether the server has told of ports
+(``jacknews.py``) often enough for nobody to notice, and at the ports themselves when it has, or twice a second. When the server
+dies the thread says so and waits for the next one.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.bus.jacknews import JackNews
+
 log = logging.getLogger(__name__)
 
 CLIENT_NAME = "appliance-ports"
 LOOK_S = 0.5
+NEWS_S = 0.05
 STOP_S = 0.5
 RETRY_S = 1.0
 SAY_AFTER_TRIES = 8
@@ -72,6 +75,7 @@ class JackPorts(threading.Thread):
         self._connected = connected
         self._say = say
         self._client: Any = None
+        self._news: JackNews | None = None
         self._lost = False
         self._wake = threading.Event()
         self._ending = False
@@ -130,11 +134,18 @@ class JackPorts(threading.Thread):
                 self._ports_changed([])
                 self._rest(RETRY_S / 4)
                 continue
-            self._rest(LOOK_S)
+            self._await_news()
 
-    def _rest(self, seconds: float) -> None:
-        self._wake.wait(seconds)
+    def _rest(self, seconds: float) -> bool:
+        """True when it was woken."""
+        woken = self._wake.wait(seconds)
         self._wake.clear()
+        return woken
+
+    def _await_news(self) -> None:
+        due = time.monotonic() + LOOK_S
+        while time.monotonic() < due and not (self._news is not None and self._news.waiting) and not self._rest(NEWS_S):
+            pass
 
     def _open(self, jack: Any) -> bool:
         try:
@@ -144,7 +155,7 @@ class JackPorts(threading.Thread):
         self._lost = False
         try:
             client.set_shutdown_callback(self._shut_down)
-            client.set_port_registration_callback(self._registered, only_available=False)
+            self._news = JackNews(client, links=False, xruns=False)
             client.activate()
         except jack.JackError as error:
             log.debug("JACK: %s", error)
@@ -165,12 +176,9 @@ class JackPorts(threading.Thread):
         self._lost = True
         self._wake.set()
 
-    def _registered(self, port: Any, register: bool) -> None:
-        if register and port is not None:
-            self._births[port.name] = self._births.get(port.name, 0) + 1
-        self._wake.set()
-
     def _look(self) -> None:
+        for (name,) in self._news.take() if self._news is not None else ():
+            self._births[name] = self._births.get(name, 0) + 1
         ports: list[MidiPort] = []
         found = self._client.get_ports(is_midi=True)
         feeds = self._feeds([port for port in found if ENGINE_INPUT.fullmatch(port.name)])
@@ -179,7 +187,7 @@ class JackPorts(threading.Thread):
                 name = port.name
                 ports.append(MidiPort(name, tuple(port.aliases), port.is_output, self._births.get(name, 0),
                                       feeds.get(name, ())))
-            except Exception as error:  # noqa: BLE001 - it vanished while we looked; the callback has woken us again
+            except Exception as error:  # noqa: BLE001 - it vanished while we looked: we look again
                 log.debug("JACK: a port vanished: %s", error)
         if ports != self._known:
             self._known = ports

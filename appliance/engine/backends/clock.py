@@ -89,6 +89,10 @@ class ClockBackend:
     def tend(self, *, playing: bool) -> None:
         """There is nothing to connect."""
 
+    def take_xruns(self) -> int:
+        """There is no server that could lose cycles."""
+        return 0
+
     def lead(self, *, wanted: bool) -> None:
         """There is no transport."""
 

@@ -28,6 +28,7 @@ llvm.load_library_permanently("libjack.so.0")
 from numba import carray, cfunc, types  # noqa: E402
 
 from appliance.bus.atomic import load_acquire, pointer, store_release  # noqa: E402
+from appliance.bus.jacknews import JackNews  # noqa: E402
 from appliance.engine.backends.clock import MONOTONIC, THREAD_CPU, now  # noqa: E402
 from appliance.engine.backends.floating import flush_denormals_at  # noqa: E402
 from appliance.engine.backends.jacktransport import read_transport, timebase, use_transport  # noqa: E402
@@ -291,6 +292,7 @@ class JackBackend:
         callback = ffi.cast("JackProcessCallback", process.address)
         if lib.jack_set_process_callback(self.client._ptr, callback, ffi.cast("void *", address)):
             raise Unavailable("JACK refused the process callback")
+        self._news = JackNews(self.client)
         self.client.set_shutdown_callback(self._shut_down)
         self.client.set_freewheel_callback(self._freewheel)
         context["freewheel"] = 0
@@ -354,7 +356,7 @@ class JackBackend:
 
     def watch_links(self, peer: str, audio: Audio, memory: Path, stamp: int) -> None:
         """Before :meth:`start`: see to the connections of our ports; ``audio`` names those of the start."""
-        self._links = Links(self.client, peer, lambda: self._first_links(audio), memory, stamp)
+        self._links = Links(self.client, self._news, peer, lambda: self._first_links(audio), memory, stamp)
 
     def _first_links(self, audio: Audio) -> list[Link]:
         """The named ports, or the physical ones: master, cue where there are four, booth where there are six."""
@@ -378,8 +380,9 @@ class JackBackend:
             self.alive = False
             raise Unavailable(f"the JACK server went away at the start ({error})") from None
 
-    def on_xrun(self, callback: Any) -> None:
-        self.client.set_xrun_callback(callback)
+    def take_xruns(self) -> int:
+        """Cycles that the server has lost since the last call."""
+        return self._news.take_xruns()
 
     def tend(self, *, playing: bool) -> None:
         """Now and then, from the main thread: connections, and where the other engine's ports are."""

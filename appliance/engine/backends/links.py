@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jack
+
+from appliance.bus.jacknews import JackNews
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,11 @@ class Links:
     """``client`` is the engine's own, ``peer`` the other engine's client name, ``defaults`` what to connect when nothing is
     remembered in the file ``memory`` by a box of the same ``stamp``."""
 
-    def __init__(self, client: jack.Client, peer: str, defaults: Callable[[], list[Link]], memory: Path, stamp: int) -> None:
+    def __init__(
+        self, client: jack.Client, news: JackNews, peer: str, defaults: Callable[[], list[Link]], memory: Path, stamp: int,
+    ) -> None:
         self._client = client
+        self._news = news
         self._peer = peer
         self._defaults = defaults
         self._memory = memory
@@ -45,30 +48,16 @@ class Links:
         }
         self._wanted: set[Link] = set()
         self._seen: set[Link] = set()
-        self._told: deque[tuple[str, ...]] = deque()
         self._surplus: dict[Link, float] = {}
         self._played = False
-        self._changed = threading.Event()
-        self._changed.set()
+        self._again = True
+        self._looked = 0
         self._next = 0.0
-        client.set_port_connect_callback(self._on_connection)
-        client.set_port_registration_callback(self._on_port)
-
-    def _on_connection(self, one: Any, other: Any, made: bool) -> None:
-        if made:
-            self._told.append((one.name, other.name))
-        self._changed.set()
-
-    def _on_port(self, port: Any, begins: bool) -> None:
-        if begins:
-            self._told.append((port.name,))
-        self._changed.set()
 
     def _listen(self) -> None:
         """What has come and gone again between two looks was there all the same: a new port is to be connected, and a
         connection that was made and taken apart stays apart."""
-        while self._told:
-            names = self._told.popleft()
+        for names in self._news.take():
             if len(names) == 1:
                 self._seen = {link for link in self._seen if link[1] != names[0]}
                 continue
@@ -79,10 +68,10 @@ class Links:
 
     def tend(self, *, playing: bool) -> bool:
         """Look at the graph when it has changed, and now and then anyway; True when it did."""
-        now = time.monotonic()
-        if playing == self._played and not self._changed.is_set() and now < self._next:
+        now, count = time.monotonic(), self._news.count
+        if playing == self._played and not self._again and count == self._looked and now < self._next:
             return False
-        self._changed.clear()
+        self._again, self._looked = False, count
         self._next = now + LOOK_S
         try:
             if playing:
@@ -131,11 +120,10 @@ class Links:
             if now - since > TAKEN_APART_S:
                 self._disconnect(link)
                 del self._surplus[link]
-        if self._surplus:
-            self._changed.set()
+        self._again = bool(self._surplus)
         self._wanted = set(model)
         self._seen = set(model)
-        self._told.clear()
+        self._news.take()
 
     # -- the graph
 
