@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import carray
 
-from appliance.bus.atomic import pointer, store_release
+from appliance.bus.atomic import store_release
 from appliance.bus.lean import cfunc, njit, types
 
 _PORT, _LINK = 1, 2
@@ -88,8 +88,8 @@ class JackNews:
         return count - before
 
     def take(self) -> list[tuple[str, ...]]:
-        """What has come since the last call, in order: a port ``(name,)``, a connection ``(one port's name, the other's)``, also
-        when it was taken apart again. Ports that have gone again are left out."""
+        """What has come since the last call, in order: a port ``(name,)``; a connection ``(one port's name, the other's)``, also
+        one that was taken apart again. Ports that have gone again are left out."""
         count = self.count
         begun, self._taken = max(self._taken, count - _KEPT), count
         told: list[tuple[str, ...]] = []

@@ -77,7 +77,8 @@ def test_more_than_are_kept_costs_the_oldest(client):
 
 def test_who_has_no_python_to_spare_does_not_hold_up_the_server(server, client):
     """A client that does not take its notices makes the server wait for it, and with the server everybody."""
-    with subprocess.Popen([sys.executable, "-c", BUSY, server], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as busy:
+    command = [sys.executable, "-c", BUSY, server]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as busy:
         assert busy.stdin and busy.stdout and busy.stdout.readline() == "ready\n"
         busy.stdin.write("go\n")
         busy.stdin.flush()
