@@ -30,9 +30,8 @@ def rows() -> Iterator[Row]:
     """Starts a box of its own in a temporary folder, with a JACK server of its own where there is one to be had."""
     with tempfile.TemporaryDirectory(prefix="appliance-bench-") as folder:
         began = time.monotonic()
-        process = _start(Path(folder))
+        process = start_box(Path(folder))
         try:
-            _line(process)
             yield Row("start_to_sound_s", time.monotonic() - began, "s", 4.0)
             box = Box.attach(Path(folder))
             yield from _pads(box, began)
@@ -53,22 +52,20 @@ def rows() -> Iterator[Row]:
         yield Row("stop_s", time.monotonic() - began, "s", 5.0)
 
 
-def _start(data: Path) -> subprocess.Popen[str]:
+def start_box(data: Path) -> subprocess.Popen[str]:
+    """A box in ``data`` that is ready, on a JACK server of its own, ``bench-PID`` with our number, where one can be had."""
     config = data / "bench.yaml"
     config.write_text("safe: {crashes: 0}  # they are killed more often than that\n")
     audio = ["--audio", "jack", "--jack-server", f"bench-{os.getpid()}"] if shutil.which("jackd") else ["--audio", "clock"]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "appliance", "run", "--config", str(config), *audio, "--display", "none",
          "--http", "127.0.0.1:0", "--osc", "127.0.0.1:0", "--data", str(data)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
     )
-
-
-def _line(process: subprocess.Popen[str]) -> str:
-    if process.stdout is None or not (line := process.stdout.readline()).startswith("ready "):
+    if process.stdout is None or not process.stdout.readline().startswith("ready "):
         raise RuntimeError(f"the box did not start (exit status {process.poll()}); `appliance doctor` may know why")
-    return line
+    return process
 
 
 def _pads(box: Box, began: float) -> Iterator[Row]:

@@ -32,6 +32,9 @@ _CORNER = 1e-4
 _QUIET = 1e-3
 _ON_A_FRAME = 1e-6
 """Rounding of the beat: a loop at its own tempo stands on whole frames and sounds as the file does, bit for bit."""
+_OWN_TEMPO = 1e-9
+_STAYS = 0.75
+"""Frames that a loop at its own tempo may be beside the beat before it goes to the nearest frame."""
 
 
 @leaf
@@ -223,9 +226,10 @@ def _place_on_beat(ctx: Any, state: Any, cell: int, row: Any, frame: int) -> Non
     place = (turn - math.floor(turn)) * length
     backwards = values.reverse >= 0.5
     target = end - 1.0 - place if backwards else begin + place
-    if abs(target - math.floor(target + 0.5)) < _ON_A_FRAME:
-        target = math.floor(target + 0.5)
     step = length / beats * state.clock.bpm / (60.0 * ctx.rate) if state.clock.running == 1 else 0.0
+    if abs(step - 1.0) <= _OWN_TEMPO:
+        step = 1.0
+    target = _on_a_frame(target, pad.main.position, step)
     step = -step if backwards else step
     if pad.playing == 0 or (pad.left.end == 0.0 and pad.right.end == 0.0):
         pad.main.position = target
@@ -242,6 +246,18 @@ def _place_on_beat(ctx: Any, state: Any, cell: int, row: Any, frame: int) -> Non
     else:
         pad.main.position = target if abs(pad.main.position - target) <= _CORNER else pad.main.position + apart
         voice.set_speed(pad.main, step, 0.0)
+
+
+@kernel
+def _on_a_frame(target: float, position: float, step: float) -> float:
+    """The place to go to. At its own tempo a loop is played frame by frame, up to half a frame beside the beat: it is copied,
+    not interpolated. Once it is on a frame it stays there, also where the beat is half-way between two."""
+    nearest = math.floor(target + 0.5)
+    if step != 1.0:
+        return nearest if abs(target - nearest) < _ON_A_FRAME else target
+    if position == math.floor(position) and abs(target - position) < _STAYS:
+        return position
+    return nearest
 
 
 @kernel

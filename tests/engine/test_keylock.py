@@ -131,9 +131,10 @@ def test_a_locked_deck_is_on_the_beat(engine: OfflineEngine, shifter: str, bpm: 
     assert np.abs(late - late.mean()).max() < 120, "beats are uneven"
 
 
-def check_two_in_sync(engine: OfflineEngine, shifter: str, changes: int, seconds: int) -> float:
+def check_two_in_sync(engine: OfflineEngine, shifter: str, changes: int, seconds: int, listen_s: int = 4) -> float:
     """Two locked decks of other tempos, one left, one right, and a clock whose tempo changes: by how many frames their beats
-    are apart, as heard in the last seconds before each change; the worst."""
+    are apart, as heard in the last ``listen_s`` before each change; the worst. A shifter puts each single attack a little
+    early or late (``r3`` at 0.8 of the speed: 42 frames, standard deviation), so it takes some beats to hear where they are."""
     tempos = {1: 126.0, 2: 117.0}
     for deck, bpm in tempos.items():
         clip = bursts(bpm, round(60 / bpm * 64 * RATE) / RATE)
@@ -150,11 +151,11 @@ def check_two_in_sync(engine: OfflineEngine, shifter: str, changes: int, seconds
     for _ in range(changes):
         bpm = float(random.uniform(100, 140))
         engine.set("/clock/bpm", bpm)
-        engine.run(RATE * (seconds - 4), 1024)
+        engine.run(RATE * (seconds - listen_s), 1024)
         clock = engine.telemetry.snapshot()["clock"]
         beat = 60 / bpm * RATE
         first = round(float(clock["beat"]) % 1.0 * beat) + round(beat)  # as if beat 0 had been at frame 0
-        heard = engine.run(RATE * 4, 1024)
+        heard = engine.run(RATE * listen_s, 1024)
         for side in (0, 1):
             assert np.abs(heard[:, side]).max() > 0.1, "a deck is not heard"
         late = [off_the_beat(heard[:, side], first, bpm) - 240 * (tempos[side + 1] / bpm - 1) for side in (0, 1)]
@@ -170,7 +171,7 @@ def test_two_locked_decks_stay_together(engine: OfflineEngine, shifter: str) -> 
 @pytest.mark.soak
 @pytest.mark.parametrize("shifter", ENGINES)
 def test_half_an_hour_in_key_leaves_two_decks_together(engine: OfflineEngine, shifter: str) -> None:
-    worst = check_two_in_sync(engine, shifter, changes=20, seconds=90)
+    worst = check_two_in_sync(engine, shifter, changes=20, seconds=90, listen_s=16)
     print(f"{shifter}: at most {worst:.1f} frames apart")
     assert worst <= 48
 
