@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jack
 import numpy as np
@@ -152,14 +153,15 @@ def _mixxx(folder: Path, tracks: list[Path]) -> Iterator[int]:
     for name, text in (("Custom.kbd.cfg", KEYS), ("mixxx.cfg", SETTINGS), ("soundconfig.xml", SOUND)):
         (settings / name).write_text(text)
     (home / "run").mkdir(mode=0o700)
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with contextlib.ExitStack() as stack:
         screen = _screen(stack)
         environment = {
             **os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run"), "DISPLAY": screen,
             "JACK_DEFAULT_SERVER": f"bench-{os.getpid()}", "JACK_NO_START_SERVER": "1",
         }
-        mixxx = stack.enter_context(_ending(subprocess.Popen(["mixxx", *map(str, tracks)], env=environment, **quiet)))
+        command = ["mixxx", *map(str, tracks)]
+        mixxx = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        stack.enter_context(_ending(mixxx))
         _perform(environment, mixxx)
         yield mixxx.pid
 
@@ -216,7 +218,7 @@ def _perform(environment: dict[str, str], mixxx: subprocess.Popen[bytes]) -> Non
 def _in_key(server: str) -> bool:
     """Whether both tracks' tones are heard where they are without the speed."""
     client = jack.Client("bench-ear", servername=server, no_start_server=True)
-    port = client.inports.register("in")
+    port: Any = client.inports.register("in")
     heard: list[np.ndarray] = []
     client.set_process_callback(lambda _: heard.append(port.get_array().copy()))
     with client:

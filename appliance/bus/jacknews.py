@@ -22,6 +22,8 @@ _KEPT = 512
 """Notices; who looks ten times a second has never missed one."""
 _COUNT, _XRUNS, _FIRST = range(3)
 _SIZE = _FIRST + 3 * _KEPT
+_places: list[np.ndarray] = []
+"""For ever: a thread of JACK's library may call for a client that we have given up, as when its server has died."""
 
 
 @njit
@@ -52,7 +54,7 @@ def _xrun(place):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 
 
 class JackNews:
-    """The notices of one ``jack.Client``; made before it is activated, kept as long as the client lives."""
+    """The notices of one ``jack.Client``; made before it is activated."""
 
     def __init__(self, client: Any, *, links: bool = True, xruns: bool = True) -> None:
         import jack
@@ -60,6 +62,7 @@ class JackNews:
         self._client = client
         self._lib, self._ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]
         self._words = np.zeros(_SIZE, np.int64)
+        _places.append(self._words)
         self._taken = self._xruns = 0
         place = self._ffi.cast("void *", self._words.ctypes.data)
         self._set("JackPortRegistrationCallback", "jack_set_port_registration_callback", _port, place)
@@ -88,8 +91,8 @@ class JackNews:
         return count - before
 
     def take(self) -> list[tuple[str, ...]]:
-        """What has come since the last call, in order: a port ``(name,)``; a connection ``(one port's name, the other's)``, also
-        one that was taken apart again. Ports that have gone again are left out."""
+        """What has come since the last call, in order: a port ``(name,)``; a connection ``(one port's name, the other's)``,
+        also one that was taken apart again. Ports that have gone again are left out."""
         count = self.count
         begun, self._taken = max(self._taken, count - _KEPT), count
         told: list[tuple[str, ...]] = []

@@ -21,7 +21,8 @@ STAGES: tuple[dict[str, str], ...] = (
         "sound": "import appliance.engine.cell",
         "execute": "import appliance.engine.execute",
         "bus": "from appliance.bus import atomic, jacknews, linkword, telemetry; import numpy as np; "
-               "a = np.zeros(2048, np.int64); atomic.read(a.ctypes.data); atomic.write(a.ctypes.data, 1); atomic.swap(a.ctypes.data, 1, 2); "
+               "a = np.zeros(2048, np.int64); atomic.read(a.ctypes.data); atomic.write(a.ctypes.data, 1); "
+               "atomic.swap(a.ctypes.data, 1, 2); "
                "telemetry._copy(a.ctypes.data, a, a.copy()); linkword._write(a.ctypes.data, a[:4])",
     },
     {

@@ -65,6 +65,24 @@ def test_a_loop_follows_the_tempo_and_stays_on_the_beat(engine: OfflineEngine) -
         assert abs(apart) * BAR < 2, "the loop has drifted off the clock"
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_back_at_its_own_tempo_a_loop_is_the_clip_again_to_the_bit(engine: OfflineEngine, reverse: bool) -> None:
+    noise = np.random.default_rng(3).uniform(-0.2, 0.2, (BAR, 2)).astype(np.float32)
+    engine.load_pad(1, engine.load(noise, bpm=120, beats=4))
+    engine.set("/pad/1/reverse", reverse)
+    engine.do("/pad/1/trigger")
+    engine.run(RATE)
+    engine.set("/clock/bpm", 123.4)
+    engine.run(RATE + 777)
+    engine.set("/clock/bpm", 120.0)
+    engine.run(RATE)  # the tempo arrives, and the loop at a frame
+    heard = master(engine.run(3 * BAR))
+    cycle = noise[::-1] if reverse else noise
+    shift = int(np.argmax([np.dot(heard[:64, 0], np.roll(cycle[:, 0], -n)[:64]) for n in range(BAR)]))
+    expected = np.tile(np.roll(cycle, -shift, axis=0), (3, 1))
+    np.testing.assert_array_equal(heard, expected)
+
+
 @pytest.mark.parametrize("bpm", [20.0, 119.0, 300.0])
 def test_a_jump_of_the_tempo_bends_the_speed_and_costs_no_beat(engine: OfflineEngine, bpm: float) -> None:
     """The pad's speed has no corner; 30 ms later it stands where it would stand, to the frame."""
