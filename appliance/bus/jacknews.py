@@ -54,13 +54,14 @@ def _xrun(place):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
 
 
 class JackNews:
-    """The notices of one ``jack.Client``; made before it is activated."""
+    """The notices of one ``jack.Client``; made before it is activated. Raises ``jack.JackError`` when JACK refuses."""
 
     def __init__(self, client: Any, *, links: bool = True, xruns: bool = True) -> None:
         import jack
 
         self._client = client
         self._lib, self._ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]
+        self._refusal = jack.JackError
         self._words = np.zeros(_SIZE, np.int64)
         _places.append(self._words)
         self._taken = self._xruns = 0
@@ -72,7 +73,8 @@ class JackNews:
             self._set("JackXRunCallback", "jack_set_xrun_callback", _xrun, place)
 
     def _set(self, kind: str, function: str, callback: Any, place: Any) -> None:
-        getattr(self._lib, function)(self._client._ptr, self._ffi.cast(kind, callback.address), place)
+        if getattr(self._lib, function)(self._client._ptr, self._ffi.cast(kind, callback.address), place):
+            raise self._refusal(f"{function}: refused")
 
     @property
     def count(self) -> int:
