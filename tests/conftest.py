@@ -1,9 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A shell that starts the tests in the background has SIGINT ignored; all that they start would inherit that."""
+"""What holds for all tests: which of them may run side by side, and that they can be interrupted."""
 
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that starts the tests in the background ignores it for all they start
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+CALM = {
+    "cli": ("check",),
+    "control/surfaces": ("mixxx", "profiles"),
+    "engine": (
+        "balance", "booth", "clickless", "clock", "clock_in", "clock_link", "clock_out", "deck_cues", "deck_loops", "deck_speed",
+        "deck_sync", "decks", "exactness", "interpolation", "keylock", "limiter", "loudness", "midi_planes", "mixer", "pads",
+        "rendering", "track_gain",
+    ),
+    "gen": ("conform", "procedural", "request"),
+    "library": ("analysis", "decode", "store", "wavefile"),
+    "project": ("project",),
+    "soak": ("memory",),
+    "visuals": ("analysis", "header", "pictures", "scene"),
+}
+"""Folders, and the files in them whose tests only compute: nothing in them waits for a clock, so a busy machine changes nothing."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    calm = {here / folder / f"test_{name}.py" for folder, names in CALM.items() for name in names}
+    if missing := sorted(str(path) for path in calm if not path.exists()):
+        raise pytest.UsageError(f"tests/conftest.py names files that are not there: {', '.join(missing)}")
+    for item in items:
+        if item.path in calm:
+            item.add_marker("calm")
