@@ -8,6 +8,7 @@ memory the voice is silent, says so once in writing, and all else works.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import Any
@@ -58,6 +59,7 @@ class Speaker:
         for name, handler in (("say", self._say_call), ("status", self._status_call), ("repeat", self._repeat_call),
                               ("stop", self._stop_call)):
             desk.register(f"/voice/{name}", handler)
+        desk.speak = self.say
         desk.on_event(self._event)
         desk.subscribe(self._changed)
 
@@ -130,10 +132,8 @@ class Speaker:
 
     async def _sleep(self, most_s: float | None) -> None:
         self._woken.clear()
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), most_s)
-        except TimeoutError:
-            pass
 
     async def _play(self, saying: Saying, said: str, sound: Any, stopped: int) -> None:
         """Hand it to the engines. Raises Unavailable when none is there, or there is no room."""
