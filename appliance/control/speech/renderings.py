@@ -59,20 +59,21 @@ class Renderings:
             raise NotSpoken("there is nothing to say")
         speed, fastest = self._usual, max(self._usual, min(round(self._usual * _FASTER), _FASTEST))
         longest_s = LONGEST_S - LEAD_S - _TAIL_S
+        sound, rate = await self._try(text, speed)
         for _ in range(_TRIES):
-            sound, rate = await self.espeak.speak(text, speed)
-            sound = _trimmed(sound)
             ratio = len(sound) / rate / longest_s
             if ratio <= 1.0:
                 return text, sound, rate
-            if speed < fastest:
-                wanted = min(round(speed * ratio * 1.05), fastest)
-                ratio *= speed / wanted
-                speed = wanted
-                if ratio <= 1.1:
-                    continue
-            text = shortened(text, max(min(int(len(text.split()) / ratio), len(text.split()) - 1), 1))
+            before, speed = speed, min(round(speed * ratio * 1.05), fastest)
+            ratio *= before / speed
+            if before == fastest or ratio > 1.1:
+                text = shortened(text, max(min(int(len(text.split()) / ratio), len(text.split()) - 1), 1))
+            sound, rate = await self._try(text, speed)
         return text, sound[: int(longest_s * rate)], rate  # one endless word: it ends where its time does
+
+    async def _try(self, text: str, speed: int) -> tuple[np.ndarray, int]:
+        sound, rate = await self.espeak.speak(text, speed)
+        return _trimmed(sound), rate
 
 
 def _trimmed(sound: np.ndarray) -> np.ndarray:
