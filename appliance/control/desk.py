@@ -78,6 +78,8 @@ class Desk:
         self._served_changed = asyncio.Event()
         self._event_listeners: list[Callable[[Event], None]] = []
         self._fault_listeners: list[Callable[[str], None]] = []
+        self.rested: Callable[[str], None] = lambda _address: None
+        """A finger has stayed on a button that stands for this address; the voice sets it."""
         self.speak: Callable[[str], None] = lambda _text: None
         """Say a text in the headphones, as soon and as surely as a fault; the voice sets it. Digits that are to be said one by
         one stand apart."""

@@ -47,6 +47,10 @@ class Router:
         except ApplianceError:  # what another process tells, and it has not told it yet
             return False
 
+    def rested(self, address: str) -> None:
+        """A finger has stayed on a button that stands for this."""
+        self._desk.rested(self._desk.find(address).address)
+
     def perform(self, profile: str, action: Action, touch: Touch, last: float, refused: Callable[[], None] | None,
                 send: Callable[[bytes], object] | None = None) -> None:
         """Do an action for a touch of a control that was at ``last`` before. ``refused`` hears of a press that failed; ``send``

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a finger rests on: buttons of devices that have been down for 0.6 s, and the addresses that they stand for.
 
-The engine notes which keys are down, and its table of bindings says what each does; so nothing that plays is touched.
+Of what the engine does at once: it notes which keys are down, and its table of bindings says what each does; so nothing that
+plays is touched. Of what control does the hand of a device tells (control/midi/hand.py).
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ import numpy as np
 
 from appliance.bus.binding import HELD, BindingFlag, BindingKind
 from appliance.control.desk import Desk
+from appliance.control.midi.hand import REST_S
 from appliance.control.midi.reading import PAD_STRIDE
 from appliance.nodes import NAMESPACE
 from appliance.nodes.pad import PADS
-
-HOLD_S = 0.6
 
 
 class Held:
@@ -37,7 +37,7 @@ class Held:
         self._since = {key: self._since.get(key, now) for key in down}
         found: list[str] = []
         for key, since in self._since.items():
-            if 0.0 <= since <= now - HOLD_S:
+            if 0.0 <= since <= now - REST_S:
                 self._since[key] = -1.0  # told
                 if address := self._address(*key):
                     found.append(address)

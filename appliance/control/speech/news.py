@@ -38,6 +38,7 @@ class News:
         self._made: dict[str, int] = {}
         self._visuals = ""
         desk.on_fault(lambda message: say(message, Urgency.FAULT))
+        desk.rested = lambda address: say(self.name_of(address), Urgency.NAME)
         desk.subscribe(self._changed)
 
     async def run(self) -> None:
