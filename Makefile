@@ -7,9 +7,9 @@ BIN := $(VENV)/bin
 DONE := $(VENV)/.done
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-# What the box uses when it is there: sound, pitch, pictures.
+# What the box uses when it is there: sound, pitch, pictures, a voice.
 DEBIAN := python3-venv jackd2 libjack-jackd2-0 librubberband2 libegl1 libgl1 libgles2 libgl1-mesa-dri libx11-6 libxcursor1 \
-	libxi6 libxinerama1 libxrandr2
+	libxi6 libxinerama1 libxrandr2 espeak-ng
 # What the tests drive it with: OSC tools, an X server with two monitors, a video grabber.
 DEBIAN_TEST := liblo-tools xserver-xorg-core xserver-xorg-video-dummy x11-xserver-utils ffmpeg mixxx-data
 KERNELS := $(shell find appliance/engine appliance/nodes appliance/bus -name '*.py') appliance/namespace.py

@@ -111,6 +111,14 @@ class Analysis(Section):
     enabled: bool = Field(default=True, description="find tempo, beats, key and loudness of files that are loaded")
 
 
+class Voice(Section):
+    program: str = Field(default="espeak-ng", description="what speaks; it takes espeak-ng's options", min_length=1)
+    language: str = Field(default="en", pattern=r"^[A-Za-z0-9_-]+$", description="voice of espeak-ng (`espeak-ng --voices`)")
+    variant: str = Field(default="", pattern=r"^[A-Za-z0-9_-]*$", description="such as f3 or m2; empty: the voice's own")
+    speed: int = Field(default=220, ge=80, le=320, description="words a minute; what would take over 2.5 s is said faster")
+    pitch: int = Field(default=50, ge=0, le=99)
+
+
 class Safe(Section):
     crashes: int = Field(default=3, ge=0, description="crashes within a minute after which a process starts in its safe form; "
                                                       "0: never")
@@ -127,6 +135,7 @@ class Config(Section):
     engine: Engine = Engine()
     record: Record = Record()
     analysis: Analysis = Analysis()
+    voice: Voice = Voice()
     safe: Safe = Safe()
 
     @field_validator("*", mode="before")

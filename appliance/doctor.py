@@ -49,8 +49,8 @@ class Finding:
 def examine(data: Path, config: Config) -> list[Finding]:
     """Look at everything; each part yields one finding or more."""
     parts: tuple[Callable[[], Iterator[Finding]], ...] = (
-        _python, lambda: _jack(config), _link, _realtime, _memory, _kernels, _midi, _graphics, lambda: _disk(data),
-        lambda: _ports(data, config), lambda: _late(data, config),
+        _python, lambda: _jack(config), _link, lambda: _voice(config), _realtime, _memory, _kernels, _midi, _graphics,
+        lambda: _disk(data), lambda: _ports(data, config), lambda: _late(data, config),
     )
     return [finding for part in parts for finding in part()]
 
@@ -87,6 +87,14 @@ def _link() -> Iterator[Finding]:
     except PackageNotFoundError:
         yield weak("Ableton Link", "the package aalink is not installed, so nobody can be followed or led by it",
                    "run `make run` again, it installs it where it can be had")
+
+
+def _voice(config: Config) -> Iterator[Finding]:
+    program = config.voice.program
+    if shutil.which(program):
+        yield good("voice", f"{program} speaks in the headphones")
+    else:
+        yield weak("voice", f"{program} is not installed: the box says nothing in the headphones", "apt-get install espeak-ng")
 
 
 def _jack(config: Config) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from appliance.errors import BadValue, NotAllowed, UnknownAddress
+from appliance.errors import BadValue, NotAllowed, Unavailable, UnknownAddress
 
 
 class Kind(StrEnum):
@@ -58,7 +58,7 @@ class Node:
 
     ``reads`` names the telemetry field that tells the node's current state (``deck.playing``); a COMMAND with ``reads`` can
     be read and watched like a value. ``optional`` says that a COMMAND or CALL may come without argument. A COMMAND whose
-    type is BOOL toggles when it comes without.
+    type is BOOL toggles when it comes without. ``there`` False: declared so that it can be named; what does it has not started.
     """
 
     name: str
@@ -76,6 +76,7 @@ class Node:
     reads: str = ""
     optional: bool = False
     momentary: bool = False
+    there: bool = True
 
     @property
     def field(self) -> str:
@@ -244,6 +245,10 @@ class Address:
     def require_readable(self) -> None:
         if not self.node.readable:
             raise NotAllowed(f"{self.address} is an action: it can be done, not read")
+
+    def require_there(self) -> None:
+        if not self.node.there:
+            raise Unavailable(f"{self.address} cannot be done right now: what does it has not started")
 
 
 class Namespace:

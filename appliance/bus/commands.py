@@ -24,6 +24,7 @@ class Code(IntEnum):
     SKIP = 4  # a: frames to jump over unheard
     SET_GRID = 6  # index: deck, a: place of its clip's new grid
     SET_PLANE = 7  # index: MIDI port, a: the plane of its bindings
+    SPEAK = 8  # a: handle of a clip that is heard in the headphones at once (0: what is said there ends)
     QUEUE_PAD = 5  # index: pad, a: 1 start, 2 stop, b: the beat; what a scene's launch does to each of its pads
 
 

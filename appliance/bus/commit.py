@@ -54,10 +54,13 @@ def committed(segment: Segment | PrivateSegment) -> np.ndarray:
 
 
 def clips_in(state: np.ndarray | np.void) -> frozenset[int]:
-    """Handles of the clips that decks, pads and what rings out of them refer to, in one state."""
+    """Handles of the clips that decks, pads, the voice and what rings out of them refer to, in one state."""
     found: set[int] = set()
     for part in ("deck", "pad"):
         record = state[part]
         for clips in (record["clip"], record["main"]["clip"], record["tail"]["clip"]):
             found.update(np.unique(clips).tolist())
+    speech = state["speech"]
+    for clips in (speech["main"]["clip"], speech["tail"]["clip"]):
+        found.update(np.unique(clips).tolist())
     return frozenset(found - {0})

@@ -133,6 +133,9 @@ MIXER_STATE = _record(("left", GLIDE), ("right", GLIDE), ("cue_mix", GLIDE), ("c
                       ("peak_history", f8, (2, 16)), ("cue_split", GLIDE),
                       ("click_phase", f8), ("click_hz", f8), ("click_level", f8))
 
+SPEECH_STATE = _record(("main", VOICE), ("tail", VOICE, (2,)), ("duck", GLIDE), ("gain", GLIDE))
+"""``tail``: what was cut off rings out; ``duck``: gain of all else in the headphones."""
+
 COMMAND = _record(("code", i8), ("index", i8), ("frame", i8), ("a", f8), ("b", f8), ("c", f8), ("source", i8), ("id", i8))
 """``frame`` 0: at once; else the engine's frame at which it happens. ``id`` comes back in the event."""
 
@@ -143,8 +146,8 @@ STATE = _record(
     ("block_begin", i8), ("block_ns", i8), ("command_tail", i8), ("event_head", i8), ("pending_count", i8),
     ("skipped_frames", i8), ("awake", i8, (PAD_CELLS // 64,)), ("changed", i8, (PAD_CELLS // 64,)),
     ("values", ENGINE_VALUES), ("clock", CLOCK_STATE), ("deck", DECK_STATE, (DECKS,)), ("pad", PAD_STATE, (PAD_CELLS,)),
-    ("channel", CHANNEL_STATE, (CHANNELS,)), ("mixer", MIXER_STATE), ("midi_plane", i8, (MIDI_PORTS,)),
-    ("pending", COMMAND, (PENDING,)),
+    ("channel", CHANNEL_STATE, (CHANNELS,)), ("mixer", MIXER_STATE), ("speech", SPEECH_STATE),
+    ("midi_plane", i8, (MIDI_PORTS,)), ("pending", COMMAND, (PENDING,)),
 )
 """Everything the engine knows that is not in a clip or a line: copied, advanced and committed once a block.
 
@@ -167,6 +170,7 @@ TELEMETRY = _record(
                         ("true_peak", f8), ("momentary", f8), ("short_term", f8))),
     ("system", _record(("rate", f8), ("period", f8), ("cycles", f8), ("overruns", f8), ("xruns", f8), ("load_pct", f8),
                        ("skipped_frames", f8))),
+    ("voice", _record(("speaking", f8))),
 )
 
 CLIP = _record(

@@ -184,6 +184,14 @@ class ClipBank:
             self._begin(audio)
         return audio
 
+    async def place_spoken(self, sound: np.ndarray) -> Clip:
+        """A clip of the voice, frames × 2 float32 at the box's rate, all of it there. Raises Unavailable."""
+        return await asyncio.to_thread(self._place_spoken, sound)
+
+    def retire_spoken(self, clip: Clip) -> None:
+        """It has been handed over, or is not wanted any more."""
+        self._box.clips.retire(clip.handle)
+
     def retire_strangers(self) -> None:
         """Give up clips of the table that nobody has adopted."""
         mine = {audio.clip.handle for audio in self._audio.values()}
@@ -346,6 +354,12 @@ class ClipBank:
         with self._table:
             return self._box.clips.place(facts.frames, self.rate, bpm=facts.bpm, beats=facts.beats, gain=facts.gain,
                                          stream_in=stream_in)
+
+    def _place_spoken(self, sound: np.ndarray) -> Clip:
+        with self._table:
+            clip = self._box.clips.place(len(sound), self.rate)
+        self._box.clips.fill(clip, [sound])
+        return clip
 
     def _decode(self, audio: Audio) -> None:
         clip = audio.clip

@@ -77,6 +77,12 @@ class Desk:
         self._served: set[str] = set()
         self._served_changed = asyncio.Event()
         self._event_listeners: list[Callable[[Event], None]] = []
+        self._fault_listeners: list[Callable[[str], None]] = []
+        self.rested: Callable[[str], None] = lambda _address: None
+        """A finger has stayed on a button that stands for this address; the voice sets it."""
+        self.speak: Callable[[str], None] = lambda _text: None
+        """Say a text in the headphones, as soon and as surely as a fault; the voice sets it. Digits that are to be said one by
+        one stand apart."""
         self._events_lost = 0
         self._outcomes: dict[int, asyncio.Future[Event]] = {}
 
@@ -132,6 +138,8 @@ class Desk:
             "readable": node.readable, "writable": node.writable, "momentary": node.momentary,
             "optional": node.optional, "session": node.session,
         }
+        if not node.there:
+            facts["there"] = False
         if node.type in (Type.FLOAT, Type.INT):
             facts["range"] = [node.minimum, node.maximum]
         if node.readable:
@@ -156,6 +164,7 @@ class Desk:
     def set_now(self, address: str | Address, value: Any) -> Any:
         """The same without waiting, for OSC and MIDI; also does a COMMAND with ``value`` as its argument."""
         found = self.find(address)
+        found.require_there()
         kind = found.node.kind
         if kind is Kind.VALUE:
             taken = self.box.values.set(found, value)
@@ -196,6 +205,7 @@ class Desk:
         Raises BadValue for wrong arguments, Unavailable when the engine takes no commands.
         """
         found = self.find(address)
+        found.require_there()
         node = found.node
         if node.kind in (Kind.VALUE, Kind.TEXT):
             if len(args) != 1:
@@ -243,6 +253,7 @@ class Desk:
     async def _call(self, found: Address, args: list[Any]) -> Any:
         if not args and not found.node.optional:
             raise BadValue(f"{found.address} needs an argument: {found.node.doc}")
+        found.require_there()
         if found.node.owner != "control":
             return await self.call(found.address, args)
         handler = self._handler_of(found)
@@ -286,6 +297,13 @@ class Desk:
         self.publish("/system/message", message)
         self._said.append({"at": round(time.time(), 3), "text": message})
         self.publish("/system/messages", list(self._said))
+        if level >= logging.WARNING:
+            for listener in self._fault_listeners:
+                listener(message)
+
+    def on_fault(self, listener: Callable[[str], None]) -> None:
+        """``listener(message)`` for everything that is said of what goes wrong."""
+        self._fault_listeners.append(listener)
 
     def publish(self, address: str, value: Any) -> None:
         """A state that no telemetry carries: keep it and announce it when it is another one."""

@@ -18,8 +18,8 @@ from appliance.namespace import Address, Kind, Type
 from appliance.nodes import NAMESPACE
 from appliance.nodes.pad import PAD_STATES
 
-STAYS_IN = ("clock", "deck", "pad", "pads", "scene")
-"""Groups whose values are the music itself, not what is done to it; their filters alone are opened."""
+STAYS_IN = ("clock", "deck", "pad", "pads", "scene", "voice")
+"""Groups whose values are the music itself, or nobody but the performer hears; their filters alone are opened."""
 STAYS = ("trim", "cue", "cue/", "master", "booth", "booth/", "balance", "balance/", "limiter/", "crossfader/", "autogain",
          "autogain/")
 """Names, or beginnings of names that end in a slash, that belong to the room."""

@@ -34,6 +34,7 @@ from appliance.control.recorder import Recorder
 from appliance.control.safety import SafeForms
 from appliance.control.scenes import Scenes
 from appliance.control.session.keeper import Keeper
+from appliance.control.speech.speaker import Speaker
 from appliance.control.tracks import Tracks
 from appliance.errors import ApplianceError
 
@@ -71,6 +72,7 @@ class Control:
         self.loudness = Loudness(self.desk)
         self.safety = SafeForms(self.desk, self.loader)
         self.link = Link(self.desk)
+        self.speaker = Speaker(self.desk, self.loader)
         self.failed = False
         self._stop_surfaces: Stop | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -84,6 +86,7 @@ class Control:
         await self.hub.start()
         works = (self._pump(), self._watch_processes(), self.loader.run(), self.tracks.run(), self.keeper.run(),
                  self.analyst.run(), self.in_pitch.run(), self.safety.run(), self.loudness.run(), self.link.run(),
+                 self.speaker.run(),
                  self._finish())
         for work in works:
             self._tasks.append(asyncio.create_task(self._watched(work)))
@@ -98,6 +101,7 @@ class Control:
             await self._stop_surfaces()
         self.link.stop()
         await asyncio.to_thread(self.recorder.stop)
+        self.speaker.close()
         self.analyst.close()
         self.in_pitch.close()
         self.tracks.save()

@@ -64,7 +64,7 @@ CONTEXT = np.dtype([
     ("shifter_spare", f8, (ENGINES,)),
     ("shifter_delay", f8, DELAY_SHAPE), ("feed", f4, (2, MOST_FRAMES)), ("keylock_engine", i8), ("pointers", i8, (2,)),
     ("wet", f4, (DECKS, 2, CELL_FRAMES)),
-    ("left", f4, (CELL_FRAMES,)), ("right", f4, (CELL_FRAMES,)),
+    ("left", f4, (CELL_FRAMES,)), ("right", f4, (CELL_FRAMES,)), ("speech", f4, (2, CELL_FRAMES)),
     ("tap_place", f8, (CELL_FRAMES,)), ("tap_base", i8, (CELL_FRAMES,)), ("tap_row", i8, (CELL_FRAMES,)),
     ("tap_share", f4, (CELL_FRAMES,)),
     ("heard", f4, (2 * TAPS,)), ("faded", f4, (2, CELL_FRAMES)), ("sinc", f4, SINC_SHAPE),

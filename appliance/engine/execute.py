@@ -14,7 +14,7 @@ from appliance.bus.atomic import pointer
 from appliance.bus.commands import Code, Source
 from appliance.bus.events import Kind, Refusal
 from appliance.bus.layout import DECKS, GRIDS, MIDI_PORTS, PAD_CELLS, PLANES, SCENE_ROW
-from appliance.engine import pads, transport
+from appliance.engine import pads, speech, transport
 from appliance.engine.context import context_at, state_at
 from appliance.engine.decks import cues, scratch
 from appliance.engine.decks import deck as decks
@@ -37,9 +37,9 @@ from appliance.nodes.pad import SCENES
 _JACK = SOURCES.index("jack")
 _SCENES = layout.offset("scene")
 
-_SET, _LOAD_DECK, _LOAD_PAD, _SKIP, _QUEUE_PAD, _SET_GRID, _SET_PLANE = (
+_SET, _LOAD_DECK, _LOAD_PAD, _SKIP, _QUEUE_PAD, _SET_GRID, _SET_PLANE, _SPEAK = (
     int(code) for code in (
-        Code.SET, Code.LOAD_DECK, Code.LOAD_PAD, Code.SKIP, Code.QUEUE_PAD, Code.SET_GRID, Code.SET_PLANE)
+        Code.SET, Code.LOAD_DECK, Code.LOAD_PAD, Code.SKIP, Code.QUEUE_PAD, Code.SET_GRID, Code.SET_PLANE, Code.SPEAK)
 )
 _code = NAMESPACE.command
 _TAP, _RESTART, _RAMP = _code("clock", "tap"), _code("clock", "restart"), _code("clock", "ramp")
@@ -92,6 +92,10 @@ def _execute(ctx: Any, state: Any, code: int, index: int, a: float, b: float, so
         if not 0 <= index < MIDI_PORTS or not 0 <= int(a) < PLANES:
             return _UNKNOWN
         state.midi_plane[index] = int(a)
+    elif code == _SPEAK:
+        if int(a) != 0 and voice.clip_address(ctx, int(a)) == 0:
+            return _NO_CLIP
+        speech.speak(ctx, state, int(a))
     elif code == _SKIP:
         skip(ctx, state, int(a))
     else:
@@ -220,6 +224,7 @@ def skip(ctx: Any, state: Any, frames: int) -> None:
     for number in range(DECKS):
         decks.skip(ctx, state, number, frames)
     pads.skip(ctx, state, frames)
+    speech.skip(state, frames)
     state.frame += frames
     state.skipped_frames += frames
     clear_limiters(ctx, state.mixer, state.frame)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from appliance.bus.layout import CELL_FRAMES, DECKS, LIMITERS
-from appliance.engine import balance
+from appliance.engine import balance, speech
 from appliance.engine.context import OUTPUTS
 from appliance.engine.dsp.filters import control_filter
 from appliance.engine.dsp.gain import add_scaled, clear, peak_scaled, scale
@@ -75,6 +75,7 @@ def update(ctx: Any, state: Any) -> None:
     glide_decibels(mixer.cue_level, values.cue_level)
     glide_decibels(mixer.booth, _SILENT_DB if values.booth_mute >= 0.5 else values.booth)
     glide(mixer.booth_mono, 1.0 if values.booth_mono >= 0.5 else 0.0)
+    speech.update(ctx, state)
     control_limiters(mixer, values.limiter_ceiling)
     muted = 1 if state.values.panic.mute >= 0.5 else 0
     if muted != mixer.muted:
@@ -154,13 +155,14 @@ def render(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
             add_scaled(right, ctx.out[3], start, shift, count, strip.cue)
         strip.peak = peak_scaled(left, start, count, strip.left, strip.peak)
         strip.peak = peak_scaled(right, start, count, strip.right, strip.peak)
+    speech.render(ctx, state, start, count)
     _master(ctx, state, start, count, out)
 
 
 @kernel
 def _master(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
     """Levels, mute, cue mix and limiters of what lies in the outputs at ``out``."""
-    mixer = state.mixer
+    mixer, duck, gain = state.mixer, state.speech.duck, state.speech.gain
     left, right, cue_left, cue_right = ctx.out[0], ctx.out[1], ctx.out[2], ctx.out[3]
     booth_left, booth_right = ctx.out[4], ctx.out[5]
     mute, mute_step, mute_left = mixer.mute.level, mixer.mute.step, mixer.mute.left
@@ -184,8 +186,11 @@ def _master(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
         cued = 0.5 * split * (cue_left[out + i] + cue_right[out + i])
         near = (1.0 - split) * (cue_left[out + i] * (1.0 - mix) + x * mix) + cued
         far = (1.0 - split) * (cue_right[out + i] * (1.0 - mix) + y * mix) + 0.5 * split * (x + y)
-        cue_left[out + i] = np.float32(min(max(level * (near + click), -1.0), 1.0))
-        cue_right[out + i] = np.float32(min(max(level * (far + click), -1.0), 1.0))
+        ducked, loud = duck.now + duck.step * at, gain.now + gain.step * at
+        near = (near + click) * ducked + loud * ctx.speech[0, start + i]
+        far = (far + click) * ducked + loud * ctx.speech[1, start + i]
+        cue_left[out + i] = np.float32(min(max(level * near, -1.0), 1.0))
+        cue_right[out + i] = np.float32(min(max(level * far, -1.0), 1.0))
         left[out + i] = np.float32(x * eased(mute))
         right[out + i] = np.float32(y * eased(mute))
     mixer.mute.level, mixer.mute.left = mute, mute_left

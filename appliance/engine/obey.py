@@ -19,6 +19,7 @@ from appliance.engine.dsp.limiter import clear_limiters
 from appliance.engine.execute import execute
 from appliance.engine.jit import kernel
 from appliance.engine.journal import log, set_value, shared_vector, value_vector
+from appliance.engine.speech import settle_speech
 from appliance.nodes import NAMESPACE
 from appliance.nodes.mixer import CHANNELS
 
@@ -165,4 +166,5 @@ def begin(ctx: Any, state: Any) -> None:
     clock.bar_length = 0.0
     transport.update_clock(clock, state.values, state.frame, ctx.rate)
     mixers.settle_mixer(ctx, state)
+    settle_speech(state)
     clear_limiters(ctx, state.mixer, state.frame)

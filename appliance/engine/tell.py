@@ -67,6 +67,7 @@ def tell(ctx: Any, state: Any, frames: int, now_ns: int, cost_ns: int, overruns:
     told.master.true_peak = state.mixer.true_peak
     told.master.momentary = state.mixer.momentary
     told.master.short_term = state.mixer.short_term
+    told.voice.speaking = 1.0 if state.speech.main.clip != 0 else 0.0
     told.system.rate = ctx.rate
     told.system.period = float(frames)
     told.system.cycles = float(state.cycles)

@@ -4,6 +4,7 @@
 from appliance.namespace import Namespace
 from appliance.nodes.clock import CLOCK
 from appliance.nodes.deck import DECK, HOT_CUE
+from appliance.nodes.fx import FX, FX_SLOT
 from appliance.nodes.gen import GEN
 from appliance.nodes.library import LIBRARY
 from appliance.nodes.mixer import CHANNEL, MIXER, PANIC
@@ -11,10 +12,12 @@ from appliance.nodes.pad import BANK, PAD, SCENE
 from appliance.nodes.record import RECORD
 from appliance.nodes.system import PANIC_ACTIONS, SESSION, SYSTEM
 from appliance.nodes.visuals import VISUALS, VISUALS_PARAM
+from appliance.nodes.voice import SPEECH, VOICE
 
-ENGINE_GROUPS = (CLOCK, DECK, HOT_CUE, PAD, BANK, SCENE, CHANNEL, MIXER, PANIC)
+ENGINE_GROUPS = (CLOCK, DECK, HOT_CUE, PAD, BANK, SCENE, CHANNEL, MIXER, PANIC, VOICE)
 """Groups whose values the engine reads; the others' values belong to the process that owns them."""
 
-NAMESPACE = Namespace((*ENGINE_GROUPS, PANIC_ACTIONS, SESSION, SYSTEM, RECORD, LIBRARY, GEN, VISUALS, VISUALS_PARAM))
+NAMESPACE = Namespace((*ENGINE_GROUPS, PANIC_ACTIONS, SESSION, SYSTEM, RECORD, LIBRARY, GEN, VISUALS, VISUALS_PARAM, SPEECH, FX,
+                       FX_SLOT))
 ENGINE_VALUES = Namespace(ENGINE_GROUPS).values
 """The front of ``NAMESPACE.values``: the part that the engine reads and smooths."""

@@ -16,7 +16,7 @@ import pytest
 from appliance.bus.binding import BindingFlag, BindingKind, Bindings
 from appliance.bus.box import Role
 from appliance.bus.clips import Clip
-from appliance.bus.commands import Source
+from appliance.bus.commands import Code, Source
 from appliance.bus.events import Kind
 from appliance.config import Config
 from appliance.nodes import NAMESPACE
@@ -41,10 +41,11 @@ TRIGGER = NAMESPACE.command("pad", "trigger")
 class Pair:
     """Two engines on a server with a loopback, one of which plays a ramp."""
 
-    def __init__(self, data: Path, server: str) -> None:
+    def __init__(self, data: Path, server: str, unheard: int = 0) -> None:
+        """``unheard``: outputs before those that are recorded: 2 records the cue bus."""
         self.server = server
         outputs = ["loopback:playback_1", "loopback:playback_2"]
-        settings = {"server": server, "outputs": outputs, "inputs": ["nothing:at_all"]}
+        settings = {"server": server, "outputs": ["nothing:at_all"] * unheard + outputs, "inputs": ["nothing:at_all"]}
         self.live = EngineBox(data, Config.model_validate({"audio": settings}))
         self.live.box.values.set("/clock/quantize", "off")
         self.clip: Clip | None = None
@@ -155,6 +156,23 @@ def test_a_deck_that_plays_from_the_disk_is_taken_over_like_any_other(pair: Pair
     assert live.box.telemetry.snapshot()["deck"]["playing"][0] == 1
     judge(faults)
 
+
+
+def test_what_is_said_is_taken_over_in_the_middle_of_a_word(server: str, tmp_path: Path) -> None:
+    """The ramp as what the voice says, heard on the cue bus."""
+    pair = Pair(tmp_path / "data", server, unheard=2)
+    try:
+        pair.start("a")
+        pair.start("b")
+        live = pair.live
+        pair.clip = clip = live.clip(ramp_clip(RAMP_FRAMES, RAMP_SCALE))
+        live.box.commands.send(Code.SPEAK, 0, float(clip.handle))
+        time.sleep(0.2)
+        faults = kill_in_turn(pair, 2)
+        assert live.box.telemetry.snapshot()["voice"]["speaking"] == 1
+    finally:
+        pair.live.close()
+    judge(faults)
 
 
 @pytest.mark.soak

@@ -23,6 +23,8 @@ from appliance.control.midi.router import Router
 
 DOUBLE_S = 0.35
 """Longest time between the two presses of a double one."""
+REST_S = 0.6
+"""A button that is held for so long has its name said."""
 Flash = Callable[[Message], None]
 Send = Callable[[bytes], object]
 
@@ -117,7 +119,10 @@ class Hand:
         if not done:
             self._do(rule, touch)
         if touch.value > 0.0 and self._is_button(control, rule):
+            fresh = control not in self._pressed
             self._begin(touch, rule)
+            if fresh and not done and rule is not None:
+                self._rest(self._pressed[control], rule)
         self._last[control] = touch.value
 
     def _is_button(self, control: Control, rule: Rule | None) -> bool:
@@ -147,6 +152,11 @@ class Hand:
             if held is not None:
                 loop = asyncio.get_running_loop()
                 press.waiting.append(loop.call_later(after_s, self._do, held, touch))
+
+    def _rest(self, press: Press, rule: Rule) -> None:
+        """A finger that stays on a button is told its name; of what the engine does at once, others see that."""
+        if address := next((action.address for action in rule.actions if action.address), ""):
+            press.waiting.append(asyncio.get_running_loop().call_later(REST_S, self._router.rested, address))
 
     def _let_go(self, control: Control, press: Press) -> None:
         """As if it had been released."""

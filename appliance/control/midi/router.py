@@ -22,6 +22,8 @@ MIDDLE = 64 / 127
 FAST_S = 0.02
 """An encoder whose ticks come so close is turned fast."""
 SLOW_S = 0.12
+COMPLAIN_S = 1.0
+"""The same complaint is not repeated so soon."""
 
 
 class Router:
@@ -31,6 +33,7 @@ class Router:
         self._desk = desk
         self._travel: dict[str, tuple[float, Any]] = {}
         self._turned_s: dict[str, float] = {}
+        self._complained: tuple[str, float] = ("", 0.0)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def stop(self) -> None:
@@ -44,6 +47,10 @@ class Router:
         except ApplianceError:  # what another process tells, and it has not told it yet
             return False
 
+    def rested(self, address: str) -> None:
+        """A finger has stayed on a button that stands for this."""
+        self._desk.rested(self._desk.find(address).address)
+
     def perform(self, profile: str, action: Action, touch: Touch, last: float, refused: Callable[[], None] | None,
                 send: Callable[[bytes], object] | None = None) -> None:
         """Do an action for a touch of a control that was at ``last`` before. ``refused`` hears of a press that failed; ``send``
@@ -54,9 +61,17 @@ class Router:
         try:
             self._do(self._desk.find(action.address), action, touch, last, refused or (lambda: None))
         except ApplianceError as error:
-            self._desk.say(f"{profile}: {error.message}")
+            self._complain(f"{profile}: {error.message}")
             if refused:
                 refused()
+
+    def _complain(self, message: str) -> None:
+        """A knob that is turned has the same to say fifty times a second: once will do."""
+        now = time.monotonic()
+        before, at = self._complained
+        if message != before or now - at > COMPLAIN_S:
+            self._desk.say(message)
+            self._complained = message, now
 
     def _do(self, found: Address, action: Action, touch: Touch, last: float, refused: Callable[[], None]) -> None:
         pressed = touch.value > 0.0
@@ -145,7 +160,7 @@ class Router:
             try:
                 await self._desk.do(found, args)
             except ApplianceError as error:
-                self._desk.say(error.message)
+                self._complain(error.message)
                 refused()
 
         task = asyncio.create_task(work())

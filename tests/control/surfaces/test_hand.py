@@ -278,3 +278,20 @@ def test_the_engines_planes_hold_what_can_be_plain(make: Make) -> None:
     assert found[1] and found[1].flags & BindingFlag.PICKUP, "it moves another thing in each layer"
     hold = compiled.planes[0][0x90, 1]
     assert (hold.kind, hold.index, hold.flags) == (BindingKind.LAYER, 1, BindingFlag.TELL)
+
+
+@pytest.mark.asyncio
+async def test_a_button_that_is_held_tells_what_it_is(desk: Desk, make: Make) -> None:
+    """Of what control does; the engine's own table tells the rest."""
+    hand, rested = make(LAYERS), list[str]()
+    desk.rested = rested.append
+    hand.take(0x90, 20, 100)
+    hand.take(0x80, 20, 0)  # let go at once
+    hand.take(0x90, 1, 1)
+    hand.take(0x90, 20, 100)
+    for _ in range(300):
+        if rested:
+            break
+        await asyncio.sleep(0.02)
+    hand.take(0x80, 20, 0)
+    assert rested == ["/visuals/freeze"]

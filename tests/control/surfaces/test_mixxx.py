@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections import Counter
@@ -18,6 +19,7 @@ from appliance.control.midi.hand import Hand
 from appliance.control.midi.reading import obey
 from appliance.control.midi.router import Router
 from appliance.errors import BadFile
+from appliance.nodes import NAMESPACE
 
 INSTALLED = sorted(Path("/usr/share/mixxx/controllers").glob("*.midi.xml"))
 
@@ -65,6 +67,18 @@ CASES = [
     (control(0x90, 10, "[Channel1]", "beatloop_8_toggle"), [(0x90, 10, 1)], "/deck/1/loop/beats", 8.0),
     (control(0xB0, 11, "[Sampler3]", "pregain"), [(0xB0, 11, 127)], "/pad/3/gain", 12.0),
 ]
+EFFECTS = [
+    # control, message, address that it is bound to
+    (control(0x90, 1, "[EffectRack1_EffectUnit2]", "enabled"), (0x90, 1, 127), "/fx/2/enabled"),
+    (control(0xB0, 2, "[EffectRack1_EffectUnit1]", "mix"), (0xB0, 2, 100), "/fx/1/mix"),
+    (control(0xB0, 3, "[EffectRack1_EffectUnit4]", "super1", "diff"), (0xB0, 3, 1), "/fx/4/super"),
+    (control(0x90, 4, "[EffectRack1_EffectUnit1]", "group_[Channel3]_enable"), (0x90, 4, 127), "/fx/1/assign/3"),
+    (control(0x90, 5, "[EffectRack1_EffectUnit1]", "group_[Headphone]_enable"), (0x90, 5, 127), "/fx/1/assign/headphones"),
+    (control(0xB0, 6, "[EffectRack1_EffectUnit1_Effect3]", "meta"), (0xB0, 6, 9), "/fx/1/slot/3/amount"),
+    (control(0xB0, 7, "[EffectRack1_EffectUnit1_Effect1]", "parameter2"), (0xB0, 7, 9), "/fx/1/slot/1/param/2"),
+    (control(0x90, 8, "[EffectRack1_EffectUnit3_Effect2]", "next_effect"), (0x90, 8, 127), "/fx/3/slot/2/effect/move"),
+    (control(0x90, 9, "[Channel2]", "flanger"), (0x90, 9, 127), "/fx/1/assign/2"),
+]
 
 
 @pytest.mark.parametrize(("xml", "messages", "address", "value"), CASES)
@@ -80,6 +94,26 @@ async def test_what_a_control_did_there_it_does_here(
         obey(desk, hand.take(status, data1, data2), status, data2, last)
         last = data2
     assert desk.get_now(address) == pytest.approx(value), path.read_text()
+
+
+@pytest.mark.parametrize(("xml", "message", "address"), EFFECTS)
+@pytest.mark.asyncio
+async def test_effects_are_bound_and_say_that_they_are_not_there_yet(
+    desk: Desk, tmp_path: Path, xml: str, message: tuple[int, int, int], address: str,
+) -> None:
+    path, report = imported(tmp_path, mapping(tmp_path, [xml]))
+    assert (report.carried, report.plain) == (1, 1)
+    assert check_profile(path) == []
+    before = desk.get_now(address) if NAMESPACE.find(address).node.readable else None
+    hand, faults = Hand(load_profile(path), Router(desk)), []
+    desk.on_fault(faults.append)
+    status, data1, data2 = message
+    for _ in range(3):
+        obey(desk, hand.take(status, data1, data2), status, data2)
+        await asyncio.sleep(0)
+    assert [fault.split(": ")[-1] for fault in faults] == ["what does it has not started"], "once, however often it is turned"
+    assert f"{address} cannot be done right now" in faults[0]
+    assert before is None or desk.get_now(address) == before, "it does not pretend"
 
 
 def test_halves_and_rows_are_put_together(tmp_path: Path) -> None:
@@ -98,7 +132,7 @@ def test_halves_and_rows_are_put_together(tmp_path: Path) -> None:
 
 def test_what_is_left_out_is_told_by_its_reason(tmp_path: Path) -> None:
     path = mapping(tmp_path, [
-        control(0x90, 1, "[Channel1]", "Box.play", "Script-Binding"), control(0x90, 2, "[EffectRack1_EffectUnit1]", "enabled"),
+        control(0x90, 1, "[Channel1]", "Box.play", "Script-Binding"), control(0x90, 2, "[EffectRack1_EffectUnit5]", "enabled"),
         control(0x90, 3, "[Channel1]", "frobnicate"), control(0x90, 4, "[Channel1]", "play"),
         "<control><status>0</status></control>",
     ], [output(0x90, 9, "[Channel1]", "frobnicate"), output(0x90, 4, "[Channel1]", "play_indicator", on=5)])
@@ -107,7 +141,7 @@ def test_what_is_left_out_is_told_by_its_reason(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "1 of 3 controls and 1 of 2 lamps" in done.stderr
     assert "1 more controls are done by a script" in done.stderr
-    assert "effects are not there yet ([EffectRack1_EffectUnit1] enabled)" in done.stderr
+    assert "this box has no such effect control ([EffectRack1_EffectUnit5] enabled)" in done.stderr
     text = (tmp_path / "x.yaml").read_text()
     assert "# 1 of 3 controls" in text
     assert "lit: 5" in text
@@ -125,12 +159,12 @@ def test_what_is_no_mapping_is_refused_in_one_line(tmp_path: Path, data: bytes) 
 
 @pytest.mark.skipif(not INSTALLED, reason="mixxx-data is not installed")
 def test_every_mapping_that_comes_with_mixxx(tmp_path: Path) -> None:
-    """Without effects, which this box has not yet: 490 of 5,823 controls and 249 of 2,278 lamps."""
+    """5,651 of 5,823 controls and 2,127 of 2,278 lamps of Mixxx 2.3.3; of effects there are the addresses only."""
     sums: Counter[str] = Counter()
     for path in INSTALLED:
         out, report = imported(tmp_path, path)
         assert check_profile(out) == [], path
         sums.update(carried=report.carried, plain=report.plain, lamps=report.lamps, outputs=report.outputs)
     print(f"{len(INSTALLED)} files; {dict(sums)}")
-    assert sums["carried"] >= 0.88 * sums["plain"]
+    assert sums["carried"] >= 0.90 * sums["plain"]
     assert sums["lamps"] >= 0.80 * sums["outputs"]

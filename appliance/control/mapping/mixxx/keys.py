@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.nodes.fx import PARAMETERS, SLOTS, UNITS
 from appliance.nodes.pad import BANKS, PADS
 
 DECKS = 4
@@ -92,6 +93,7 @@ _DECK: tuple[tuple[str, Here], ...] = (
     (r"bpm_tap", _here("/clock/tap")),
     (r"eject", _here(f"{_D}/unload")), (r"track_loaded", _here("", f"{_D}/loaded")),
     (r"LoadSelectedTrack|LoadSelectedTrackAndPlay", _here("/library/browse/load", value="{d}")),
+    (r"flanger", _here("/fx/1/assign/{n}", None)),
 )
 _NUMBERED: tuple[tuple[str, str, tuple[tuple[str, Any], ...], str], ...] = (
     # key with its number as {k}: address, settings, what a lamp shows
@@ -132,14 +134,32 @@ _LIBRARY: tuple[tuple[str, Here], ...] = (
     (r"ToggleSelectedSidebarItem|GoToItem|ChooseItem", _here("/library/browse/open")),
     (r"LoadSelectedIntoFirstStopped|LoadSelectedTrackIntoFirstStopped", _here("/library/browse/load")),
 )
+_UNIT: tuple[tuple[str, Here], ...] = (
+    (r"enabled", _here("{u}/enabled", None)), (r"mix", _here("{u}/mix")), (r"super1|superknob|meta", _here("{u}/super")),
+    (r"next_chain(?:_preset)?", _here("{u}/chain/move", value=1)),
+    (r"prev_chain(?:_preset)?", _here("{u}/chain/move", value=-1)),
+    (r"chain_selector|chain_preset_selector", _here("{u}/chain/move")),
+    (r"group_\[master\]_enable", _here("{u}/assign/master", None)),
+    (r"group_\[headphone\]_enable", _here("{u}/assign/headphones", None)),
+)
+_EFFECT: tuple[tuple[str, Here], ...] = (
+    (r"enabled", _here("{s}/enabled", None)), (r"meta", _here("{s}/amount")),
+    (r"next_effect", _here("{s}/effect/move", value=1)), (r"prev_effect", _here("{s}/effect/move", value=-1)),
+    (r"effect_selector", _here("{s}/effect/move")),
+)
+_FLANGER: tuple[tuple[str, Here], ...] = (  # of old files, whose one effect was a flanger: the first unit's
+    (r"lfodepth", _here("/fx/1/mix")), (r"lfodelay", _here("/fx/1/slot/1/param/1")),
+    (r"lfoperiod", _here("/fx/1/slot/1/param/2")),
+)
 _EQ = ("low", "mid", "high")
 _RECORDING: tuple[tuple[str, Here], ...] = ((r"toggle_recording|status", _here("/record/on", None)),)
 _PLAIN = {"[recording]": _RECORDING, "[master]": _MASTER, "[playlist]": _LIBRARY, "[library]": _LIBRARY}
 EFFECTS, WINDOW, AUTODJ, MICROPHONE, UNKNOWN = (
-    "effects are not there yet", "of a window, which this box has not", "the AI DJ is not there yet",
+    "this box has no such effect control", "of a window, which this box has not", "the AI DJ is not there yet",
     "the microphone's channel is not there yet", "this box has nothing like it")
 _WHY: tuple[tuple[str, str], ...] = (
-    (r"\[(effectrack|flanger|effectunit).*", EFFECTS), (r"\[autodj\].*", AUTODJ), (r"\[microphone\d*\].*", MICROPHONE),
+    (r".* show(_\w+)?", WINDOW), (r"\[(effectrack|flanger|effectunit).*", EFFECTS),
+    (r"\[autodj\].*", AUTODJ), (r"\[microphone\d*\].*", MICROPHONE),
     (r".* (maximize_library|show\w*|stars_\w+|track_color_\w+|vinylcontrol_\w+|passthrough|waveform_\w+)", WINDOW),
     (r"\[(previewdeck\d*|samplers|skin|channel\d+) ?\].* (flanger)", EFFECTS), (r".* flanger", EFFECTS),
     (r"\[(samplers|skin)\].*", WINDOW),
@@ -156,6 +176,10 @@ def look_up(group: str, key: str) -> Here | Nothing:
         found = _of_pad(int(match[1]), key)
     elif match := re.fullmatch(r"\[(?:equalizer|quickeffect)rack1_\[channel(\d+)\](?:_effect1)?\]", lower):
         found = _of_strip(int(match[1]), lower, key)
+    elif match := re.fullmatch(r"\[effectrack1_effectunit(\d+)(?:_effect(\d+))?\]", lower):
+        found = _of_effects(int(match[1]), int(match[2] or 0), key.lower())
+    elif lower == "[flanger]":
+        found = _first(_FLANGER, key.lower())
     elif lower in _PLAIN:
         found = _first(_PLAIN[lower], key)
     if found is not None:
@@ -199,6 +223,20 @@ def _of_pad(number: int, key: str) -> Here | None:
         return None
     pad = f"/bank/{(number - 1) // PADS + 1}/pad/{(number - 1) % PADS + 1}" if number > PADS else f"/pad/{number}"
     return _first(_SAMPLER, key, p=pad, pad=pad)
+
+
+def _of_effects(unit: int, slot: int, key: str) -> Here | None:
+    if not 1 <= unit <= UNITS or slot > SLOTS:
+        return None
+    address = f"/fx/{unit}"
+    if slot:
+        place = f"{address}/slot/{slot}"
+        if (match := re.fullmatch(r"parameter(\d)", key)) and 1 <= int(match[1]) <= PARAMETERS:
+            return Here(f"{place}/param/{match[1]}")
+        return _first(_EFFECT, key, s=place)
+    if (match := re.fullmatch(r"group_\[channel(\d)\]_enable", key)) and 1 <= int(match[1]) <= DECKS:
+        return Here(f"{address}/assign/{match[1]}", shows=f"{address}/assign/{match[1]}")
+    return _first(_UNIT, key, u=address)
 
 
 def _of_strip(number: int, group: str, key: str) -> Here | None:
