@@ -12,7 +12,7 @@ import difflib
 import itertools
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -52,13 +52,29 @@ class Scaling(StrEnum):
     CHOICE = "choice"
 
 
+class Scope(StrEnum):
+    """What a device that is paired may do; each includes those before it."""
+
+    PLAY = "play"
+    EDIT = "edit"  # files, configuration, gear
+    ADMIN = "admin"  # who may come in, switching off
+
+    @property
+    def rank(self) -> int:
+        return tuple(Scope).index(self)
+
+    def covers(self, needed: Scope) -> bool:
+        return self.rank >= needed.rank
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """One declaration. ``name`` is relative to its group (``loop/in``); numbers carry range, unit and default.
 
     ``reads`` names the telemetry field that tells the node's current state (``deck.playing``); a COMMAND with ``reads`` can
     be read and watched like a value. ``optional`` says that a COMMAND or CALL may come without argument. A COMMAND whose
-    type is BOOL toggles when it comes without.
+    type is BOOL toggles when it comes without. ``scope`` is what a device from elsewhere needs to change or do it; reading
+    takes ``play``, but a ``private`` node is read on this machine only.
     """
 
     name: str
@@ -76,6 +92,8 @@ class Node:
     reads: str = ""
     optional: bool = False
     momentary: bool = False
+    scope: Scope = Scope.PLAY
+    private: bool = False
 
     @property
     def field(self) -> str:
@@ -385,3 +403,18 @@ def state(
 ) -> Node:
     """Something the box reports; from telemetry with ``reads``, else published by its owner over the hub."""
     return Node(name, Kind.STATE, type, doc, None, minimum, maximum, unit, reads=reads, owner=owner, choices=choices)
+
+
+def edit(node: Node) -> Node:
+    """The node, for devices that may edit."""
+    return replace(node, scope=Scope.EDIT)
+
+
+def admin(node: Node) -> Node:
+    """The node, for devices that may administer."""
+    return replace(node, scope=Scope.ADMIN)
+
+
+def private(node: Node) -> Node:
+    """The node, never told to other machines."""
+    return replace(node, private=True)
