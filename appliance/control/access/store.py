@@ -152,7 +152,7 @@ class Store:
         if replaces:
             self.remove(replaces)
         if len(self._devices) >= MOST_DEVICES:
-            raise BadValue(f"{MOST_DEVICES} devices are paired already; `appliance pair revoke` those that are gone", status=409)
+            raise BadValue(f"{MOST_DEVICES} devices are paired; `appliance pair revoke` those that are gone", status=409)
         token, now = secrets.token_urlsafe(TOKEN_BYTES), self._clock()
         device = Device(id=self._new_id(), name=name, scope=scope, digest=digest_of(token), host=host, created=now, seen=now,
                         hosts={host: now})

@@ -14,7 +14,7 @@ def allowed(node: Node, scope: Scope | None, *, writing: bool) -> bool:
     """Whether a device of another machine may: the one rule that HTTP, WebSocket and OSC share."""
     if scope is None:
         return False
-    return scope.covers(node.scope if writing else Scope.PLAY) and not (node.private and not writing)
+    return scope.covers(node.scope if writing else Scope.PLAY) and not node.private
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Visitor:
         self.require_known()
         if self.local or self.device is None or allowed(node, self.device.scope, writing=writing):
             return
-        if node.private and not writing:
+        if node.private:
             raise ApplianceError(f"{address} is told on the box itself only", status=403)
         raise ApplianceError(f"{address} needs the scope {node.scope}; {self.device.name} is paired to {self.device.scope}: "
                              "pair it again with more", status=403)

@@ -33,7 +33,7 @@ def check(request: web.Request, names: Collection[str] = ()) -> None:
             what = f"the box answers this machine by localhost only, not by {host or 'no name'!r}; open http://127.0.0.1"
             raise ApplianceError(what, status=403)
     elif not is_address(name) and canonical(name) not in names:
-        what = f"the box does not answer to {host or 'no name'!r}; open it by its address, or add the name in the config (access:)"
+        what = f"the box does not answer to {host or 'no name'!r}; open it by its address, or add the name to access.names"
         raise ApplianceError(what, status=403)
     origin = request.headers.get("Origin")
     if origin is not None and _netloc(origin) != host.lower():

@@ -131,7 +131,7 @@ class HttpServer:
             visitor = Visitor(hosts.canonical(host))  # its pairing has ended: it may ask for another
         if not visitor.known:
             self._access.strangers.require(visitor.host, "too many requests of a device that is not paired")
-        request["visitor"] = visitor
+        request[_VISITOR] = visitor
         if not pairing:
             if not visitor.known and entry:
                 return web.Response(status=303, headers={"Location": "/pair"})
@@ -228,12 +228,13 @@ class HttpServer:
         return web.Response(body=picture, content_type="image/png", headers={"Cache-Control": "no-store"})
 
 
+_VISITOR = web.RequestKey("visitor", Visitor)
 _SOCKETS: web.AppKey[set[Any]] = web.AppKey("sockets", set)
 
 
 def visitor_of(request: web.Request) -> Visitor:
     """Who was found to ask, at the door."""
-    return request["visitor"]
+    return request[_VISITOR]
 
 
 def _json(value: Any, status: int = 200) -> web.Response:
