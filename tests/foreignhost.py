@@ -37,7 +37,8 @@ class Network:
 
     def program(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a program on the other machine."""
-        return subprocess.run(["ip", "netns", "exec", self.name, *words], capture_output=True, text=True, timeout=30, check=False)
+        moved = ["ip", "netns", "exec", self.name, *words]
+        return subprocess.run(moved, capture_output=True, text=True, timeout=30, check=False)
 
 
 @contextlib.contextmanager

@@ -182,9 +182,10 @@ def other(box: Box) -> Iterator[Host]:
 @pytest.mark.asyncio
 async def test_a_stranger_reads_and_writes_nothing_by_http(box: Box, host: Host) -> None:
     for method, path, body in (
-        ("GET", "/healthz", None), ("GET", "/api/v1/", None), ("GET", "/api/v1/clock/bpm", None), ("GET", "/api/v1/openapi.json", None),
-        ("GET", "/api/v1/access/code", None), ("PUT", "/api/v1/clock/bpm", 150), ("POST", "/api/v1/pads/stop", None),
-        ("POST", "/api/v1/access/revoke", "all"), ("PUT", "/api/v1/access/confirm", True), ("GET", "/api/v1/visuals/snapshot", None),
+        ("GET", "/healthz", None), ("GET", "/api/v1/", None), ("GET", "/api/v1/clock/bpm", None),
+        ("GET", "/api/v1/openapi.json", None), ("GET", "/api/v1/access/code", None), ("PUT", "/api/v1/clock/bpm", 150),
+        ("POST", "/api/v1/pads/stop", None), ("POST", "/api/v1/access/revoke", "all"),
+        ("PUT", "/api/v1/access/confirm", True), ("GET", "/api/v1/visuals/snapshot", None),
         ("GET", "/nothing", None), ("GET", "/pair/../api/v1/clock/bpm", None), ("GET", "//api/v1/clock/bpm", None),
         ("GET", "/pair/%2e%2e/api/v1/clock/bpm", None), ("GET", "/pair/more", None), ("DELETE", "/api/v1/clock/bpm", None),
         ("OPTIONS", "/api/v1/clock/bpm", None), ("POST", "/", None),
@@ -209,14 +210,15 @@ async def test_a_stranger_gets_no_websocket(box: Box, host: Host) -> None:
 
     assert await host.websocket(talk) == 401
     assert await host.websocket(talk, protocols=("appliance", "token.wrong")) == 401
-    assert await host.websocket(talk, headers={"Host": "localhost"}) == 401
+    assert await host.websocket(talk, headers={"Host": "localhost"}) in (401, 403)
     assert await host.websocket(talk, headers={"Origin": "http://evil.example"}) == 403
 
 
 @pytest.mark.asyncio
 async def test_a_stranger_sends_osc_in_vain(box: Box, host: Host) -> None:
-    for address, args in (("/clock/bpm", (150.0,)), ("/clock/bpm", ()), ("/pads/stop", ()), ("/subscribe", ("/*",)), ("/hello", ()),
-                          ("/hello", ("wrong", 9001)), ("/clock/b*", (150.0,)), ("/access/code", ()), ("/nothing", ())):
+    for address, args in (("/clock/bpm", (150.0,)), ("/clock/bpm", ()), ("/pads/stop", ()), ("/subscribe", ("/*",)),
+                          ("/hello", ()), ("/hello", ("wrong", 9001)), ("/clock/b*", (150.0,)), ("/access/code", ()),
+                          ("/nothing", ())):
         where, (words,) = await host.reply(address, *args)
         assert (where, "/pair" in words) == ("/error", True), (address, args)
     host.heard.clear()
@@ -266,9 +268,11 @@ async def test_a_paired_host_does_what_its_scope_covers_until_it_is_revoked(box:
     async def talk(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
         told: dict[str, Any] = {"protocol": socket.protocol}
         await socket.send_json({"op": "watch", "pattern": "/access/*"})
-        for number, message in enumerate(({"op": "get", "address": "/clock/bpm"}, {"op": "set", "address": "/clock/bpm", "value": 127},
-                                          {"op": "do", "address": "/session/save", "args": []},
-                                          {"op": "get", "address": "/access/code"}, {"op": "ls", "pattern": "/access/*"})):
+        for number, message in enumerate((
+            {"op": "get", "address": "/clock/bpm"}, {"op": "set", "address": "/clock/bpm", "value": 127},
+            {"op": "do", "address": "/session/save", "args": []}, {"op": "get", "address": "/access/code"},
+            {"op": "ls", "pattern": "/access/*"},
+        )):
             await socket.send_json({**message, "id": number})
         while len(told) < 6:
             message = await socket.receive_json(timeout=PATIENCE_S)
@@ -323,7 +327,8 @@ async def test_a_paired_host_does_what_its_scope_covers_until_it_is_revoked(box:
 async def test_an_administrator_lists_and_sends_away_others_but_sees_no_code(box: Box, host: Host, other: Host) -> None:
     await host.pair("admin")
     device = await other.pair("edit")
-    assert (await other.ask("POST", "/api/v1/session/save", ["mine"]))[0] in (200, 503), "503: no session keeper runs in this test"
+    status, answer = await other.ask("POST", "/api/v1/session/save", ["mine"])
+    assert (status, "has not started" in answer["error"]) == (503, True), "it may; what saves does not run in this test"
     _, answer = await host.ask("POST", "/api/v1/access/list")
     assert {(d["name"], d["scope"]) for d in answer["result"]} == {("tablet", "admin"), ("tablet", "edit")}
     assert "digest" not in str(answer)
@@ -368,13 +373,14 @@ async def test_a_token_carries_osc_to_another_host_and_over_a_restart(box: Box, 
     port = await other.listen()
     await other.send("/hello", host.token, port)
     assert await other.until(lambda: ("/clock/bpm", (120.0,)) in other.heard)
-    assert await other.reply("/clock/bpm") == ("/clock/bpm", (120.0,))
+    await other.send("/clock/bpm", 122.0)
+    assert await other.until(lambda: box.desk.get_now("/clock/bpm") == 122.0)
     await box.stop()
     await box.start()
     assert (await host.ask("GET", "/api/v1/clock/bpm"))[0] == 200
     other.close()
     await other.listen()
-    assert await other.reply("/clock/bpm") == ("/clock/bpm", (120.0,))
+    assert await other.reply("/clock/bpm") == ("/clock/bpm", (122.0,))
 
 
 @pytest.mark.asyncio

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import stat
 import string
@@ -146,8 +145,8 @@ def test_who_asks_again_and_again_waits_and_so_does_who_guesses() -> None:
         if isinstance(error, TooMany):
             break
         if guesses % 4 == 3:
-            asked = waiting.ask(STRANGER, "tablet", Scope.PLAY)
             clock.now += 20
+            asked = waiting.ask(STRANGER, "tablet", Scope.PLAY)
     assert 10 <= guesses <= 12
     assert isinstance(refusal(waiting.type, asked, asked.code), TooMany), "not even the right one, until it has waited"
     clock.now += 60
@@ -243,8 +242,8 @@ def test_limits_forget_hosts_but_not_what_all_have_done() -> None:
 @pytest.mark.parametrize(("host", "loopback", "plain"), [
     ("127.0.0.1", True, "127.0.0.1"), ("127.8.8.8", True, "127.8.8.8"), ("::1", True, "::1"), ("[::1]", True, "::1"),
     ("::ffff:127.0.0.1", True, "127.0.0.1"), ("::ffff:192.0.2.7", False, "192.0.2.7"), ("localhost.", True, "localhost"),
-    ("LOCALHOST", True, "localhost"), ("192.0.2.7", False, "192.0.2.7"), ("localhost.evil.example", False, "localhost.evil.example"),
-    ("", False, ""), ("127.0.0.1.evil.example", False, "127.0.0.1.evil.example"), ("fe80::1%eth0", False, "fe80::1%eth0"),
+    ("LOCALHOST", True, "localhost"), ("192.0.2.7", False, "192.0.2.7"), ("", False, ""),
+    ("localhost.evil.example", False, "localhost.evil.example"), ("127.0.0.1.evil.example", False, "127.0.0.1.evil.example"), ("fe80::1%eth0", False, "fe80::1%eth0"),
 ])
 def test_hosts(host: str, loopback: bool, plain: str) -> None:
     assert (is_loopback(host), canonical(host)) == (loopback, plain)
@@ -273,7 +272,7 @@ async def test_devices_survive_a_restart_and_the_file_holds_no_token(tmp_path: P
     assert len(token) >= 22  # 128 bits and more
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert token not in path.read_text()
-    assert os.listdir(tmp_path) == ["access.json"]
+    assert [p.name for p in tmp_path.iterdir()] == ["access.json"]
     again, said_again = store_at(path)
     assert again.find(token) == device
     assert again.find(token + "x") is None and again.find("") is None and again.find(device.digest) is None
@@ -295,13 +294,13 @@ async def test_a_pairing_anew_takes_the_place_of_the_older_one(tmp_path: Path) -
 @given(data=st.data())
 def test_a_broken_file_pairs_nobody_is_said_and_kept(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "access.json"
-    device = {"id": "0123abcd", "name": "tablet", "scope": "play", "digest": digest_of("token"), "host": "h", "created": 1.0,
-              "seen": 1.0, "hosts": {}}
+    device = {"id": "0123abcd", "name": "tablet", "scope": "play", "digest": digest_of("token"), "host": "h",
+              "created": 1.0, "seen": 1.0, "hosts": {}}
     good = json.dumps({"version": 1, "devices": [device]}).encode()
     body = data.draw(st.one_of(
         st.binary(max_size=60), st.integers(0, len(good) - 1).map(lambda n: good[:n]),
-        st.sampled_from([{**device, "scope": "god"}, {**device, "digest": "x"}, {**device, "more": 1}, {**device, "created": -1}])
-        .map(lambda d: json.dumps({"version": 1, "devices": [d]}).encode()),
+        st.sampled_from([{**device, "scope": "god"}, {**device, "digest": "x"}, {**device, "more": 1},
+                         {**device, "created": -1}]).map(lambda d: json.dumps({"version": 1, "devices": [d]}).encode()),
         st.just(json.dumps({"version": 2, "devices": [device]}).encode()),
         st.recursive(st.one_of(st.none(), st.integers(), st.text(max_size=5)), lambda x: st.lists(x, max_size=3)).map(
             lambda v: json.dumps(v).encode())))
@@ -409,7 +408,9 @@ def test_wrong_tokens_are_limited_and_a_right_one_is_still_taken(osc: tuple[Stor
 
 @SETTINGS
 @given(st.text(max_size=40), st.text(string.printable, max_size=40), st.booleans(), st.text(max_size=60), st.integers())
-def test_no_host_address_or_token_breaks_it(tmp_path: Path, host: str, address: str, writing: bool, token: str, port: int) -> None:
+def test_no_host_address_or_token_breaks_it(
+    tmp_path: Path, host: str, address: str, writing: bool, token: str, port: int,
+) -> None:
     store = Store(tmp_path / "access.json", lambda text: None)
     access = OscAccess(store, Limit(Rate(3, 60.0), Rate(10, 60.0)))
     store.add("tablet", Scope.PLAY, STRANGER)
@@ -426,7 +427,8 @@ class Web:
         self.access, self.desk, self.session = access, desk, session
 
     async def post(self, path: str, body: Any, **more: Any) -> tuple[int, Any]:
-        async with self.session.post(path, **({"json": body} if not isinstance(body, bytes) else {"data": body}), **more) as answer:
+        sent = {"data": body} if isinstance(body, bytes) else {"json": body}
+        async with self.session.post(path, **sent, **more) as answer:
             return answer.status, await answer.json()
 
     async def form(self, path: str, **fields: str) -> tuple[int, str, Any]:
