@@ -30,6 +30,9 @@ from appliance.control.access.store import Store, digest_of
 from appliance.control.access.visitor import allowed
 from appliance.control.desk import Desk
 from appliance.control.http.server import HttpServer
+from appliance.control.mapping.check import load_profile
+from appliance.control.midi.hand import Hand
+from appliance.control.midi.router import Router
 from appliance.errors import ApplianceError, BadValue
 from appliance.namespace import Kind, Scope
 from appliance.nodes import NAMESPACE
@@ -243,7 +246,8 @@ def test_limits_forget_hosts_but_not_what_all_have_done() -> None:
     ("127.0.0.1", True, "127.0.0.1"), ("127.8.8.8", True, "127.8.8.8"), ("::1", True, "::1"), ("[::1]", True, "::1"),
     ("::ffff:127.0.0.1", True, "127.0.0.1"), ("::ffff:192.0.2.7", False, "192.0.2.7"), ("localhost.", True, "localhost"),
     ("LOCALHOST", True, "localhost"), ("192.0.2.7", False, "192.0.2.7"), ("", False, ""),
-    ("localhost.evil.example", False, "localhost.evil.example"), ("127.0.0.1.evil.example", False, "127.0.0.1.evil.example"), ("fe80::1%eth0", False, "fe80::1%eth0"),
+    ("localhost.evil.example", False, "localhost.evil.example"), ("fe80::1%eth0", False, "fe80::1%eth0"),
+    ("127.0.0.1.evil.example", False, "127.0.0.1.evil.example"),
 ])
 def test_hosts(host: str, loopback: bool, plain: str) -> None:
     assert (is_loopback(host), canonical(host)) == (loopback, plain)
@@ -514,6 +518,27 @@ async def test_a_held_control_confirms(web: Web) -> None:
     status, answer = await web.post("/pair/code", typed)
     assert (status, answer["scope"]) == (200, "play")
     assert "is paired" in web.desk.get_now("/access/message")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("web", ["held"], indirect=True)
+async def test_a_button_of_a_controller_confirms_while_it_is_held(web: Web, tmp_path: Path) -> None:
+    path = tmp_path / "test.yaml"
+    path.write_text("profile: 1\nname: Test\ndevice: {match: [test]}\nsurface: {shift: {note: 1}, key: {note: 20}}\n"
+                    "layers: {shift: shift}\nbindings: {shift + key: /access/confirm}\n", encoding="utf-8")
+    hand = Hand(load_profile(path), Router(web.desk), send=lambda data: None)
+    _, asked = await web.post("/pair", {"name": "tablet"})
+    typed = {"id": asked["id"], "code": web.code}
+    await web.post("/pair/code", typed)
+    for held_s, status in ((0.4, 202), (1.3, 200)):
+        hand.take(0x90, 1, 127)
+        hand.take(0x90, 20, 127)
+        assert web.desk.get_now("/access/confirm") is True
+        await asyncio.sleep(held_s)
+        hand.take(0x80, 20, 0)
+        hand.take(0x80, 1, 0)
+        assert web.desk.get_now("/access/confirm") is False
+        assert (await web.post("/pair/code", typed))[0] == status
 
 
 @pytest.mark.asyncio
