@@ -61,10 +61,13 @@ class Scope(StrEnum):
 
     @property
     def rank(self) -> int:
-        return tuple(Scope).index(self)
+        return _RANKS[self]
 
     def covers(self, needed: Scope) -> bool:
         return self.rank >= needed.rank
+
+
+_RANKS: dict[Scope, int] = {scope: rank for rank, scope in enumerate(Scope)}
 
 
 @dataclass(frozen=True, slots=True)

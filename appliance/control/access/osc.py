@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from appliance.bus.pattern import is_pattern
 from appliance.control.access.hosts import canonical, is_loopback
@@ -17,7 +18,7 @@ from appliance.control.access.limits import Limit
 from appliance.control.access.store import SEEN_STEP_S, Device, Store
 from appliance.control.access.visitor import allowed
 from appliance.control.desk import matching
-from appliance.namespace import Kind, Scope
+from appliance.namespace import Kind, Node, Scope
 from appliance.nodes import NAMESPACE
 
 REST_S = 12 * 3600.0
@@ -33,6 +34,12 @@ class _Known:
     local: bool
     device: Device | None
     until: float
+
+
+@lru_cache(maxsize=8192)
+def _node(address: str) -> Node | None:
+    """What is declared there, in whatever bank; None for what is no address."""
+    return NAMESPACE.find(address).node if address in NAMESPACE else None
 
 
 class OscAccess:
@@ -55,8 +62,8 @@ class OscAccess:
             return True
         if known.device is None:
             return False
-        if address in NAMESPACE:
-            return allowed(NAMESPACE.find(address).node, known.device.scope, writing=writing)
+        if (node := _node(address)) is not None:
+            return allowed(node, known.device.scope, writing=writing)
         if not writing or known.device.scope is Scope.ADMIN:
             return True
         if not is_pattern(address):
