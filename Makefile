@@ -10,8 +10,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # What the box uses when it is there: sound, pitch, pictures, a voice.
 DEBIAN := python3-venv jackd2 libjack-jackd2-0 librubberband2 libegl1 libgl1 libgles2 libgl1-mesa-dri libx11-6 libxcursor1 \
 	libxi6 libxinerama1 libxrandr2 espeak-ng
-# What the tests drive it with: OSC tools, an X server with two monitors, a video grabber.
-DEBIAN_TEST := liblo-tools xserver-xorg-core xserver-xorg-video-dummy x11-xserver-utils ffmpeg mixxx-data
+# What the tests drive it with: networks of their own, OSC tools, an X server with two monitors, a video grabber.
+DEBIAN_TEST := iproute2 liblo-tools xserver-xorg-core xserver-xorg-video-dummy x11-xserver-utils ffmpeg mixxx-data
 KERNELS := $(shell find appliance/engine appliance/nodes appliance/bus -name '*.py') appliance/namespace.py
 
 .PHONY: run setup test lint reference bench soak soak-tests soak-set kernels clean

@@ -33,7 +33,7 @@ class Endpoint(Section):
         return cls(host=host.strip("[]") or "127.0.0.1", port=int(port))
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Audio(Section):
@@ -58,6 +58,17 @@ class Http(Endpoint):
 
 class Osc(Endpoint):
     port: Port = 9000
+
+
+class Access(Section):
+    """Devices of the network, where HTTP and OSC listen to it."""
+
+    confirm: Literal["held", "code"] = Field(
+        default="held",
+        description="what lets a device in: its code and then /access/confirm held on the box, or its code alone")
+    code_s: float = Field(default=120.0, ge=10, le=900, description="how long a code is good")
+    tries: int = Field(default=5, ge=1, le=20, description="wrong codes until a device must ask for a new one")
+    names: list[str] = Field(default=[], description="further names by which browsers reach the box (its host name is known)")
 
 
 class Visuals(Section):
@@ -128,6 +139,7 @@ class Config(Section):
     audio: Audio = Audio()
     http: Http = Http()
     osc: Osc = Osc()
+    access: Access = Access()
     visuals: Visuals = Visuals()
     gen: Gen = Gen()
     mappings: Mappings = Mappings()

@@ -12,7 +12,7 @@ import difflib
 import itertools
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -52,6 +52,24 @@ class Scaling(StrEnum):
     CHOICE = "choice"
 
 
+class Scope(StrEnum):
+    """What a device that is paired may do; each includes those before it."""
+
+    PLAY = "play"
+    EDIT = "edit"  # files, configuration, gear
+    ADMIN = "admin"  # who may come in, switching off
+
+    @property
+    def rank(self) -> int:
+        return _RANKS[self]
+
+    def covers(self, needed: Scope) -> bool:
+        return self.rank >= needed.rank
+
+
+_RANKS: dict[Scope, int] = {scope: rank for rank, scope in enumerate(Scope)}
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """One declaration. ``name`` is relative to its group (``loop/in``); numbers carry range, unit and default.
@@ -59,6 +77,8 @@ class Node:
     ``reads`` names the telemetry field that tells the node's current state (``deck.playing``); a COMMAND with ``reads`` can
     be read and watched like a value. ``optional`` says that a COMMAND or CALL may come without argument. A COMMAND whose
     type is BOOL toggles when it comes without. ``there`` False: declared so that it can be named; what does it has not started.
+    ``scope`` is what a device from elsewhere needs to change or do it; reading takes ``play``, but a ``private`` node is read on
+    this machine only.
     """
 
     name: str
@@ -77,6 +97,8 @@ class Node:
     optional: bool = False
     momentary: bool = False
     there: bool = True
+    scope: Scope = Scope.PLAY
+    private: bool = False
 
     @property
     def field(self) -> str:
@@ -390,3 +412,18 @@ def state(
 ) -> Node:
     """Something the box reports; from telemetry with ``reads``, else published by its owner over the hub."""
     return Node(name, Kind.STATE, type, doc, None, minimum, maximum, unit, reads=reads, owner=owner, choices=choices)
+
+
+def edit(node: Node) -> Node:
+    """The node, for devices that may edit."""
+    return replace(node, scope=Scope.EDIT)
+
+
+def admin(node: Node) -> Node:
+    """The node, for devices that may administer."""
+    return replace(node, scope=Scope.ADMIN)
+
+
+def private(node: Node) -> Node:
+    """The node, never told to other machines."""
+    return replace(node, private=True)

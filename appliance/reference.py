@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from appliance.namespace import Group, Kind, Node, Type
+from appliance.namespace import Group, Kind, Node, Scope, Type
 from appliance.nodes import NAMESPACE
 
 HEAD = """# Addresses
@@ -17,7 +17,9 @@ Made from the declarations in `appliance/nodes` by `make reference`; do not edit
 Every address can be reached by OSC, HTTP, WebSocket, the command line, MIDI profiles and the hub. A *value* is a number that
 stays; a *text* too, in words; a *command* happens at once or on its grid in the engine; a *call* is answered by one of the
 other processes; a *state* is what the box reports. Numbers in braces count from 1: `/deck/{deck}/play` is `/deck/1/play` …
-`/deck/4/play`. `/pad/N/…` is short for pad N of the bank that `/pads/bank` names. What has a ● is kept in the session.
+`/deck/4/play`. `/pad/N/…` is short for pad N of the bank that `/pads/bank` names. What has a ● is kept in the session. Devices
+from elsewhere that are paired to *play* may use what says nothing else; *(edit)* and *(admin)* need that much, *(private)* is
+never told to other machines.
 """
 
 
@@ -51,7 +53,8 @@ def _rows(group: Group) -> Iterator[str]:
 
 
 def _kind(node: Node) -> str:
-    return f"{node.kind.value}{' ●' if node.session else ''}"
+    scope = "private" if node.private else node.scope.value if node.scope is not Scope.PLAY else ""
+    return f"{node.kind.value}{' ●' if node.session else ''}{f' ({scope})' if scope else ''}"
 
 
 def _range(node: Node) -> str:

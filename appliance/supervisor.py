@@ -344,7 +344,9 @@ class Supervisor:
                 self._notifier.tell(READY=1, STATUS="plays, but cannot be reached: control does not start; see the journal")
             return
         self._announced = True
-        line = f"ready http=http://{http} osc={osc} audio={self._audio.label} display={self._display()} data={self._data}\n"
+        pair = f"pair={ends['pair']} " if ends.get("pair") else ""
+        line = (f"ready http=http://{http} osc={osc} {pair}audio={self._audio.label} display={self._display()} "
+                f"data={self._data}\n")
         try:
             os.write(sys.stdout.fileno(), line.encode())
         except OSError as error:

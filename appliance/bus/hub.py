@@ -62,8 +62,8 @@ class Backend(Protocol):
     async def set(self, address: str, value: Any) -> Any: ...
     async def do(self, address: str, args: list[Any]) -> Any: ...
     def ls(self, pattern: str) -> list[dict[str, Any]]: ...
-    def current(self, pattern: str) -> list[tuple[str, Any]]:
-        """Readable addresses that match, with their values: what a new watcher hears first."""
+    def current(self, pattern: str, *, private: bool = False) -> list[tuple[str, Any]]:
+        """Readable addresses that match, with their values: what a new watcher hears first. The socket is this machine's."""
         ...
 
     def published(self, address: str, value: Any) -> None: ...
@@ -212,7 +212,7 @@ class HubServer:
             case "watch":
                 pattern = str(message.get("pattern", ""))
                 peer.patterns[pattern] = compile_pattern(pattern, deep=True)
-                for address, value in self._backend.current(pattern):
+                for address, value in self._backend.current(pattern, private=True):
                     peer.changed(address, value)
             case "unwatch":
                 peer.patterns.pop(str(message.get("pattern", "")), None)

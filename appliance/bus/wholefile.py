@@ -8,11 +8,16 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, body: bytes) -> None:
-    """Temporary file, fsync, rename, fsync of the folder. Raises OSError and leaves nothing behind."""
+def write_atomically(path: Path, body: bytes, mode: int | None = None) -> None:
+    """Temporary file, fsync, rename, fsync of the folder. Raises OSError and leaves nothing behind.
+
+    ``mode``: permissions of the file, from its first byte on; None: as the umask says.
+    """
     temporary = path.with_name(f".{path.name}.new")
     try:
-        with temporary.open("wb") as file:
+        if mode is not None:
+            temporary.unlink(missing_ok=True)
+        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o666 if mode is None else mode)) as file:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())

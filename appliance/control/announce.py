@@ -31,12 +31,14 @@ TICKS_PER_METER = 3
 """Continuous states are looked at on every third tick of 20 ms: 17 times a second."""
 TICKS_PER_INTEREST = 12
 _MISSING = PAD_STATES.index("missing")
+_PRIVATE = frozenset(a.address for a in NAMESPACE if a.node.private)
 
 
 @dataclass(eq=False)
 class Subscriber:
     listener: Listener
     wants: Wants | None
+    private: bool = False
 
 
 def alias_of(address: str, bank: int) -> str | None:
@@ -69,12 +71,13 @@ class Announcer:
         self._tick = 0
         self.bank_changed: Callable[[], None] = lambda: None
 
-    def subscribe(self, listener: Listener, wants: Wants | None = None) -> Callable[[], None]:
+    def subscribe(self, listener: Listener, wants: Wants | None = None, *, private: bool = False) -> Callable[[], None]:
         """Tell ``listener(address, value)`` of every change from now on; returns what ends it.
 
-        Meters and positions come only for addresses that ``wants(address)`` asks for; without it, never.
+        Meters and positions come only for addresses that ``wants(address)`` asks for; without it, never. Private nodes come
+        only with ``private``.
         """
-        subscriber = Subscriber(listener, wants)
+        subscriber = Subscriber(listener, wants, private)
         self._subscribers.append(subscriber)
         self._tick = 0
 
@@ -102,7 +105,10 @@ class Announcer:
             self._deliver(alias, value)
 
     def _deliver(self, address: str, value: Any) -> None:
+        secret = address in _PRIVATE
         for subscriber in tuple(self._subscribers):
+            if secret and not subscriber.private:
+                continue
             try:
                 subscriber.listener(address, value)
             except Exception:  # a listener's fault must not keep the change from the others

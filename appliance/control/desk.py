@@ -136,7 +136,7 @@ class Desk:
             "address": address, "kind": node.kind.value, "type": node.type.value, "doc": node.doc, "unit": node.unit,
             "choices": list(node.choices), "default": default, "scaling": node.scaling.value, "owner": node.owner,
             "readable": node.readable, "writable": node.writable, "momentary": node.momentary,
-            "optional": node.optional, "session": node.session,
+            "optional": node.optional, "session": node.session, "scope": node.scope.value,
         }
         if not node.there:
             facts["there"] = False
@@ -146,10 +146,11 @@ class Desk:
             facts["value"] = self.get_now(found)
         return facts
 
-    def current(self, pattern: str) -> list[tuple[str, Any]]:
-        """Readable addresses that match, with their values; states that nobody has published yet are left out."""
+    def current(self, pattern: str, *, private: bool = False) -> list[tuple[str, Any]]:
+        """Readable addresses that match, with their values; states that nobody has published yet are left out, and so are
+        private nodes unless they are asked for."""
         pairs = ((address, self.find(address)) for address in matching(pattern))
-        readable = ((address, found) for address, found in pairs if found.node.readable)
+        readable = ((a, found) for a, found in pairs if found.node.readable and (private or not found.node.private))
         return [(address, value) for address, found in readable if (value := self.get_now(found)) is not None]
 
     # -- changing
@@ -280,13 +281,14 @@ class Desk:
 
     # -- telling
 
-    def subscribe(self, callback: Listener, wants: Wants | None = None) -> Callable[[], None]:
+    def subscribe(self, callback: Listener, wants: Wants | None = None, *, private: bool = False) -> Callable[[], None]:
         """``callback(address, value)`` on every announced change; returns what ends it.
 
         Pads of the chosen bank come twice, as ``/bank/B/pad/N/…`` and ``/pad/N/…``. Meters and positions come only
-        where ``wants(address)`` is true; call :meth:`interest_changed` when its answers have changed.
+        where ``wants(address)`` is true; call :meth:`interest_changed` when its answers have changed. Private nodes are told
+        only to who asks for them: what leaves this machine must not.
         """
-        return self.announcer.subscribe(callback, wants)
+        return self.announcer.subscribe(callback, wants, private=private)
 
     def interest_changed(self) -> None:
         self.announcer.interest_changed()

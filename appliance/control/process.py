@@ -82,7 +82,7 @@ class Control:
         self.box.say_role(Role.STARTING)
         self.keeper.restore_now()
         self.desk.hub = self.hub
-        self.desk.subscribe(self.hub.announce, self.hub.wants)
+        self.desk.subscribe(self.hub.announce, self.hub.wants, private=True)
         await self.hub.start()
         works = (self._pump(), self._watch_processes(), self.loader.run(), self.tracks.run(), self.keeper.run(),
                  self.analyst.run(), self.in_pitch.run(), self.safety.run(), self.loudness.run(), self.link.run(),

@@ -15,8 +15,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 from appliance.config import Endpoint
+from appliance.control.access import hosts
+from appliance.control.access.access import Access
 from appliance.control.desk import Desk
-from appliance.control.http.guard import is_loopback
 from appliance.control.http.server import HttpServer
 from appliance.control.midi.devices import Devices
 from appliance.control.osc.server import OscServer
@@ -47,29 +48,34 @@ class _Surfaces:
         self._servers: list[Server] = []
         self._endpoints: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._access = Access(desk)
 
     async def start(self) -> None:
+        self._access.start()
         config = self._desk.box.config
         earlier = self._earlier()
         self._path.unlink(missing_ok=True)
-        for name, make, endpoint in (("http", HttpServer, config.http), ("osc", OscServer, config.osc)):
-            if not is_loopback(endpoint.host):
-                self._desk.say(f"{name}: {endpoint} is open to other machines, and the box has no lock on that door yet; "
-                               f"it is closed: use 127.0.0.1 as host")
-                continue
+        for name, make, endpoint in (("http", self._http, config.http), ("osc", self._osc, config.osc)):
             if endpoint.port == 0 and name in earlier:
                 again = endpoint.model_copy(update={"port": earlier[name]})
-                if await self._listen(name, lambda make=make, again=again: make(self._desk, again), silent=True):
+                if await self._listen(name, lambda make=make, again=again: make(again), silent=True):
                     continue
-            if not await self._listen(name, lambda make=make, endpoint=endpoint: make(self._desk, endpoint)):
-                self._keep(self._listen_later(name, lambda make=make, endpoint=endpoint: make(self._desk, endpoint)))
+            if not await self._listen(name, lambda make=make, endpoint=endpoint: make(endpoint)):
+                self._keep(self._listen_later(name, lambda make=make, endpoint=endpoint: make(endpoint)))
         self._keep(self._play_devices())
+
+    def _http(self, endpoint: Endpoint) -> Server:
+        return HttpServer(self._desk, endpoint, self._access)
+
+    def _osc(self, endpoint: Endpoint) -> Server:
+        return OscServer(self._desk, endpoint, self._access.osc)
 
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(server.stop() for server in self._servers), return_exceptions=True)
+        await self._access.stop()
 
     async def _play_devices(self) -> None:
         """MIDI. A fault in it is told and does not end it."""
@@ -108,7 +114,11 @@ class _Surfaces:
                 self._desk.say(error.message)
             return False
         self._servers.append(server)
-        self._endpoints[name] = f"http://{where}" if name == "http" else str(where)
+        local = where.model_copy(update={"host": hosts.local_form(where.host)})
+        self._endpoints[name] = f"http://{local}" if name == "http" else str(local)
+        if name == "http" and not hosts.is_loopback(where.host):
+            self._endpoints["pair"] = self._outside(where)
+            self._desk.say(f"the box is open to the network; devices are let in at {self._endpoints['pair']}", logging.INFO)
         self._tell()
         log.info("%s listens on %s", name, where)
         return True
@@ -120,6 +130,12 @@ class _Surfaces:
             if await self._listen(name, make, silent=True):
                 self._desk.say(f"{name} listens now on {self._endpoints[name]}", logging.INFO)
                 return
+
+    @staticmethod
+    def _outside(where: Endpoint) -> str:
+        """The page for other machines."""
+        host = next(iter(hosts.outward()), where.host) if hosts.is_everywhere(where.host) else where.host
+        return f"http://{where.model_copy(update={'host': host})}/pair"
 
     def _tell(self) -> None:
         temporary = self._path.with_suffix(".new")

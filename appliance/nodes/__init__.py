@@ -2,6 +2,7 @@
 """The declarations, one file a part of the box, gathered in ``NAMESPACE``. The engine's groups come first."""
 
 from appliance.namespace import Namespace
+from appliance.nodes.access import ACCESS
 from appliance.nodes.clock import CLOCK
 from appliance.nodes.deck import DECK, HOT_CUE
 from appliance.nodes.fx import FX, FX_SLOT
@@ -18,6 +19,6 @@ ENGINE_GROUPS = (CLOCK, DECK, HOT_CUE, PAD, BANK, SCENE, CHANNEL, MIXER, PANIC, 
 """Groups whose values the engine reads; the others' values belong to the process that owns them."""
 
 NAMESPACE = Namespace((*ENGINE_GROUPS, PANIC_ACTIONS, SESSION, SYSTEM, RECORD, LIBRARY, GEN, VISUALS, VISUALS_PARAM, SPEECH, FX,
-                       FX_SLOT))
+                       FX_SLOT, ACCESS))
 ENGINE_VALUES = Namespace(ENGINE_GROUPS).values
 """The front of ``NAMESPACE.values``: the part that the engine reads and smooths."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The master clock: tempo, metre, bars."""
 
-from appliance.namespace import Group, Scaling, Type, choice, command, integer, number, state, switch
+from appliance.namespace import Group, Scaling, Type, choice, command, edit, integer, number, state, switch
 
 METRES = ("2/4", "3/4", "4/4", "5/4", "6/8", "7/8")
 METRE_BEATS = (2.0, 3.0, 4.0, 5.0, 3.0, 3.5)
@@ -23,22 +23,23 @@ CLOCK = Group("clock", "/clock", (
     integer("phrase", 8, 1, 64, "Bars in a phrase", unit="bars"),
     switch("metronome", False, "Clicks on the cue bus"),
     number("metronome_db", -12.0, -60.0, 0.0, "Level of the click", unit="dB", scaling=Scaling.DB),
-    choice("source", "internal", SOURCES, "internal: tempo and transport are set here; midi: the MIDI clock that comes in; "
-           "link: the Ableton Link session; jack: JACK's transport"),
-    number("in/offset", 0.0, -200.0, 200.0, "How late the MIDI clock that comes in is heard: it is followed earlier by so much",
-           unit="ms"),
+    edit(choice("source", "internal", SOURCES, "internal: tempo and transport are set here; midi: the MIDI clock that comes "
+                "in; link: the Ableton Link session; jack: JACK's transport")),
+    edit(number("in/offset", 0.0, -200.0, 200.0, "How late the MIDI clock that comes in is heard: it is followed earlier by so "
+                "much", unit="ms")),
     state("following", "Another clock is there and followed", reads="clock.following", type=Type.BOOL),
-    switch("link", False, "Takes part in the Ableton Link session of this network; so does the source link"),
-    number("link/offset", 0.0, -200.0, 200.0, "The box is heard so much earlier than Link's beat, or later below 0", unit="ms"),
-    switch("link/transport", True, "Start and stop go to Link's peers; with the source link they come from there, too"),
+    edit(switch("link", False, "Takes part in the Ableton Link session of this network; so does the source link")),
+    edit(number("link/offset", 0.0, -200.0, 200.0, "The box is heard so much earlier than Link's beat, or later below 0",
+                unit="ms")),
+    edit(switch("link/transport", True, "Start and stop go to Link's peers; with the source link they come from there, too")),
     state("link/peers", "Others in the Link session", type=Type.INT, owner="control"),
     state("link/bpm", "Tempo of the Link session, 0 outside one", owner="control", unit="BPM"),
-    switch("jack", False, "The box is JACK's timebase master, and JACK's transport starts and stops with the clock"),
-    number("jack/offset", 0.0, -200.0, 200.0, "The box is heard so much earlier than JACK's position, or later below 0",
-           unit="ms"),
+    edit(switch("jack", False, "The box is JACK's timebase master, and JACK's transport starts and stops with the clock")),
+    edit(number("jack/offset", 0.0, -200.0, 200.0, "The box is heard so much earlier than JACK's position, or later below 0",
+                unit="ms")),
     state("jack/master", "The box is JACK's timebase master at the moment", reads="clock.timebase", type=Type.BOOL),
-    switch("out/midi", True, "Sends MIDI clock on the port clock_out"),
-    number("out/offset", 0.0, -200.0, 200.0, "Moves the MIDI clock that is sent: later, or earlier below 0", unit="ms"),
+    edit(switch("out/midi", True, "Sends MIDI clock on the port clock_out")),
+    edit(number("out/offset", 0.0, -200.0, 200.0, "Moves the MIDI clock that is sent: later, or earlier below 0", unit="ms")),
     command("tap", "Taps the tempo: the mean of the last taps up to 2 s apart"),
     integer("ramp/bars", 8, 1, 64, "Length of a tempo ramp", unit="bars"),
     command("ramp", "Moves the tempo there, evenly over ramp/bars bars", type=Type.FLOAT, minimum=20.0, maximum=300.0,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Channel strips (1…4 the decks, 5…8 the pad groups), crossfader, master, cue bus."""
 
-from appliance.namespace import Group, Scaling, Type, call, choice, number, state, switch
+from appliance.namespace import Group, Scaling, Type, call, choice, edit, number, state, switch
 
 CHANNELS = 8
 ASSIGNS = ("thru", "A", "B")
@@ -47,9 +47,9 @@ MIXER = Group("mixer", "/mixer", (
     number("booth", 0.0, -60.0, 6.0, "Level of the booth, whatever the master's is", unit="dB", scaling=Scaling.DB),
     switch("booth/mono", False, "Both sides on both loudspeakers of the booth"),
     switch("booth/mute", False, "Silences the booth"),
-    number("limiter/ceiling", -0.3, -12.0, 0.0, "Neither master nor booth goes above it, not between samples either", unit="dB",
-           scaling=Scaling.DB),
-    number("limiter/release", 120.0, 10.0, 1000.0, "Time in which the limiter lets go", unit="ms", scaling=Scaling.LOG),
+    edit(number("limiter/ceiling", -0.3, -12.0, 0.0, "Neither master nor booth goes above it, not between samples either",
+                unit="dB", scaling=Scaling.DB)),
+    edit(number("limiter/release", 120.0, 10.0, 1000.0, "Time in which the limiter lets go", unit="ms", scaling=Scaling.LOG)),
     number("cue/mix", 0.0, 0.0, 1.0, "Cue … master in the headphones"),
     switch("cue/split", False, "The cue on the left ear, the master on the right, both in mono"),
     number("cue/level", 0.0, -60.0, 6.0, "Headphone level", unit="dB", scaling=Scaling.DB),

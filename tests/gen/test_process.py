@@ -51,7 +51,7 @@ class Control:
     def ls(self, pattern: str) -> list[dict[str, Any]]:
         return []
 
-    def current(self, pattern: str) -> list[tuple[str, Any]]:
+    def current(self, pattern: str, *, private: bool = False) -> list[tuple[str, Any]]:
         return []
 
     def published(self, address: str, value: Any) -> None:

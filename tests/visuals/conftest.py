@@ -94,7 +94,7 @@ class Desk:
     def ls(self, pattern: str) -> list[dict[str, Any]]:
         return []
 
-    def current(self, pattern: str) -> list[tuple[str, Any]]:
+    def current(self, pattern: str, *, private: bool = False) -> list[tuple[str, Any]]:
         wanted = compile_pattern(pattern, deep=True)
         return [(a, v) for a, v in self.values.items() if wanted.fullmatch(a)]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from appliance.namespace import Group, Kind, Node, Type
+from appliance.namespace import Group, Kind, Node, Scope, Type
 from appliance.nodes import NAMESPACE
 
 
@@ -21,10 +21,12 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Performance box", "version": "1",
-            "description": "Every parameter and action of the box by its address. /api/v1/pad/{pad}/… means the chosen bank.",
+            "description": "Every parameter and action of the box by its address. /api/v1/pad/{pad}/… means the chosen bank. "
+                           "From other machines it takes a token of at least the operation's x-scope; POST /pair gives one.",
         },
         "paths": paths,
-        "components": {"schemas": {"Error": {
+        "security": [{}, {"token": []}],
+        "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}, "schemas": {"Error": {
             "type": "object", "required": ["error"],
             "properties": {"error": {"type": "string", "description": "what happened, where, what to do"}},
         }}},
@@ -71,7 +73,9 @@ def value_schema(node: Node) -> dict[str, Any]:
 def _operation(name: str, node: Node, answer: dict[str, Any], body: dict[str, Any] | None = None) -> dict[str, Any]:
     refused = {"description": "refused", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
     operation: dict[str, Any] = {"operationId": name, "summary": node.doc, "tags": [name.split("_")[1]],
-                                 "responses": {"200": answer, "4XX": refused, "503": refused}}
+                                 "responses": {"200": answer, "4XX": refused, "503": refused},
+                                 "x-scope": (Scope.PLAY if name.startswith("get_") else node.scope).value,
+                                 **({"x-private": True} if node.private else {})}
     if body is not None:
         operation["requestBody"] = body
     return operation

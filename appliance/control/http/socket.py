@@ -16,7 +16,10 @@ from aiohttp import WSMsgType, web
 
 from appliance.bus.hub import failure
 from appliance.bus.pattern import compile_pattern
+from appliance.control.access.access import Access
+from appliance.control.access.visitor import Visitor
 from appliance.control.desk import Desk
+from appliance.control.http import guard
 from appliance.control.http.body import parse_json
 from appliance.control.http.listing import describe_all
 from appliance.errors import ApplianceError, BadValue
@@ -31,8 +34,9 @@ SEND_S = 10.0
 class Client:
     """One connection."""
 
-    def __init__(self, desk: Desk, socket: web.WebSocketResponse) -> None:
+    def __init__(self, desk: Desk, socket: web.WebSocketResponse, visitor: Visitor) -> None:
         self._desk = desk
+        self._visitor = visitor
         self._socket = socket
         self._patterns: dict[str, Any] = {}
         self._wanted: dict[str, bool] = {}
@@ -42,7 +46,7 @@ class Client:
         self._requests: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        unsubscribe = self._desk.subscribe(self._changed, self._wants)
+        unsubscribe = self._desk.subscribe(self._changed, self._wants, private=self._visitor.local)
         pump = asyncio.create_task(self._pump())
         try:
             async for message in self._socket:
@@ -89,7 +93,7 @@ class Client:
             return
         self._patterns[pattern] = compile_pattern(pattern, deep=True)
         self._interest_changed()
-        for address, value in self._desk.current(pattern):
+        for address, value in self._desk.current(pattern, private=self._visitor.local):
             self._changed(address, value)
 
     def _interest_changed(self) -> None:
@@ -124,18 +128,24 @@ class Client:
         address = message.get("address")
         match message.get("op"):
             case "get" if isinstance(address, str):
+                self._require(address, writing=False)
                 return await self._desk.get(address)
             case "set" if isinstance(address, str):
+                self._require(address, writing=True)
                 return await self._desk.set(address, message.get("value"))
             case "do" if isinstance(address, str):
+                self._require(address, writing=True)
                 args = message.get("args") or []
                 return await self._desk.do(address, args if isinstance(args, list) else [args])
             case "ls":
-                return await describe_all(self._desk, str(message.get("pattern") or "/*"))
+                return await describe_all(self._desk, str(message.get("pattern") or "/*"), self._visitor)
             case _:
                 pass
         raise BadValue(f"{message.get('op')!r} is no request, or it lacks an address; ops are get, set, do, ls, watch, unwatch",
                        status=400)
+
+    def _require(self, address: str, *, writing: bool) -> None:
+        self._visitor.require(self._desk.find(address).node, address, writing=writing)
 
     async def _pump(self) -> None:
         """Write what is waiting; while the client reads slowly, newer values take the place of older ones."""
@@ -154,8 +164,21 @@ class Client:
                     return
 
 
-async def serve(desk: Desk, request: web.Request) -> web.WebSocketResponse:
-    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_BYTES)
+async def serve(desk: Desk, request: web.Request, visitor: Visitor, access: Access) -> web.WebSocketResponse:
+    """Until the client leaves, or its pairing ends."""
+    socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_BYTES, protocols=(guard.PROTOCOL,))
     await socket.prepare(request)
-    await Client(desk, socket).run()
+    serving = asyncio.current_task()
+
+    def gone(device_id: str) -> None:
+        if visitor.device is not None and visitor.device.id == device_id and serving is not None:
+            serving.cancel()
+
+    forget = access.on_gone(gone)
+    try:
+        if visitor.device is not None and access.store.get(visitor.device.id) is None:
+            return socket  # it has ended while hands were shaken
+        await Client(desk, socket, visitor).run()
+    finally:
+        forget()
     return socket

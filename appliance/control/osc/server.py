@@ -14,10 +14,13 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from appliance.bus.pattern import is_pattern
 from appliance.config import Endpoint
+from appliance.control.access.hosts import is_loopback
+from appliance.control.access.osc import OscAccess
 from appliance.control.desk import Desk
 from appliance.control.osc.feedback import Feedback, Peer
 from appliance.control.osc.frames import FrameClock
@@ -40,21 +43,21 @@ RECEIVE_BYTES = 4 * 1024 * 1024
 
 
 class OscServer(asyncio.DatagramProtocol):
-    """One UDP socket at the desk."""
+    """One UDP socket at the desk. Without ``access`` only this machine is heard."""
 
-    def __init__(self, desk: Desk, endpoint: Endpoint) -> None:
+    def __init__(self, desk: Desk, endpoint: Endpoint, access: OscAccess | None = None) -> None:
         self._desk = desk
+        self._access = access
         self._endpoint = endpoint
         self._tree = AddressTree(NAMESPACE)
         self._frames = FrameClock(desk.box)
-        self._feedback = Feedback(desk, self._send)
+        self._feedback = Feedback(desk, self._feed)
         self._transport: asyncio.DatagramTransport | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._waiting = 0
         self._errors: dict[str, _Allowance] = {}
         self._words: dict[str, Callable[[Message, Peer], None]] = {
             "/subscribe": self._subscribe, "/unsubscribe": self._unsubscribe, "/hello": self._hello,
-            "/error": lambda message, peer: None,  # another box's complaint: never answered, or two boxes would quarrel
         }
 
     async def start(self) -> Endpoint:
@@ -100,6 +103,10 @@ class OscServer(asyncio.DatagramProtocol):
 
     def _take(self, message: Message, peer: Peer) -> None:
         try:
+            if message.address == "/error":
+                return  # another box's complaint: never answered, or two boxes would quarrel
+            message = self._greeted(message, peer)
+            self._admit(peer, message.address, writing=False)
             if (word := self._words.get(message.address)) is not None:
                 word(message, peer)
                 return
@@ -130,8 +137,35 @@ class OscServer(asyncio.DatagramProtocol):
             return True
         return target.node.kind is not Kind.STATE
 
+    # -- who may
+
+    def _may(self, peer: Peer, address: str, *, writing: bool) -> bool:
+        return is_loopback(peer[0]) if self._access is None else self._access.may(peer[0], address, writing)
+
+    def _admit(self, peer: Peer, address: str, *, writing: bool) -> None:
+        if not self._may(peer, "/", writing=False):
+            raise ApplianceError("the box does not know you: pair this device at /pair in its browser, or send /hello TOKEN "
+                                 "PORT", status=401)
+        if not self._may(peer, address, writing=writing):
+            raise ApplianceError(f"{address} is beyond what this device is paired to; pair it again with more", status=403)
+
+    def _greeted(self, message: Message, peer: Peer) -> Message:
+        """``/hello TOKEN PORT`` without its token, which has been looked at."""
+        if message.address != "/hello" or len(message.args) != 2 or self._access is None:
+            return message
+        token, port = message.args
+        if isinstance(token, str) and isinstance(port, int) and (why := self._access.hello(peer[0], token, port)):
+            raise ApplianceError(why, status=401)
+        return replace(message, args=(port,))
+
+    def _feed(self, datagram: bytes, peer: Peer) -> None:
+        """To a subscriber, for as long as its host may hear."""
+        if self._may(peer, "/", writing=False):
+            self._send(datagram, peer)
+
     def _obey(self, target: Address, message: Message, peer: Peer) -> None:
         kind = target.node.kind
+        self._admit(peer, target.address, writing=bool(message.args) or kind in (Kind.COMMAND, Kind.CALL))
         if kind in (Kind.VALUE, Kind.TEXT, Kind.STATE) and not message.args:
             shown = message.address if not is_pattern(message.address) else target.address
             self._send(encode(shown, self._desk.get_now(target)), peer)

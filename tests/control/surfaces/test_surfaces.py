@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from appliance.control import surfaces
+from appliance.control.access import hosts
 from appliance.control.desk import Desk
 from appliance.control.mapping.library import shipped_folder
 
@@ -92,10 +93,15 @@ async def test_ports_that_the_box_chose_are_kept_over_a_restart_of_control(desk:
 
 
 @pytest.mark.asyncio
-async def test_no_door_is_opened_to_other_machines(desk: Desk, start: Start) -> None:
-    await start({"osc": {"host": "0.0.0.0", "port": 0}})
-    assert "open to other machines" in desk.get_now("/system/message")
-    assert set(endpoints(desk)) == {"http"}
+async def test_doors_that_are_open_to_the_network_are_told_with_the_page_for_it(desk: Desk, start: Start) -> None:
+    await start({"http": {"host": "0.0.0.0", "port": 0}, "osc": {"host": "0.0.0.0", "port": 0}})
+    where = endpoints(desk)
+    assert where["osc"].startswith("127.0.0.1:")
+    async with aiohttp.ClientSession() as session, session.get(f"{where['http']}/api/v1/clock/bpm") as answer:
+        assert (answer.status, (await answer.json())["value"]) == (200, 120.0)
+    assert where["pair"].endswith(f":{where['http'].rpartition(':')[2]}/pair")
+    assert "127.0.0.1" not in where["pair"] or not hosts.outward()
+    assert where["pair"] in desk.get_now("/system/message")
 
 
 @pytest.mark.asyncio
