@@ -20,6 +20,7 @@ COMMANDS = {
     "get": ("nodes", "print the value of an address"),
     "send": ("nodes", "set a parameter or do an action"),
     "watch": ("nodes", "print every change"),
+    "monitor": ("monitor", "print what controllers send, and what comes of it"),
     "render": ("render", "render a file of events to sound, faster than real time"),
     "generate": ("generate", "make a loop from words"),
     "check": ("check", "check configs, profiles, scenes, sessions, events"),
