@@ -23,8 +23,8 @@ def check_target(found: Address) -> None:
 
 
 def binding_for(found: Address, text: str, learned: Learned, given: list[Any], now: Any) -> Any:
-    """The address alone, or with settings. ``text``: the target as it shall stand in the file; ``given``: with which arguments it
-    was done last; ``now``: its value. Raises :class:`NotAllowed` when the control does not suit the target."""
+    """The address alone, or with settings. ``text``: the target as it shall stand in the file; ``given``: the arguments of the
+    last time; ``now``: its value. Raises :class:`NotAllowed` when the control does not suit the target."""
     match learned.form:
         case Form.FADER:
             return _fader(found, text, learned)
@@ -73,5 +73,5 @@ def _button(found: Address, text: str, learned: Learned, given: list[Any], now: 
         return {"to": text, "value": given[0] if len(given) == 1 else given}
     if node.optional:
         return text
-    raise NotAllowed(f"{found} needs an argument: do it once with it by OSC, HTTP or `appliance send` while learning, then press "
-                     f"the button. {node.doc}")
+    raise NotAllowed(f"{found} needs an argument: do it once with it while learning (OSC, HTTP, `appliance send`), then press the "
+                     f"button. {node.doc}")

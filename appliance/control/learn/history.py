@@ -46,12 +46,12 @@ class History:
             for old in entries[: -KEPT]:
                 old.path.unlink(missing_ok=True)
         except OSError as error:
-            raise Unavailable(f"{profile} cannot be written ({error.strerror}): nothing was learned; make room or give the box "
-                              "the right to write there") from None
+            raise Unavailable(f"{profile} cannot be written ({error.strerror}): nothing was learned; make room, or let the "
+                              "box write there") from None
 
     def undo(self) -> Path:
-        """Put back what was before the last write; returns the profile. Raises :class:`NotAllowed` when there is nothing, or when
-        the profile was changed by hand since."""
+        """Put back what was before the last write; returns the profile. Raises :class:`NotAllowed` when there is nothing, or
+        when the profile was changed by hand since."""
         entries = self.entries(self._folder)
         if not entries:
             raise NotAllowed("nothing was learned that could be taken back", status=409)
@@ -59,7 +59,8 @@ class History:
         try:
             now = last.profile.read_bytes() if last.profile.exists() else b""
             if _sum(now) != last.written:
-                raise NotAllowed(f"{last.profile} was changed by hand since; what it was before stands in {last.path}", status=409)
+                raise NotAllowed(f"{last.profile} was changed by hand since; what it was before stands in {last.path}",
+                                 status=409)
             if last.was_there:
                 write_atomically(last.profile, last.path.read_bytes())
             else:

@@ -55,4 +55,4 @@ def _fit(name: str) -> str:
 
 def _letters(words: list[str]) -> list[str]:
     """``channel 1 low``: numbers not at the end, where they would be the control's own."""
-    return words[:-1] + [f"n{words[-1]}"] if words and words[-1].isdigit() else words
+    return [*words[:-1], f"n{words[-1]}"] if words and words[-1].isdigit() else words

@@ -67,7 +67,7 @@ def recognise(messages: Iterable[Said]) -> Learned | None:
     streams = sort(messages)
     found = [one for one in (*_pairs(streams), *(_one(stream) for stream in streams.values())) if one is not None]
     best = max(found, key=lambda one: one.weight, default=None)
-    if best is None or best.form is not Form.JOG and best.form is not Form.ENCODER:
+    if best is None or (best.form is not Form.JOG and best.form is not Form.ENCODER):
         return best
     return _with_touch(best, streams)
 
@@ -182,14 +182,15 @@ def _counts(values: Sequence[int], encoding: Encoding) -> bool:
     if encoding is not Encoding.OFFSET and turned_round and slow >= 0.3:
         return True
     # accelerated, hardly a value twice: but the way begins and ends with single ticks, with leaps between that no knob makes
-    begins = abs(turns[0]) <= 2 and abs(turns[-1]) <= 2
-    return begins and repeats >= REPEATS / 3 and slow >= 0.25 and len(values) >= 6 and not _at_an_end(values) and not _ramp(values)
+    soft = abs(turns[0]) <= 2 and abs(turns[-1]) <= 2 and len(values) >= 6
+    return soft and repeats >= REPEATS / 3 and slow >= 0.25 and not _at_an_end(values) and not _ramp(values)
 
 
 def _at_an_end(values: Sequence[int]) -> bool:
     """A knob at its stop: it came there over other values, and only there it says the same again."""
     doubles = [a for a, b in zip(values, values[1:], strict=False) if a == b]
-    return bool(doubles) and set(doubles) <= {0, 127} and len(set(values)) > 4 and _ramp([v for v in values if v not in doubles])
+    rest = [value for value in values if value not in doubles]
+    return bool(doubles) and set(doubles) <= {0, 127} and len(set(values)) > 4 and _ramp(rest)
 
 
 def _ramp(values: Sequence[int]) -> bool:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Learning, as a conversation: choose a target, move a control, and it is in the profile and in force.
 
-The target is set by address, or it is what a hand changes: on a tablet, by another program, with another control. The control is
-what moves then. All of it has addresses (``/learn/…``), so a controller, a tablet and a program can lead it alike.
+The target is set by address, or it is what a hand changes: on a tablet, by another program, with another control. The control
+is what moves then. All of it has addresses (``/learn/…``), so a controller, a tablet and a program can lead it alike.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ class Learn:
             check_target(found)
         except ApplianceError:
             return
-        if found.address.startswith("/learn/") or found.node.kind is Kind.CALL and found.address.endswith("/save"):
+        if found.address.startswith("/learn/") or (found.node.kind is Kind.CALL and found.address.endswith("/save")):
             return
         text = alias_of(found.address, self._desk.box.values.bank) or found.address
         self._excluded = by
@@ -339,7 +339,7 @@ class Learn:
     async def _write(self, device: str, learned: Learned, target: str) -> dict[str, Any]:
         if " | " in device:
             names = ", ".join(device_name(self._devices.names_of(one)) for one in device.split(" | "))
-            raise NotAllowed(f"several devices without a profile play together ({names}), and it is not known which of them that was: "
+            raise NotAllowed(f"several devices without a profile play together ({names}), and which of them that was is not known: "
                              "leave one of them connected while it learns its first control", status=409)
         if self._desk.safe:
             raise NotAllowed("control runs in its safe form, without your profiles: nothing can be learned", status=409)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A learned control put into the text of a profile, as a person would put it there: comments, order and names stay; equal controls
-become a row; a row of which one control learns something else keeps the rest."""
+"""A learned control put into the text of a profile, as a person would put it there: comments, order and names stay; equal
+controls become a row; a row of which one control learns something else keeps the rest."""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from ruamel.yaml.tokens import CommentToken
 
 from appliance.control.learn.naming import control_name
 from appliance.control.learn.recognise import Form, Learned
@@ -109,7 +110,7 @@ def _place(tree: CommentedMap, profile: Profile, lesson: Lesson) -> tuple[str, i
             return grown
         taken = {*tree["surface"], *profile.layers}
         name = control_name(lesson.name, lesson.target, lesson.learned.form, taken)
-        tree["surface"][name] = _flow(lesson.learned.surface | _per_turn(lesson))
+        _put(tree["surface"], name, _flow(lesson.learned.surface | _per_turn(lesson)))
         _comment(tree["surface"], name, lesson.learned)
         control = name, 1
     else:
@@ -118,7 +119,7 @@ def _place(tree: CommentedMap, profile: Profile, lesson: Lesson) -> tuple[str, i
             tree["surface"][control[0]].update(_per_turn(lesson))
     count = profile.surface[control[0]].count if control[0] in profile.surface else 1
     key = " + ".join((*_layer_words(profile, lesson.layers), control[0] if count == 1 else f"{control[0]} {control[1]}"))
-    tree["bindings"][key] = _value(lesson.binding)
+    _put(tree["bindings"], key, _value(lesson.binding), after=lambda text: _is_of(profile, text, control[0]))
     return *control, key
 
 
@@ -149,6 +150,30 @@ def _comment(section: CommentedMap, name: str, learned: Learned) -> None:
 
 def _layer_words(profile: Profile, layers: Iterable[tuple[str, int]]) -> list[str]:
     return [name if profile.layers[name].way in ("hold", "toggle") else f"{name} {value}" for name, value in layers]
+
+
+def _put(section: CommentedMap, key: str, value: Any, after: Callable[[str], bool] = lambda _text: False) -> None:
+    """At its place, behind the last one that it goes with, or at the end; empty lines and comments before the next section stay
+    there."""
+    keys = list(section)
+    if key in section:
+        section[key] = value
+        return
+    at = max((at for at, text in enumerate(keys) if after(text)), default=len(keys) - 1) + 1
+    section.insert(at, key, value)
+    if 0 < at == len(keys) and (comment := section.ca.items.get(keys[-1])) and (token := comment[2]) is not None:
+        own, _, rest = token.value.partition("\n")
+        section.ca.items[key] = [None, None, CommentToken("\n" + rest, token.start_mark, None), None]
+        token.value = own + "\n"
+        if not own:
+            del section.ca.items[keys[-1]]
+
+
+def _is_of(profile: Profile, text: str, name: str) -> bool:
+    try:
+        return any(control[0] == name for control in parse_selector(profile, text).controls)
+    except NoSuchControl:
+        return False
 
 
 # -- what the profile has already

@@ -55,7 +55,7 @@ class DeviceAddresses:
     def _device(self, address: Address) -> Played:
         found = self._played().get(address.index + 1)
         if found is None:
-            raise Unavailable(f"{address}: no device with a profile has this number; `appliance get /system/profiles` shows them")
+            raise Unavailable(f"{address}: no device with a profile has this number; /system/profiles shows them")
         return found
 
     async def _layer(self, address: Address, args: list[Any]) -> Any:

@@ -226,7 +226,8 @@ class Watch:
         line = self._current
         later = line is None
         if line is None:
-            line = Line(source.device, 0.0, (*touch.message, 0), source.profile, source.file, control=source.name(touch.control))
+            data = touch.message[0], max(touch.message[1], 0), 0
+            line = Line(source.device, 0.0, data, source.profile, source.file, control=source.name(touch.control))
         if rule is None:
             return
         source.explain(line, rule, touch)

@@ -25,8 +25,8 @@ def coded(turn: int, encoding: Encoding) -> int:
             return turn if turn > 0 else 64 - turn
 
 
-def knob(chance: random.Random, number: int = 7, *, channel: int = 1, begin: float = 0.1, end: float = 0.9, seconds: float = 0.6,
-         doubles: int = 0) -> list[Said]:
+def knob(chance: random.Random, number: int = 7, *, channel: int = 1, begin: float = 0.1, end: float = 0.9,
+         seconds: float = 0.6, doubles: int = 0) -> list[Said]:
     """A hand that speeds up and slows down; each value once, but for ``doubles`` at the end of the travel."""
     out: list[Said] = []
     last = -1
@@ -74,8 +74,8 @@ def encoder(chance: random.Random, encoding: Encoding, number: int = 16, *, turn
     return out
 
 
-def wheel(chance: random.Random, encoding: Encoding, *, number: int = 34, ticks: int = 720, seconds: float = 1.2, back: int = 60,
-          touch: int | None = 54, channel: int = 1) -> list[Said]:
+def wheel(chance: random.Random, encoding: Encoding, *, number: int = 34, ticks: int = 720, seconds: float = 1.2,
+          back: int = 60, touch: int | None = 54, channel: int = 1) -> list[Said]:
     """Once round to the right and a little back, told every few milliseconds, with a hand on the plate."""
     out: list[Said] = []
     if touch is not None:

@@ -7,13 +7,13 @@ import random
 from typing import Any
 
 import pytest
-from tests.control.learn.gestures import encoder, fine_fader, knob, mixed, noise, press, wheel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.control.learn.recognise import Form, recognise
 from appliance.control.learn.streams import Key, Said
 from appliance.control.mapping.profile import Encoding, Source
+from tests.control.learn.gestures import encoder, fine_fader, knob, mixed, noise, press, wheel
 
 randoms = st.randoms(use_true_random=False)
 
@@ -146,7 +146,7 @@ def test_trembling_alone_is_nothing(chance, seconds):
     messages = noise(chance, seconds)
     found = recognise(messages)
     assert found is None or (found.form is Form.BUTTON and len(messages) < 400 and
-                             set(said.data2 for said in messages if said.status == 0xB0) <= {0, 1, 2}), found
+                             {said.data2 for said in messages if said.status == 0xB0} <= {0, 1, 2}), found
 
 
 @given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, 127), st.integers(0, 127), st.floats(0, 0.1)), max_size=200))
