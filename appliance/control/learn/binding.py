@@ -73,5 +73,5 @@ def _button(found: Address, text: str, learned: Learned, given: list[Any], now: 
         return {"to": text, "value": given[0] if len(given) == 1 else given}
     if node.optional:
         return text
-    raise NotAllowed(f"{found} needs an argument: do it once with it while learning (OSC, HTTP, `appliance send`), then press the "
-                     f"button. {node.doc}")
+    raise NotAllowed(f"{found} needs an argument: do it once with it while learning (OSC, HTTP, `appliance send`), then press "
+                     f"the button. {node.doc}")

@@ -61,23 +61,23 @@ class Learned:
     touch: Key | None = None
 
 
-def recognise(messages: Iterable[Said]) -> Learned | None:
+def recognise(messages: Iterable[Said], usual: Encoding | None = None) -> Learned | None:
     """The control that was moved; None when nothing was, or not enough to tell. With ``ask`` set it is a guess, and more
-    movement makes it sure."""
+    movement makes it sure. ``usual``: how the device's other encoders count, for where that decides."""
     streams = sort(messages)
-    found = [one for one in (*_pairs(streams), *(_one(stream) for stream in streams.values())) if one is not None]
+    found = [one for one in (*_pairs(streams), *(_one(stream, usual) for stream in streams.values())) if one is not None]
     best = max(found, key=lambda one: one.weight, default=None)
     if best is None or (best.form is not Form.JOG and best.form is not Form.ENCODER):
         return best
     return _with_touch(best, streams)
 
 
-def _one(stream: Stream) -> Learned | None:
+def _one(stream: Stream, usual: Encoding | None) -> Learned | None:
     match stream.key.source:
         case Source.NOTE:
             return _note(stream)
         case Source.CC:
-            return _controller(stream)
+            return _controller(stream, usual)
         case Source.PROGRAM:
             return _made(stream, Form.BUTTON, 0.9, released=False)
         case Source.PRESSURE | Source.POLY:
@@ -110,11 +110,11 @@ def _place(stream: Stream, unit: int, weight: float) -> Learned | None:
 
 # -- controllers
 
-def _controller(stream: Stream) -> Learned | None:
+def _controller(stream: Stream, usual: Encoding | None) -> Learned | None:
     values = stream.values
     if (button := _button(stream)) is not None:
         return button
-    if (encoder := _encoder(stream)) is not None:
+    if (encoder := _encoder(stream, usual)) is not None:
         return encoder
     if len(values) < 3 or max(values) - min(values) <= TREMBLE:
         return None
@@ -149,17 +149,17 @@ _CODES = {
 }
 
 
-def _encoder(stream: Stream) -> Learned | None:
+def _encoder(stream: Stream, usual: Encoding | None) -> Learned | None:
     fitting = [encoding for encoding in Encoding if _counts(stream.values, encoding)]
     if not fitting:
         return None
-    encoding = fitting[0]
+    encoding = usual if usual is not None and usual in fitting else fitting[0]
     turns = [ticks(encoding, value) for value in stream.values]
     if sum(map(abs, turns)) < TICKS or len(turns) < TICKS:
         return None
     ask = doubt = ""
     possible = [e.value for e in Encoding if all(value in _CODES[e] for value in stream.values)]
-    if len(possible) > 1:
+    if len(possible) > 1 and usual not in fitting:
         ask = "turn it the other way, too"
         doubt = f"turned one way only: it could also count as {possible[1]}"
     wheel = len(turns) >= JOG_RATE / 2 and _densest(stream.times) >= JOG_RATE

@@ -26,6 +26,7 @@ from appliance.control.learn.write import Lesson, Written, new_profile, write
 from appliance.control.mapping.check import FILE_BYTES
 from appliance.control.mapping.compile import Compiled
 from appliance.control.mapping.library import SHIPPED
+from appliance.control.mapping.profile import Encoding
 from appliance.errors import ApplianceError, BadFile, NotAllowed
 from appliance.namespace import Address, Kind
 
@@ -264,9 +265,16 @@ class Learn:
         for device, heard in self._heard.items():
             while heard and heard[-1].time_s - heard[0].time_s > WINDOW_S:
                 heard.popleft()
-            if heard and (learned := recognise(heard)) is not None:
+            if heard and (learned := recognise(heard, self._usual(device))) is not None:
                 found.append((device, learned))
         return max(found, key=lambda one: one[1].weight, default=None)
+
+    def _usual(self, device: str) -> Encoding | None:
+        """How the device's encoders count, as far as its profile tells: a device has one way."""
+        compiled = self._devices.profile_of(device)
+        surfaces = compiled.profile.surface.values() if compiled else ()
+        ways = {surface.encoder for surface in surfaces if surface.encoder}
+        return ways.pop() if len(ways) == 1 else None
 
     async def _look(self) -> None:
         while True:
@@ -339,8 +347,8 @@ class Learn:
     async def _write(self, device: str, learned: Learned, target: str) -> dict[str, Any]:
         if " | " in device:
             names = ", ".join(device_name(self._devices.names_of(one)) for one in device.split(" | "))
-            raise NotAllowed(f"several devices without a profile play together ({names}), and which of them that was is not known: "
-                             "leave one of them connected while it learns its first control", status=409)
+            raise NotAllowed(f"several devices without a profile play together ({names}), and which of them that was is not "
+                             "known: leave one of them connected while it learns its first control", status=409)
         if self._desk.safe:
             raise NotAllowed("control runs in its safe form, without your profiles: nothing can be learned", status=409)
         found = self._desk.find(target)

@@ -120,7 +120,7 @@ def _place(tree: CommentedMap, profile: Profile, lesson: Lesson) -> tuple[str, i
     count = profile.surface[control[0]].count if control[0] in profile.surface else 1
     key = " + ".join((*_layer_words(profile, lesson.layers), control[0] if count == 1 else f"{control[0]} {control[1]}"))
     _put(tree["bindings"], key, _value(lesson.binding), after=lambda text: _is_of(profile, text, control[0]))
-    return *control, key
+    return control[0], control[1], key
 
 
 def _per_turn(lesson: Lesson) -> dict[str, int]:

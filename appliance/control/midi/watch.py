@@ -28,6 +28,7 @@ from appliance.control.mapping.selectors import Gesture
 from appliance.control.midi.hand import Hand
 from appliance.control.midi.router import place_of
 from appliance.errors import ApplianceError
+from appliance.namespace import Kind as NodeKind
 from appliance.namespace import Type
 
 log = logging.getLogger(__name__)
@@ -265,8 +266,9 @@ class Watch:
     def _tell(self, line: Line) -> None:
         for result in line.results:
             if result.value is None and result.state == "done":
-                with contextlib.suppress(ApplianceError):
-                    result.value = self._desk.get_now(result.address)
+                with contextlib.suppress(ApplianceError):  # of an action, what is told is of some milliseconds ago
+                    found = self._desk.find(result.address)
+                    result.value = self._desk.get_now(found) if found.node.kind in (NodeKind.VALUE, NodeKind.TEXT) else None
         for listener in tuple(self._listeners):
             try:
                 listener(line)

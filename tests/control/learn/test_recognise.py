@@ -63,6 +63,8 @@ def test_an_encoder_turned_one_way_is_asked_for_the_other_where_that_matters(cha
     assert bool(found.ask) != sure
     if sure:
         assert found.surface["encoder"] == encoding.value
+    others = recognise(encoder(chance, encoding, turns=(way,), clicks=clicks), encoding)
+    assert others is not None and (others.surface["encoder"], others.ask) == (encoding.value, "")  # it counts as the others do
 
 
 @given(randoms, st.integers(0, 31), st.booleans(), st.booleans(), st.floats(0.1, 3.0), st.booleans(), st.booleans())

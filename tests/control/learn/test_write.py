@@ -115,6 +115,7 @@ def test_a_file_with_a_fault_learns_nothing():
 TARGETS = ["/channel/1/fader", "/channel/2/fader", "/channel/3/fader", "/channel/1/filter", "/mixer/crossfader", "/deck/1/play",
            "/deck/2/play", "/pad/1/trigger", "/pad/2/trigger", "/channel/1/mute", "/pads/bank", "/clock/tap", "/gen/style",
            "/deck/1/jog/turn", "/visuals/scene", "/deck/1/keylock"]
+NOW = {"/pads/bank": 3, "/gen/style": "techno_minimal", "/visuals/scene": "pulse"}
 SURFACES = st.one_of(
     st.builds(lambda n, c: (Form.FADER, {"cc": n, "channel": c}), st.integers(0, 40), st.sampled_from((1, 1, 2))),
     st.builds(lambda n: (Form.FADER, {"cc14": n}), st.integers(0, 12)),
@@ -137,11 +138,9 @@ def test_whatever_is_learned_the_profile_is_good_and_does_it(like, lessons):
     for (form, surface), target, released in lessons:
         control = learned(surface, form, released=released)
         try:
-            binding = binding_for(NAMESPACE.find(target), target, control, [], 3)
+            binding = binding_for(NAMESPACE.find(target), target, control, [], NOW.get(target, 0.5))
         except NotAllowed:
             continue
-        if isinstance(binding, dict) and "value" in binding:
-            binding["value"] = {"/pads/bank": 3, "/gen/style": "techno_minimal"}.get(target, "pulse")
         written = write(text, Lesson(control, target, binding), HERE)
         text = written.text
         compiled, problems = read_profile_text(HERE, text)
