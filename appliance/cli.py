@@ -21,6 +21,7 @@ COMMANDS = {
     "send": ("nodes", "set a parameter or do an action"),
     "watch": ("nodes", "print every change"),
     "pair": ("pair", "let devices of the network in, and send them away"),
+    "monitor": ("monitor", "print what controllers send, and what comes of it"),
     "render": ("render", "render a file of events to sound, faster than real time"),
     "generate": ("generate", "make a loop from words"),
     "check": ("check", "check configs, profiles, scenes, sessions, events"),

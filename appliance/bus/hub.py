@@ -16,6 +16,7 @@ watch      pattern                                                     ``changed
 unwatch    pattern                                                     none
 serve      prefix                                                      ``call`` lines
 publish    address, value                                              none
+monitor    on                                                          ``monitored`` lines
 =========  ==========================================================  =======================
 """
 
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 LINE_LIMIT = 16 * 1024 * 1024
 RECONNECT_S = 0.05
 CALL_TIMEOUT_S = 30.0
+MONITORED = 20_000
+"""Messages of devices that wait for a client."""
 
 Handler = Callable[[str, list[Any]], Awaitable[Any]]
 Watcher = Callable[[str, Any], None]
@@ -69,6 +72,10 @@ class Backend(Protocol):
     def published(self, address: str, value: Any) -> None: ...
     def served(self, prefix: str, present: bool) -> None: ...
 
+    def listen(self, told: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
+        """Tell of every message of every device, in order; what is returned ends it."""
+        ...
+
 
 class Peer:
     """One connected client, seen from the server. Changes are coalesced by address when it reads slowly."""
@@ -78,6 +85,8 @@ class Peer:
         self.patterns: dict[str, Any] = {}
         self.prefixes: set[str] = set()
         self.calls: dict[int, asyncio.Future[Any]] = {}
+        self.leave: Callable[[], None] | None = None
+        self.messages = 0
         self._writer = writer
         self._lines: list[bytes] = []
         self._changes: dict[str, Any] = {}
@@ -86,6 +95,12 @@ class Peer:
     def send(self, message: dict[str, Any]) -> None:
         self._lines.append(encode(message))
         self._wake.set()
+
+    def monitored(self, line: dict[str, Any]) -> None:
+        """None may take another's place; one that reads so slowly loses some, and sees that by their numbers."""
+        self.messages += 1
+        if len(self._lines) < MONITORED:
+            self.send({"op": "monitored", "number": self.messages, "value": line})
 
     def changed(self, address: str, value: Any) -> None:
         self._changes[address] = value
@@ -188,6 +203,8 @@ class HubServer:
             if task:
                 self._tasks.discard(task)
             pump.cancel()
+            if peer.leave is not None:
+                peer.leave()
             for future in peer.calls.values():
                 if not future.done():
                     future.set_exception(Unavailable(f"{peer.name} went away before it answered; try again"))
@@ -214,6 +231,10 @@ class HubServer:
                 peer.patterns[pattern] = compile_pattern(pattern, deep=True)
                 for address, value in self._backend.current(pattern, private=True):
                     peer.changed(address, value)
+            case "monitor":
+                if peer.leave is not None:
+                    peer.leave()
+                peer.leave = self._backend.listen(peer.monitored) if message.get("on", True) else None
             case "unwatch":
                 peer.patterns.pop(str(message.get("pattern", "")), None)
             case "serve":
@@ -272,6 +293,7 @@ class HubClient:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._watchers: list[tuple[str, Any, Watcher]] = []
         self._handlers: dict[str, Handler] = {}
+        self._monitor: Callable[[int, dict[str, Any]], None] | None = None
         self._published: dict[str, Any] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._online = asyncio.Event()
@@ -315,6 +337,11 @@ class HubClient:
         """``callback(address, value)`` now with the current values, on every change, and after every reconnect."""
         self._watchers.append((pattern, compile_pattern(pattern, deep=True), callback))
         self._send({"op": "watch", "pattern": pattern})
+
+    def monitor(self, callback: Callable[[int, dict[str, Any]], None]) -> None:
+        """``callback(number, line)`` for every message of every device, in order, also after a reconnect."""
+        self._monitor = callback
+        self._send({"op": "monitor"})
 
     def serve(self, prefix: str, handler: Handler) -> None:
         """Answer calls to addresses under ``prefix``; raise an :class:`ApplianceError` to refuse."""
@@ -373,12 +400,16 @@ class HubClient:
             self._send({"op": "publish", "address": address, "value": value})
         for pattern in dict.fromkeys(pattern for pattern, _, _ in self._watchers):
             self._send({"op": "watch", "pattern": pattern})
+        if self._monitor is not None:
+            self._send({"op": "monitor"})
 
     def _line(self, message: dict[str, Any]) -> None:
         if message.get("op") == "changed":
             for _, compiled, callback in self._watchers:
                 if compiled.fullmatch(message["address"]):
                     callback(message["address"], message["value"])
+        elif message.get("op") == "monitored" and self._monitor is not None:
+            self._monitor(int(message["number"]), message["value"])
         elif message.get("op") == "call":
             task = asyncio.create_task(self._serve(message))
             self._calls.add(task)

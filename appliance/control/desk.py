@@ -76,6 +76,11 @@ class Desk:
         self._handlers: dict[str, CallHandler] = {}
         self._served: set[str] = set()
         self._served_changed = asyncio.Event()
+        self.touched: Callable[[Address, list[Any]], None] | None = None
+        """Hears what a hand changes or does by OSC, HTTP or the hub, while somebody learns."""
+        self._listeners: set[Callable[[dict[str, Any]], None]] = set()
+        self._monitor: Callable[[Callable[[Any], None]], Callable[[], None]] | None = None
+        self._leave_monitor: Callable[[], None] | None = None
         self._event_listeners: list[Callable[[Event], None]] = []
         self._fault_listeners: list[Callable[[str], None]] = []
         self.rested: Callable[[str], None] = lambda _address: None
@@ -160,6 +165,7 @@ class Desk:
         found = self.find(address)
         if not found.node.writable:
             raise _not_settable(found)
+        self.by_hand(found, [value])
         return self.set_now(found, value)
 
     def set_now(self, address: str | Address, value: Any) -> Any:
@@ -189,11 +195,16 @@ class Desk:
     async def do(self, address: str | Address, args: list[Any]) -> Any:
         """Do an action: COMMAND by the engine, CALL by its owner; VALUE and TEXT with one argument are set."""
         found = self.find(address)
+        self.by_hand(found, args)
         if found.node.kind is Kind.CALL:
             return await self._call(found, args)
         if found.node.kind is Kind.COMMAND:
             return await self._outcome(found, self._command(found, args, 0))
         return self.do_now(found, args)
+
+    def by_hand(self, found: Address, args: list[Any]) -> None:
+        if self.touched is not None:
+            self.touched(found, args)
 
     async def do_at(self, address: str | Address, args: list[Any], frame: int) -> None:
         """A COMMAND or a change of a VALUE at an engine frame."""
@@ -340,6 +351,35 @@ class Desk:
         """Until a process serves ``prefix``."""
         while prefix not in self._served:
             await self._served_changed.wait()
+
+    def listen(self, told: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
+        """Every message of every device, with what came of it, for as long as somebody listens: also when devices have not
+        started yet, or start again."""
+        self._listeners.add(told)
+        self._listen_on()
+
+        def leave() -> None:
+            self._listeners.discard(told)
+            self._listen_on()
+
+        return leave
+
+    def monitored_by(self, monitor: Callable[[Callable[[Any], None]], Callable[[], None]] | None) -> None:
+        """Devices have started, or ended: ``monitor(listener)`` begins to tell; what it returns ends that."""
+        self._monitor, self._leave_monitor = monitor, None
+        self._listen_on()
+
+    def _listen_on(self) -> None:
+        if self._listeners and self._leave_monitor is None and self._monitor is not None:
+            self._leave_monitor = self._monitor(self._monitored)
+        elif not self._listeners and self._leave_monitor is not None:
+            self._leave_monitor()
+            self._leave_monitor = None
+
+    def _monitored(self, line: Any) -> None:
+        plain = line.plain()
+        for told in tuple(self._listeners):
+            told(plain)
 
     # -- what the engine tells
 

@@ -77,6 +77,11 @@ def read_profile(path: Path) -> tuple[Compiled | None, list[Problem]]:
         return None, [Problem(path, 1, 1, f"cannot be read: {error.strerror}")]
     except ValueError as error:
         return None, [Problem(path, 1, 1, f"cannot be read as text: {error}")]
+    return read_profile_text(path, text)
+
+
+def read_profile_text(path: Path, text: str) -> tuple[Compiled | None, list[Problem]]:
+    """The same of a text that stands, or shall stand, in this file."""
     try:
         root = yaml.compose(text, yaml.SafeLoader)
         tree = yaml.safe_load(text)

@@ -8,7 +8,7 @@ import contextlib
 import numpy as np
 
 from appliance.bus import layout
-from appliance.bus.binding import HELD, BindingKind, Bindings
+from appliance.bus.binding import HELD, BindingFlag, BindingKind, Bindings
 from appliance.bus.box import Box
 from appliance.bus.commands import Code
 from appliance.bus.commit import committed
@@ -26,10 +26,12 @@ class PortTable:
     def __init__(self, box: Box) -> None:
         self._bindings = Bindings(box.record["binding"][0])
         self._kinds = box.record["binding"][0]["kind"]
+        self._flags = box.record["binding"][0]["flags"]
         self._box = box
         self._last = box.record["midi_last"][0]
         self._pressed = box.record["midi_pressed"][0]
         self._written: list[Planes | None] = [None] * layout.MIDI_PORTS
+        self._telling = 0
 
     def plane(self, port: int) -> int:
         """The plane that the engine is on."""
@@ -56,7 +58,23 @@ class PortTable:
         for message, entry in new.items():
             if old.get(message) != entry:
                 self._bindings.bind(port, *message, entry.kind, code=entry.code, index=entry.index, minimum=entry.minimum,
-                                    maximum=entry.maximum, flags=entry.flags, plane=plane)
+                                    maximum=entry.maximum, flags=entry.flags | self._telling, plane=plane)
+
+    def tell_all(self, on: bool) -> None:
+        """Whether control hears of every message, also of those that the engine obeys by itself."""
+        self._telling = int(BindingFlag.TELL) if on else 0
+        for port, planes in enumerate(self._written):
+            for plane, entries in enumerate(planes or ()):
+                for (status, number), entry in entries.items():
+                    self._flags[port, plane, status - 0x80, number] = entry.flags | self._telling
+
+    def last(self, port: int, status: int, number: int) -> int:
+        """What a controller has sent last; -1: nothing yet."""
+        return int(self._last[port, status & 15, number]) - 1
+
+    def put_plane(self, port: int, plane: int) -> None:
+        """The engine goes to another plane: a layer was changed by another surface. Raises :class:`Unavailable`."""
+        self._box.commands.send(Code.SET_PLANE, port, float(plane))
 
     def is_down(self, port: int, message: Message) -> bool:
         """Whether a key is held, or a controller's button."""

@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from appliance.control.midi.leds import Lamps
 from appliance.control.midi.reading import obey
 from appliance.control.midi.router import Router
 from appliance.control.midi.view import View
+from appliance.control.midi.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,7 @@ class AlsaPorts(threading.Thread):
         self._left = later(Hand.leave)
         self._is_jacks = is_jacks
         self._api = api
+        self.watch: Watch | None = None
         self._rtmidi: Any = None
         self._watcher: Any = None
         self._devices: dict[str, AlsaDevice] = {}
@@ -80,6 +83,10 @@ class AlsaPorts(threading.Thread):
     @property
     def lamps(self) -> list[Lamps]:
         return [device.lamps for device in tuple(self._devices.values()) if device.lamps is not None]
+
+    @property
+    def devices(self) -> list[AlsaDevice]:
+        return [device for device in tuple(self._devices.values()) if device.hand is not None]
 
     @property
     def names(self) -> list[str]:
@@ -213,11 +220,13 @@ class AlsaPorts(threading.Thread):
             return
         down = device.down.add if data2 and status >= 0x90 else device.down.discard
         down((status | 0x10, data1))
-        entry = device.hand.take(status, data1, data2)
-        last = device.last.get((status, data1), -1)
-        if status & 0xF0 == 0xB0:
-            device.last[status, data1] = data2
-        obey(self._desk, entry, status, data2, last)
+        watch = self.watch.message(device.name, device.hand, (status, data1, data2), time.monotonic()) if self.watch else None
+        with watch or nullcontext():
+            entry = device.hand.take(status, data1, data2)
+            last = device.last.get((status, data1), -1)
+            if status & 0xF0 == 0xB0:
+                device.last[status, data1] = data2
+            obey(self._desk, entry, status, data2, last)
 
     def _close(self, device: AlsaDevice) -> None:
         for port in (device.source, device.sink):

@@ -14,17 +14,21 @@ import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from appliance.bus import layout
 from appliance.bus.events import Event, Kind
 from appliance.bus.midi_out import MidiOut
 from appliance.control.desk import Desk
+from appliance.control.learn.teacher import Learn
+from appliance.control.learn.where import Sources
 from appliance.control.mapping.compile import Compiled
 from appliance.control.mapping.controls import Message
 from appliance.control.mapping.library import ProfileLibrary, shipped_folder
 from appliance.control.mapping.match import fits
 from appliance.control.mapping.table import PortTable
+from appliance.control.midi.addresses import DeviceAddresses, Played
 from appliance.control.midi.alsa import AlsaPorts
 from appliance.control.midi.hand import Hand
 from appliance.control.midi.jackports import ENGINE_INPUT, JackPorts, MidiPort, Pair
@@ -32,6 +36,7 @@ from appliance.control.midi.leds import TICK_S, Lamps
 from appliance.control.midi.reading import obey
 from appliance.control.midi.router import Router
 from appliance.control.midi.view import View
+from appliance.control.midi.watch import Watch
 from appliance.namespace import Address
 
 log = logging.getLogger(__name__)
@@ -68,6 +73,10 @@ class Devices:
         self._out = MidiOut(desk.box.segment)
         self._router = Router(desk)
         self._view = View(desk)
+        self.watch = Watch(desk, Sources(self.path_of), self._table.tell_all)
+        self._addresses = DeviceAddresses(desk, self._played)
+        self._learn = Learn(desk, self)
+        self._generic_ports: list[str] = []
         self._devices: dict[str, Device] = {}
         self._generic: Hand | None = None
         self._slots: dict[str, int] = {}
@@ -82,12 +91,16 @@ class Devices:
     async def run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._desk.register("/system/profiles/reload", self._reload)
+        self._desk.monitored_by(self.watch.listen)
+        self._learn.start()
         try:
             await self._scan()
             self._desk.on_event(self._on_event)
             self._start_threads()
             await asyncio.gather(self._watch_files(), self._light())
         finally:
+            self._desk.monitored_by(None)
+            self._learn.end()
             self._loop = None
             await self._stop()
 
@@ -99,6 +112,7 @@ class Devices:
             self._jack.start()
         if config.mappings.alsa:
             self._alsa = AlsaPorts(self._desk, self._library, self._router, self._view, self._later, self._is_jacks)
+            self._alsa.watch = self.watch
             self._alsa.start()
 
     async def _stop(self) -> None:
@@ -126,6 +140,7 @@ class Devices:
         while True:
             await asyncio.sleep(SCAN_S)
             await self._scan()
+            self._addresses.tell()
 
     async def _scan(self) -> int:
         """Read what has changed on a thread; put it in force. How many profiles there are."""
@@ -143,6 +158,8 @@ class Devices:
             if self._alsa is not None:
                 self._alsa.profiles_changed()
         return len(self._library.profiles())
+
+    rescan = _scan
 
     async def _reload(self, address: Address, args: list[Any]) -> Any:
         self._library.forget()
@@ -190,7 +207,9 @@ class Devices:
                     pairs.append((f"{engine}:midi_out_{device.slot + 1}", device.sink))
         if self._jack is not None:
             self._jack.want(tuple(pairs))
+        self._generic_ports = generic
         self._publish(generic)
+        self._addresses.tell()
 
     def _in_order(self, sources: list[MidiPort]) -> Iterable[MidiPort]:
         """Those that had a place first, so that nobody takes it from them."""
@@ -266,17 +285,56 @@ class Devices:
         if self._loop is None:
             return  # we have ended; the desk's listeners stay
         if event.kind == Kind.MIDI:
-            self._take(event.index, int(event.a), int(event.b), int(event.c))
-        elif event.kind == Kind.REFUSED:
+            self._take(event)
+            return
+        if self.watch.open:
+            self.watch.event(event)
+        if event.kind == Kind.REFUSED:
             for lamps in self._all_lamps():
                 lamps.on_event(event)
 
-    def _take(self, slot: int, status: int, data1: int, data2: int) -> None:
-        if slot == 0 and self._generic is not None:
-            self._generic.take(status, data1, data2)
+    def _take(self, event: Event) -> None:
+        data = int(event.a), int(event.b), int(event.c)
+        hands = [(device.name, device.hand) for device in self._devices.values() if device.slot == event.index]
+        if event.index == 0 and self._generic is not None:
+            hands.append((" | ".join(self._generic_ports), self._generic))
+        for name, hand in hands:
+            with self.watch.message(name, hand, data, event.frame / self._desk.box.rate, event.frame):
+                hand.take(*data)
+        self._addresses.tell()
+
+    # -- what others ask of devices
+
+    def _played(self) -> dict[int, Played]:
+        """By number: the engine's places first, then those of ALSA."""
+        found: dict[int, Played] = {}
         for device in self._devices.values():
-            if device.slot == slot:
-                device.hand.take(status, data1, data2)
+            found[device.slot] = Played(device.name, device.hand, lambda one=device: self._put_plane(one),
+                                        lambda status, number, slot=device.slot: self._table.last(slot, status, number))
+        for number, device in enumerate(self._alsa.devices if self._alsa is not None else (), layout.MIDI_PORTS):
+            if device.hand is not None and not device.compiled.profile.device.fallback:
+                found[number] = Played(device.name, device.hand, lambda: None,
+                                       lambda status, number, one=device: one.last.get((status, number), -1))
+        return found
+
+    def _put_plane(self, device: Device) -> None:
+        self._table.put_plane(device.slot, device.hand.plane)
+
+    def path_of(self, compiled: Compiled) -> Path | None:
+        """The file of a profile in force."""
+        return next((path for path, one in self._library.profiles() if one is compiled), None)
+
+    def names_of(self, device: str) -> tuple[str, ...]:
+        """The name of a port and its other names."""
+        return next((port.names for port in self._ports if port.name == device and port.source), (device,))
+
+    def profile_of(self, device: str) -> Compiled | None:
+        alsa = self._alsa.devices if self._alsa is not None else []
+        found = [one.compiled for one in (*self._devices.values(), *alsa) if one.name == device]
+        return found[0] if found else self._library.fallback()
+
+    def layers_of(self, device: str) -> dict[str, int]:
+        return next((dict(one.hand.layers) for one in self._played().values() if one.name == device), {})
 
     def _flash(self, name: str, message: Message) -> None:
         device = self._devices.get(name)

@@ -20,6 +20,7 @@ from appliance.control.mapping.profile import Mode, Source
 from appliance.control.mapping.rules import Rule
 from appliance.control.mapping.selectors import Gesture
 from appliance.control.midi.router import Router
+from appliance.errors import BadValue
 
 DOUBLE_S = 0.35
 """Longest time between the two presses of a double one."""
@@ -50,6 +51,8 @@ class Hand:
         self._router = router
         self._flash = flash
         self._send = send
+        self.observer: Callable[[Rule | None, Touch], None] | None = None
+        """Hears of what is about to be done."""
         self._decoder = compiled.decoder()
         self._note_planes: dict[tuple[int, int], int] = {}
         self._pressed: dict[Control, Press] = {}
@@ -90,6 +93,16 @@ class Hand:
             self._let_go(control, press)
 
     # -- layers
+
+    def put_layer(self, name: str, value: int) -> None:
+        """By hand of another surface. Raises :class:`BadValue` when there is no such layer, or it has no such value."""
+        values = self._compiled.values.get(name)
+        if values is None:
+            raise BadValue(f"{self._compiled.profile.name} has no layer {name!r}; it has "
+                           f"{', '.join(self._compiled.values) or 'none'}")
+        if value not in values:
+            raise BadValue(f"the layer {name} has the values {', '.join(map(str, values))}, not {value}")
+        self.layers[name] = value
 
     def _change_layer(self, touch: Touch) -> None:
         name, number = self._compiled.layer_of[touch.control]
@@ -173,6 +186,8 @@ class Hand:
         return None
 
     def _do(self, rule: Rule | None, touch: Touch) -> None:
+        if self.observer is not None:
+            self.observer(rule, touch)
         if rule is None:
             return
         flash = self._flash

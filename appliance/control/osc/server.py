@@ -179,6 +179,7 @@ class OscServer(asyncio.DatagramProtocol):
     def _now(self, target: Address, message: Message, peer: Peer, frame: int = 0) -> None:
         self._feedback.origin = peer
         try:
+            self._desk.by_hand(target, list(message.args))
             self._desk.do_now(target, list(message.args), frame)
         finally:
             self._feedback.origin = None
