@@ -22,7 +22,7 @@ from aiohttp.http import HttpProcessingError
 from appliance.bus.pattern import is_pattern
 from appliance.config import Endpoint
 from appliance.control.desk import Desk
-from appliance.control.http import guard, openapi, socket
+from appliance.control.http import guard, layouts, openapi, socket
 from appliance.control.http.body import parse_json
 from appliance.control.http.health import health
 from appliance.control.http.listing import describe_all
@@ -77,6 +77,7 @@ class HttpServer:
         application[_SOCKETS] = set()
         application.router.add_get("/", self._page)
         application.router.add_get("/healthz", self._health)
+        application.router.add_get("/layouts/{kind}", layouts.serve)
         application.router.add_get(f"{API}/openapi.json", self._openapi)
         application.router.add_get(f"{API}/ws", self._socket)
         for method, handler in (("GET", self._get), ("PUT", self._put), ("POST", self._post)):
