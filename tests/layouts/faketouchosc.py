@@ -16,25 +16,14 @@ from lupa import lua51
 LIBRARY = ("error ipairs next pairs print select tonumber tostring unpack type string table math").split()
 
 
-class Children:
-    def __init__(self, controls: list[FakeControl]) -> None:
-        self.controls = controls
-
-    def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, str):
-            return next((c for c in self.controls if c.name == key), None)
-        return self.controls[int(key) - 1] if 1 <= key <= len(self.controls) else None
-
-    def __len__(self) -> int:
-        return len(self.controls)
-
-
 class Values:
     def __init__(self, control: FakeControl, start: dict[str, Any]) -> None:
         object.__setattr__(self, "control", control)
         object.__setattr__(self, "held", start)
 
     def __getattr__(self, key: str) -> Any:
+        if key not in self.held:
+            raise AttributeError(f"{self.control.name} has no value {key}")
         return self.held[key]
 
     def __setattr__(self, key: str, value: Any) -> None:
@@ -70,11 +59,6 @@ class FakeMessage:
                                  for t in self.file.triggers)
 
 
-class Messages:
-    def __init__(self, messages: list[FakeMessage]) -> None:
-        self.OSC = Children(messages)  # type: ignore[arg-type]  # a list that counts from 1, too
-
-
 class FakeControl:
     def __init__(self, app: FakeTouchOSC, control: Any) -> None:
         self._app = app
@@ -82,14 +66,18 @@ class FakeControl:
         self.name = control.get("name")
         self.color = control.get("color")
         self.file = control
-        self.messages = Messages([FakeMessage(m) for m in control.messages])
-        self.children = Children([FakeControl(app, child) for child in control.children])
+        self.osc = [FakeMessage(m) for m in control.messages]
+        self.below = [FakeControl(app, child) for child in control.children]
+        self.messages = app.table({"OSC": app.table(self.osc)})
+        self.children = app.table(self.below)
+        for child in reversed(self.below):
+            self.children[child.name] = child
         self.values = Values(self, {v.key: v.default for v in control.values})
         self.script = app.script(self, control.get("script")) if control.has("script") else None
         self.quiet = False
 
     def walk(self) -> list[FakeControl]:
-        return [self, *(c for child in self.children.controls for c in child.walk())]
+        return [self, *(c for child in self.below for c in child.walk())]
 
     def call(self, function: str, *args: Any) -> Any:
         called = self.script[function] if self.script is not None else None
@@ -98,9 +86,9 @@ class FakeControl:
     def changed(self, key: str) -> None:
         self.call("onValueChanged", key)
         if not self.quiet:
-            for message in self.messages.OSC.controls:
-                if message.fires(key, self):  # type: ignore[attr-defined]
-                    self._app.sent.append((message.path, message.arguments(self)))  # type: ignore[attr-defined]
+            for message in self.osc:
+                if message.fires(key, self):
+                    self._app.sent.append((message.path, message.arguments(self)))
 
     # -- a finger
 
@@ -126,24 +114,25 @@ class FakeTouchOSC:
     def __init__(self, tosc: bytes) -> None:
         self.sent: list[tuple[str, list[Any]]] = []
         self.now_ms = 1000.0
+        self._lua = lua51.LuaRuntime()
+        self.table: Any = self._lua.table_from
         self.document = py2tosc.loads(tosc)
         self.root = FakeControl(self, self.document.root)
         self.controls = {c.name: c for c in self.root.walk()}
-        for control in self.root.walk():
+        self._scripted = [c for c in self.controls.values() if c.script is not None]
+        for control in self._scripted:
             control.call("init")
 
     def script(self, control: FakeControl, text: str) -> Any:
-        lua = lua51.LuaRuntime(unpack_returned_tuples=True)
-        everything = lua.globals()
-        scope = lua.table()
+        """A script in a scope of its own."""
+        everything = self._lua.globals()
+        scope = self._lua.table()
         for name in LIBRARY:
             scope[name] = everything[name]
         scope["self"] = control
-        scope["root"] = getattr(self, "root", control)
         scope["getMillis"] = lambda: self.now_ms
         scope["Color"] = lambda r, g, b, a: py2tosc.Color(r, g, b, a)
         scope["sendOSC"] = self._send_osc
-        self._table = lua.table_from
         loaded = everything.loadstring(text, "=script")
         assert callable(loaded), loaded
         everything.setfenv(loaded, scope)
@@ -158,32 +147,30 @@ class FakeTouchOSC:
     def frame(self, ms: float = 16.0) -> None:
         """Time goes on by one frame of the screen."""
         self.now_ms += ms
-        for control in self.root.walk():
+        for control in self._scripted:
             control.call("update")
 
     def receive(self, path: str, *values: Any) -> None:
         """A message from the box."""
-        lua = lua51.LuaRuntime
-        del lua
-        table = self._table
+        table = self.table
         arguments = table([table({"tag": {float: "f", int: "i", str: "s"}[type(v)], "value": v}) for v in values])
         if self.root.call("onReceiveOSC", table([path, arguments]), table([True])):
             return
         for control in self.root.walk():
-            for message in control.messages.OSC.controls:
-                if message.file.receive and message.path == path:  # type: ignore[attr-defined]
-                    self._take(control, message.file.arguments, values)  # type: ignore[attr-defined]
+            for message in control.osc:
+                if message.file.receive and message.path == path:
+                    self._take(control, message, values)
 
     @staticmethod
-    def _take(control: FakeControl, partials: list[Any], values: tuple[Any, ...]) -> None:
-        for partial, value in zip(partials, values, strict=False):
-            if str(partial.type) == "VALUE":
+    def _take(control: FakeControl, message: FakeMessage, values: tuple[Any, ...]) -> None:
+        for partial, value in zip(message.file.arguments, values, strict=False):
+            if str(partial.type) == "VALUE" and not isinstance(value, str):
                 x = (float(value) - partial.scale_min) / (partial.scale_max - partial.scale_min)
-                control.quiet = not any(m.file.feedback for m in control.messages.OSC.controls)  # type: ignore[attr-defined]
+                control.quiet = not message.file.feedback
                 setattr(control.values, partial.value, min(max(x, 0.0), 1.0))
                 control.quiet = False
 
     def that_sends(self, path: str, kind: str = "") -> FakeControl:
         """The first control with a message for this address."""
         return next(c for c in self.root.walk() if (not kind or c.type == kind)
-                    and any(m.path == path for m in c.messages.OSC.controls))  # type: ignore[attr-defined]
+                    and any(m.path == path for m in c.osc))
