@@ -16,11 +16,10 @@ from appliance.nodes.pad import BANKS, PADS, SCENES
 SHADERS = ("pulse", "tunnel", "lattice", "aurora", "ridges", "ink")
 """Scenes that the box is shipped with."""
 RECIPES = (
-    ("four on the floor drums", 9, "drums"), ("broken drums, dusty", 10, "drums"), ("rolling dark bass", 11, "bass"),
-    ("plucked bass, sparse", 12, "bass"), ("warm chords", 13, "chords"), ("stabs, offbeat chords", 14, "chords"),
-    ("bright lead", 15, "lead"), ("wide texture, slow", 16, "texture"),
+    ("drums", 9, "drums"), ("drums, busy", 10, "drums"), ("bass", 11, "bass"), ("bass, sparse", 12, "bass"),
+    ("chords", 13, "chords"), ("chords, calm", 14, "chords"), ("lead", 15, "lead"), ("texture", 16, "texture"),
 )
-"""What a touch makes, the pad it goes to, and its role."""
+"""What a touch makes, in words after ``only``, the pad it goes to, and its role."""
 DECKS = 4
 MODES = ((Kit.TOGGLE, "sync", "sync"), (Kit.TOGGLE, "keylock", "key lock"), (Kit.TOGGLE, "slip", "slip"),
          (Kit.TOGGLE, "quantize", "quantize"), (Kit.TOGGLE, "reverse", "reverse"), (Kit.HOLD, "censor", "censor"))
@@ -168,7 +167,8 @@ def _gen() -> Page:
         Widget(Kit.READOUT, "/gen/queued", 7, 1, 1.5, label="wait"),
         Widget(Kit.READOUT, "/gen/running", 8.5, 1, 1.5, label="at work"),
     ))
-    make = tiles([Widget(Kit.SET, "/gen/generate", label=f"{words} → {pad}", value=(words, f"/pad/{pad}"), colour=role, size=16)
+    make = tiles([Widget(Kit.SET, "/gen/generate", label=f"{words} → {pad}", value=(f"only {words}", f"/pad/{pad}"),
+                          colour=role, size=20)
                   for words, pad, role in RECIPES], 4, 2)
     more = tiles([
         Widget(Kit.PRESS, "/gen/generate", label="make the prompt", colour="white", size=18),

@@ -104,7 +104,8 @@ def test_the_sessions_scripts_run(tmp_path: Path) -> None:
     dynamic = [code(value) for w in found for value in w.values() if isinstance(value, str) and value.startswith("JS{")]
     touches = [w["onTouch"] for w in found if "onTouch" in w]
     program = (
-        "const sent = []; let every = 0; function send(...a) { sent.push(a) } function setInterval(n, f, ms) { every = ms; f() }\n"
+        "const sent = []; let every = 0; function send(...a) { sent.push(a) }\n"
+        "function setInterval(name, work, ms) { every = ms; work() }\n"
         f"{session['content']['onCreate']}\n"
         + "".join(f"{{ const event = {{type: 'start'}}; {touch} }}\n" for touch in touches)
         + "".join(f"{one};\n" for one in dynamic)

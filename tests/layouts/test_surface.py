@@ -11,9 +11,10 @@ import pytest
 from PIL import ImageFont
 
 from appliance.errors import ApplianceError, BadValue, UnknownAddress
+from appliance.gen.request import parse_request
 from appliance.layouts.surface import BAR, DECKS, PAGES, RECIPES, SHADERS
-from appliance.layouts.widgets import LANDSCAPE, PORTRAIT, TABS, TOUCH, Kit, Widget, subscriptions
 from appliance.layouts.widgets import BAR as BAR_HEIGHT
+from appliance.layouts.widgets import LANDSCAPE, PORTRAIT, TABS, TOUCH, Kit, Widget, subscriptions
 from appliance.nodes import NAMESPACE
 
 SCENES = Path(__file__).parent.parent.parent / "appliance" / "visuals" / "scenes"
@@ -57,7 +58,7 @@ def test_everything_is_big_enough_and_nothing_lies_over_another(portrait: bool) 
     for page in PAGES:
         placed = list(page.placed(width, height - BAR_HEIGHT - TABS, portrait=portrait))
         for index, (widget, (x, y, w, h)) in enumerate(placed):
-            assert 0 <= x and x + w <= width and 0 <= y and y + h <= height - BAR_HEIGHT - TABS, (page.name, widget)
+            assert x >= 0 and x + w <= width and y >= 0 and y + h <= height - BAR_HEIGHT - TABS, (page.name, widget)
             if widget.kind.touched:
                 assert min(w, h) >= TOUCH, (page.name, widget.address, w, h)
             for other, (x2, y2, w2, h2) in placed[:index]:
@@ -96,7 +97,9 @@ def test_each_page_has_what_it_is_for() -> None:
 
 def test_the_scenes_and_pads_that_are_named_exist() -> None:
     assert {path.stem for path in SCENES.glob("*.fs")} == set(SHADERS)
-    assert all(f"/pad/{pad}/load" in NAMESPACE for _, pad, _ in RECIPES)
+    for words, pad, role in RECIPES:
+        assert f"/pad/{pad}/load" in NAMESPACE
+        assert parse_request(f"only {words}").resolved().role == role
 
 
 def test_what_hello_leaves_out_is_asked_for() -> None:

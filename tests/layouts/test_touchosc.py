@@ -6,15 +6,15 @@ from __future__ import annotations
 import sys
 import zlib
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import py2tosc
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from faketouchosc import FakeTouchOSC  # noqa: E402
+from faketouchosc import FakeTouchOSC
 
-from appliance.layouts.render import render  # noqa: E402
+from appliance.layouts.render import render
 
 FILES = {portrait: render("touchosc", token="open-sesame", listen=9123, portrait=portrait)[0] for portrait in (False, True)}
 
@@ -29,7 +29,7 @@ def app() -> FakeTouchOSC:
 @pytest.mark.parametrize("portrait", [False, True])
 def test_the_file_is_one_that_the_editor_would_write(portrait: bool) -> None:
     xml = zlib.decompress(FILES[portrait]).decode()
-    assert ElementTree.fromstring(xml).get("version") == "6"
+    assert ET.fromstring(xml).get("version") == "6"
     document = py2tosc.loads(FILES[portrait])
     assert document.validate() == []
     assert document.dumps() == xml
@@ -184,8 +184,8 @@ def test_a_jog_tells_touch_and_turns(app: FakeTouchOSC) -> None:
 
 
 def test_nothing_the_box_says_breaks_the_script(app: FakeTouchOSC) -> None:
-    for path in ("/mixer/crossfader", "/clock/metre", "/pad/1/state", "/pad/1/colour", "/channel/1/meter", "/deck/1/hotcue/1/at",
-                 "/clock/beat", "/record/on", "/deck/1/title", "/no/such/address"):
+    for path in ("/mixer/crossfader", "/clock/metre", "/pad/1/state", "/pad/1/colour", "/channel/1/meter",
+                 "/deck/1/hotcue/1/at", "/clock/beat", "/record/on", "/deck/1/title", "/no/such/address"):
         for value in ("", "words", -1.0, 1e9, 0, "[1, 2]"):
             app.receive(path, value)
             app.frame()
