@@ -14,7 +14,21 @@ from PIL import Image, ImageDraw, ImageFont
 
 from appliance.layouts.surface import BAR as BAR_PAGE
 from appliance.layouts.surface import PAGES
-from appliance.layouts.widgets import BACKGROUND, BAR, COLOURS, LANDSCAPE, PORTRAIT, TABS, Area, Kit, Page, Widget
+from appliance.layouts.widgets import (
+    BACKGROUND,
+    BAR,
+    COLOURS,
+    LANDSCAPE,
+    PORTRAIT,
+    SOFT,
+    TABS,
+    UNIT_ROOM,
+    Area,
+    Kit,
+    Page,
+    Widget,
+    label_room,
+)
 
 EXAMPLE = {
     "/clock/bpm": "124.0", "/clock/bar": "33", "/clock/beat": "2", "/clock/phrase_bar": "1", "/deck/1/title": "Nightdrive",
@@ -62,9 +76,9 @@ def _widget(pen: ImageDraw.ImageDraw, widget: Widget, area: Area) -> None:
         case Kit.READOUT | Kit.ENTRY:
             pen.rounded_rectangle(box, 3, fill="#1b232d")
             said = EXAMPLE.get(widget.address, "")
-            side = min(w * 0.42, 7 + 8 * len(widget.label)) if widget.label else 0
+            side = label_room(widget, w) if widget.label else 0
             if widget.label:
-                _text(pen, (x + 4, y, side, h), widget.text, 14, "#9fb0c3", across="left")
+                _text(pen, (x + 4, y, side, h), widget.text, 16, SOFT, across="left")
             _text(pen, (x + side + 4, y, w - side - 8, h), said, widget.size, "#ffffff", across="centre" if side else "left")
         case Kit.FADER | Kit.SPRING | Kit.METER:
             _fader(pen, widget, area)
@@ -97,7 +111,8 @@ def _fader(pen: ImageDraw.ImageDraw, widget: Widget, area: Area) -> None:
     low, high = widget.limits
     at = 0.6 if widget.kind is Kit.METER else (widget.default - low) / (high - low)
     base = 0.5 if widget.centred else 0.0
-    pen.rounded_rectangle((x, y, x + w, y + h), 4, fill=_shade(widget.colour_code, 0.22), outline=_shade(widget.colour_code, 0.6))
+    dark, line = _shade(widget.colour_code, 0.22), _shade(widget.colour_code, 0.6)
+    pen.rounded_rectangle((x, y, x + w, y + h), 4, fill=dark, outline=line)
     begin, end = sorted((base, at))
     if widget.sideways:
         pen.rectangle((x + w * begin, y + 2, x + w * end, y + h - 2), fill=_shade(widget.colour_code, 0.55))
@@ -108,13 +123,14 @@ def _fader(pen: ImageDraw.ImageDraw, widget: Widget, area: Area) -> None:
     if widget.kind is Kit.METER:
         _text(pen, (x, y, w, 26), widget.label, widget.size, "#ffffff")
         return
-    shown = f"{widget.default:.{widget.places}f} {widget.node.unit}".rstrip()
+    unit = widget.node.unit if w >= UNIT_ROOM or not widget.sideways else ""
+    shown = f"{widget.default:.{widget.places}f} {unit.replace('×', 'x')}".rstrip()
     if widget.sideways:
         _text(pen, (x + 8, y, w * 0.6, h), widget.text, widget.size, "#ffffff", across="left")
         _text(pen, (x + w * 0.6, y, w * 0.4 - 8, h), shown, 16, "#ffffff", across="right")
     else:
-        _text(pen, (x, y + 4, w, 26), widget.text, widget.size, "#ffffff")
-        _text(pen, (x, y + h - 28, w, 26), shown, 16, "#ffffff")
+        _text(pen, (x, y + h - 52, w, 24), widget.text, widget.size, "#ffffff")
+        _text(pen, (x, y + h - 28, w, 24), shown, 16, "#ffffff")
 
 
 def _text(pen: ImageDraw.ImageDraw, area: Area, text: str, size: int, colour: str, *, across: str = "centre") -> None:
@@ -126,8 +142,8 @@ def _text(pen: ImageDraw.ImageDraw, area: Area, text: str, size: int, colour: st
     if pen.textlength(words, font) > w and " " in words and h > 2 * size:
         at = words.rindex(" ", 0, len(words) // 2 + 3) if " " in words[: len(words) // 2 + 3] else words.index(" ")
         words = f"{words[:at]}\n{words[at + 1 :]}"
-    anchor, place = {"left": ("lm", (x, y + h / 2)), "right": ("rm", (x + w, y + h / 2))}.get(across, ("mm", (x + w / 2, y + h / 2)))
-    pen.text(place, words, colour, font, anchor=anchor, align="center")
+    anchor, at_x = {"left": ("lm", x), "right": ("rm", x + w)}.get(across, ("mm", x + w / 2))
+    pen.text((at_x, y + h / 2), words, colour, font, anchor=anchor, align="center")
 
 
 def main() -> int:

@@ -72,15 +72,15 @@ def _deck(n: int, *, upright: bool = False) -> Block:
         *(at(Kit.HOLD, f"hotcue/{k}/press", 4 + 1.5 * ((k - 1) % 4), 2 + jog / 2 * ((k - 1) // 4), 1.5, jog / 2, label=str(k),
              size=24, named=f"{deck}/hotcue/{k}/name", lit=f"{deck}/hotcue/{k}/at") for k in range(1, HOT_CUES + 1)),
         at(Kit.FADER, "rate", 10, 2, 2, jog + 2, label="speed", span=(0.9, 1.1)),
-        at(Kit.HOLD, "nudge", 0, loop, 2, label="nudge −", value=-0.04),
+        at(Kit.HOLD, "nudge", 0, loop, 2, label="nudge -", value=-0.04),
         at(Kit.HOLD, "nudge", 2, loop, 2, label="nudge +", value=0.04),
-        at(Kit.SET, "jump", 0, loop + 1, 2, label="−4 beats", value=-4.0),
+        at(Kit.SET, "jump", 0, loop + 1, 2, label="-4 beats", value=-4.0),
         at(Kit.SET, "jump", 2, loop + 1, 2, label="+4 beats", value=4.0),
         yellow(Kit.PRESS, "loop/in", 4, loop), yellow(Kit.PRESS, "loop/out", 5.5, loop),
         yellow(Kit.TOGGLE, "loop/auto", 7, loop, label="loop"), yellow(Kit.PRESS, "loop/reloop", 8.5, loop),
-        yellow(Kit.PRESS, "loop/halve", 4, loop + 1, label="÷ 2", size=24),
-        yellow(Kit.READOUT, "loop/beats", 5.5, loop + 1, label="beats"),
-        yellow(Kit.PRESS, "loop/double", 7, loop + 1, label="× 2", size=24),
+        yellow(Kit.PRESS, "loop/halve", 4, loop + 1, label="half"),
+        yellow(Kit.READOUT, "loop/beats", 5.5, loop + 1, size=20),
+        yellow(Kit.PRESS, "loop/double", 7, loop + 1, label="double"),
         yellow(Kit.SET, "loop/beats", 8.5, loop + 1, label="4 beats", value=4.0, size=16),
         *(at(kind, name, 2 * i, modes, 2, label=label) for i, (kind, name, label) in enumerate(MODES)),
         at(Kit.HOLD, "cue", 0, foot, 3, big, label="CUE", colour="drums", size=34),
@@ -167,13 +167,14 @@ def _gen() -> Page:
         Widget(Kit.READOUT, "/gen/queued", 7, 1, 1.5, label="wait"),
         Widget(Kit.READOUT, "/gen/running", 8.5, 1, 1.5, label="at work"),
     ))
-    make = tiles([Widget(Kit.SET, "/gen/generate", label=f"{words} → {pad}", value=(f"only {words}", f"/pad/{pad}"),
+    make = tiles([Widget(Kit.SET, "/gen/generate", label=f"{words}: pad {pad}", value=(f"only {words}", f"/pad/{pad}"),
                           colour=role, size=20)
                   for words, pad, role in RECIPES], 4, 2)
     more = tiles([
-        Widget(Kit.PRESS, "/gen/generate", label="make the prompt", colour="white", size=18),
-        Widget(Kit.PRESS, "/gen/fill", label="fill empty pads", colour="white", size=18),
-        *(Widget(Kit.SET, "/gen/bars", label=f"{n} bars", value=n, colour="texture") for n in (1, 2, 4, 8, 16, 32)),
+        Widget(Kit.PRESS, "/gen/generate", label="make prompt", colour="white", size=18),
+        Widget(Kit.PRESS, "/gen/fill", label="fill pads", colour="white", size=18),
+        *(Widget(Kit.SET, "/gen/bars", label=f"{n} bars" if n > 1 else "1 bar", value=n, colour="texture")
+          for n in (1, 2, 4, 8, 16, 32)),
     ], 8, 4)
     knobs = tiles([Widget(Kit.FADER, f"/gen/{name}", sideways=True, colour="texture", size=20)
                    for name in ("energy", "complexity", "humanize")], 3, 1)
@@ -223,20 +224,33 @@ def _safe() -> Page:
         Widget(Kit.PRESS, "/panic/home", label="HOME: safe loop", colour="drums", size=26),
         Widget(Kit.TOGGLE, "/panic/mute", label="MUTE", colour="red", size=34),
     ], 3, 1)
-    return Page("Record", "red", (
+    return Page("Rec Panic", "red", (
         Part(record, (0, 0, 100, 24), (0, 0, 100, 24)), Part(tape, (0, 25, 100, 24), (0, 25, 100, 18)),
         Part(words, (0, 50, 100, 12), (0, 44, 100, 10)), Part(panic, (0, 63, 100, 37), (0, 55, 100, 45)),
     ))
 
 
-BAR = Page("bar", "grey", (Part(Block(24, 1, (
-    Widget(Kit.READOUT, "/clock/bpm", 0, 0, 3, label="BPM", size=26),
-    Widget(Kit.READOUT, "/clock/bar", 3, 0, 2.5, label="bar", size=26),
-    Widget(Kit.READOUT, "/clock/beat", 5.5, 0, 2.5, label="beat", size=26),
-    Widget(Kit.READOUT, "/system/message", 8, 0, 11, size=16),
-    Widget(Kit.READOUT, "/record/on", 19, 0, 2, label="rec", colour="red", size=20),
-    Widget(Kit.PRESS, "/clock/tap", 21, 0, 3, label="TAP", colour="white", size=24),
-)), (0, 0, 100, 100), (0, 0, 100, 100)),))
+
+def _bar(bpm: float, bar: float, beat: float, words: float, rec: float, tap: float) -> Block:
+    """A row of widgets with these widths."""
+    row = (
+        (bpm, Widget(Kit.READOUT, "/clock/bpm", label="BPM", size=26)),
+        (bar, Widget(Kit.READOUT, "/clock/bar", label="bar", size=26)),
+        (beat, Widget(Kit.READOUT, "/clock/beat", label="beat", size=26)),
+        (words, Widget(Kit.READOUT, "/system/message", size=16)),
+        (rec, Widget(Kit.READOUT, "/record/on", label="rec", colour="red", size=20)),
+        (tap, Widget(Kit.PRESS, "/clock/tap", label="TAP", colour="white", size=24)),
+    )
+    placed: list[Widget] = []
+    x = 0.0
+    for width, widget in row:
+        placed.append(replace(widget, x=x, w=width))
+        x += width
+    return Block(x, 1, tuple(placed))
+
+
+BAR = Page("bar", "grey", (Part(replace(_bar(3.2, 2.8, 2.4, 10.6, 2, 3), upright=_bar(4.4, 3.4, 3, 7.2, 2.4, 3.6)),
+                                (0, 0, 100, 100), (0, 0, 100, 100)),))
 """The line at the top, whatever page is open."""
 
 PAGES = (_pads(), _decks(1, 2), _decks(3, 4), _mixer(), _clock(), _gen(), _visuals(), _safe())

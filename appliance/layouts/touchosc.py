@@ -24,11 +24,14 @@ from appliance.layouts.widgets import (
     COLOURS,
     LANDSCAPE,
     PORTRAIT,
+    SOFT,
     TABS,
+    UNIT_ROOM,
     Area,
     Kit,
     Page,
     Widget,
+    label_room,
     subscriptions,
 )
 from appliance.namespace import Type
@@ -38,7 +41,8 @@ CONNECTIONS = "1" * 10
 _IDS = uuid.UUID("6b0f6f0e-5f39-4c3a-9a55-0d7b1d3d9c11")
 _NORTH, _EAST = 0, 1
 _MOMENTARY, _TOGGLE_PRESS = 0, 2
-_CENTRE, _LEFT, _TOP, _MIDDLE, _BOTTOM = 2, 1, 1, 2, 3
+_LEFT, _CENTRE, _RIGHT = 1, 2, 3
+_TOP, _MIDDLE = 1, 2
 
 
 @dataclass
@@ -79,6 +83,7 @@ _FADER: dict[str, Any] = {"response": 0, "responseFactor": 100, "grid": False, "
 _OF_TYPE: dict[str, dict[str, Any]] = {
     "BUTTON": {"buttonType": _MOMENTARY, "press": True, "release": True, "valuePosition": False},
     "LABEL": {**_TEXT, "textLength": 0},
+    "TEXT": {**_TEXT, "textWrap": True},
     "FADER": {**_FADER, "bar": True, "barDisplay": 0, "gridSteps": 13, "centered": False},
     "ENCODER": {**_FADER, "gridSteps": 20, "grid": True, "shape": 2},
     "GROUP": {"grabFocus": False, "interactive": False, "background": True, "outline": False},
@@ -179,12 +184,13 @@ class _Writer:
             "color": widget.colour_code, "orientation": _EAST if widget.sideways else _NORTH, "centered": widget.centred,
         }, [("x", round(at, 6), pull)], [message])
         label, value = f"{name} label", f"{name} value"
-        self._row(widget.address, name, "x", first=low, second=high, places=widget.places, unit=widget.node.unit, label=value)
-        shown = f"{widget.default:.{widget.places}f} {widget.node.unit}".rstrip()
-        words, number = _halves(frame, sideways=widget.sideways)
+        unit = widget.node.unit if frame[2] >= UNIT_ROOM or not widget.sideways else ""
+        self._row(widget.address, name, "x", first=low, second=high, places=widget.places, unit=unit, label=value)
+        shown = f"{widget.default:.{widget.places}f} {unit}".rstrip()
+        words, number = _words(frame, sideways=widget.sideways)
         return [control,
-                _label(label, words, widget.text, widget.size, across=_LEFT if widget.sideways else _CENTRE, down=_TOP),
-                _label(value, number, shown, 16, across=3 if widget.sideways else _CENTRE, down=_BOTTOM)]
+                _label(label, words, widget.text, widget.size, across=_LEFT if widget.sideways else _CENTRE),
+                _label(value, number, shown, 16, across=_RIGHT if widget.sideways else _CENTRE)]
 
     def _meter(self, widget: Widget, name: str, frame: Area) -> list[Control]:
         control = Control("FADER", name, frame, {
@@ -201,11 +207,14 @@ class _Writer:
         if widget.node.type is Type.BOOL:
             self._row(widget.address, value, "flag", label=widget.text)
             return [back, _label(value, frame, "", widget.size, colour=widget.colour_code)]
-        self._row(widget.address, value, "text", places=widget.places, unit="" if widget.label else widget.node.unit)
+        numbers = widget.node.type in (Type.FLOAT, Type.INT)
+        unit = widget.node.unit if not widget.label and w >= UNIT_ROOM else ""
+        self._row(widget.address, value, "text", places=widget.places, unit=unit)
         if not widget.label:
-            return [back, _label(value, (x + 6, y, w - 12, h), "", widget.size, across=_LEFT)]
-        side = min(w * 0.42, 7 + 8 * len(widget.label))
-        return [back, _label(f"{name} label", (x + 4, y, side, h), widget.text, 14, across=_LEFT, colour="#9fb0c3"),
+            return [back, _label(value, (x + 6, y, w - 12, h), "", widget.size, across=_CENTRE if numbers else _LEFT,
+                                 wrap=not numbers)]
+        side = label_room(widget, w)
+        return [back, _label(f"{name} label", (x + 4, y, side, h), widget.text, 16, across=_LEFT, colour=SOFT),
                 _label(value, (x + side + 4, y, w - side - 8, h), "", widget.size)]
 
     def _jog(self, widget: Widget, name: str, frame: Area) -> list[Control]:
@@ -225,7 +234,7 @@ class _Writer:
         self._row(f"{pad}/role", name, "role")
         self._row(f"{pad}/colour", name, "colour")
         self._row(widget.named, title, "name", label=widget.text)
-        return [control, _label(title, (x + 6, y + h * 0.2, w - 12, h * 0.4), widget.text, widget.size),
+        return [control, _label(title, (x + 6, y + h * 0.1, w - 12, h * 0.55), widget.text, widget.size, wrap=True),
                 _label(state, (x + 6, y + h * 0.65, w - 12, h * 0.3), "", 18)]
 
     def _button(self, widget: Widget, name: str, frame: Area) -> list[Control]:
@@ -254,18 +263,22 @@ class _Writer:
 
 
 def _label(
-    name: str, frame: Area, text: str, size: int, *, across: int = _CENTRE, down: int = _MIDDLE, colour: str = "#ffffff"
+    name: str, frame: Area, text: str, size: int, *, across: int = _CENTRE, down: int = _MIDDLE, colour: str = "#ffffff",
+    wrap: bool = False,
 ) -> Control:
-    return Control("LABEL", name, frame, {"textSize": size, "textAlignH": across, "textAlignV": down, "textColor": colour},
-                   [("text", text, 0)])
+    """One line; with ``wrap`` as many as there is room for."""
+    look = {"textSize": size, "textAlignH": across, "textAlignV": down, "textColor": colour}
+    if wrap:
+        return Control("TEXT", name, frame, look, [("text", text, 0)])
+    return Control("LABEL", name, frame, look, [("text", text, 0)])
 
 
-def _halves(frame: Area, *, sideways: bool) -> tuple[Area, Area]:
-    """Where a fader's name and its value stand: beside each other, or at its ends."""
+def _words(frame: Area, *, sideways: bool) -> tuple[Area, Area]:
+    """Where a fader's name and its value stand: at the ends, or at the foot, where its handle seldom is."""
     x, y, w, h = frame
     if sideways:
-        return (x + 8, y, w * 0.6 - 8, h), (x + w * 0.6, y, w * 0.4 - 8, h)
-    return (x, y + 4, w, 26), (x, y + h - 28, w, 26)
+        return (x + 8, y, w * 0.6 - 8, h), (x + w * 0.55, y, w * 0.45 - 6, h)
+    return (x, y + h - 52, w, 24), (x, y + h - 28, w, 24)
 
 
 def _lua(value: Any) -> str:

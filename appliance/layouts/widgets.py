@@ -33,6 +33,10 @@ ROLES = {"drums": "#ff8c1a", "bass": "#2f7bff", "chords": "#30c04f", "lead": "#f
 COLOURS = {**ROLES, "red": "#ff3b30", "white": "#e8eef5", "grey": "#4a5868", "cyan": "#20c8d8",
            "deck 1": "#2f9bff", "deck 2": "#ff8c1a", "deck 3": "#30c04f", "deck 4": "#e15fd0"}
 BACKGROUND = "#0c1015"
+SOFT = "#9fb0c3"
+"""What stands beside a value."""
+UNIT_ROOM = 140
+"""A value narrower than this stands without its unit."""
 
 
 class Kit(StrEnum):
@@ -227,6 +231,11 @@ class Page:
     @property
     def widgets(self) -> list[Widget]:
         return [w for part in self.parts for w in part.block.widgets]
+
+
+def label_room(widget: Widget, width: float) -> float:
+    """Width of the label beside a value, in points; the value gets the rest."""
+    return min(width * 0.45, 6 + 9.5 * len(widget.label))
 
 
 def is_continuous(widget: Widget) -> bool:

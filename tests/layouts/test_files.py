@@ -86,7 +86,7 @@ def test_the_session_is_whole(portrait: bool) -> None:
         assert w.get("bypass") or w["target"] == "10.0.0.7:9100"
         assert not (w.get("widgets") and w.get("tabs"))
     assert [w["label"] for w in found if w["type"] == "tab"] == [
-        "Pads", "Decks 1 2", "Decks 3 4", "Mixer", "Clock", "Generate", "Visuals", "Record"]
+        "Pads", "Decks 1 2", "Decks 3 4", "Mixer", "Clock", "Generate", "Visuals", "Rec Panic"]
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")

@@ -36,7 +36,7 @@ def test_the_file_is_one_that_the_editor_would_write(portrait: bool) -> None:
     pager = document.find(type="PAGER")
     assert pager is not None
     assert [page.get("tabLabel") for page in pager.children] == [
-        "Pads", "Decks 1 2", "Decks 3 4", "Mixer", "Clock", "Generate", "Visuals", "Record"]
+        "Pads", "Decks 1 2", "Decks 3 4", "Mixer", "Clock", "Generate", "Visuals", "Rec Panic"]
     names = [control.get("name") for control in document.walk()]
     assert len(names) == len(set(names))
     wide, high = document.root.get("frame")[2:]
