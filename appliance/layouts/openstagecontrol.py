@@ -111,7 +111,7 @@ def _caption(widget: Widget, name: str, area: Area) -> list[dict[str, Any]]:
 def _fader(widget: Widget, target: str) -> dict[str, Any]:
     low, high = widget.limits
     return {"type": "fader", "design": "compact", "horizontal": widget.sideways, "range": {"min": low, "max": high},
-            "default": widget.default, "snap": False, "doubleTap": True, "origin": 0 if widget.centred else "auto",
+            "default": widget.default, "snap": widget.jumps, "doubleTap": True, "origin": 0 if widget.centred else "auto",
             "spring": widget.kind is Kit.SPRING}
 
 

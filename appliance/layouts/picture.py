@@ -127,7 +127,7 @@ def _fader(pen: ImageDraw.ImageDraw, widget: Widget, area: Area) -> None:
     shown = f"{widget.default:.{widget.places}f} {unit.replace('×', 'x')}".rstrip()
     if widget.sideways:
         _text(pen, (x + 8, y, w * 0.6, h), widget.text, widget.size, "#ffffff", across="left")
-        _text(pen, (x + w * 0.6, y, w * 0.4 - 8, h), shown, 16, "#ffffff", across="right")
+        _text(pen, (x + w * 0.4, y, w * 0.45, h), shown, 16, "#ffffff", across="right")
     else:
         _text(pen, (x, y + h - 52, w, 24), widget.text, widget.size, "#ffffff")
         _text(pen, (x, y + h - 28, w, 24), shown, 16, "#ffffff")

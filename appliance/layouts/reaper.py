@@ -26,9 +26,8 @@ class Line:
 
     def __post_init__(self) -> None:
         node = NAMESPACE.find(self.address.replace("@", "1")).node
-        unit = (node.minimum, node.maximum) == (0.0, 1.0)
-        if not {"n": node.type is Type.FLOAT and unit, "f": node.type is Type.FLOAT, "b": node.type is Type.BOOL,
-                "t": node.type is Type.BOOL}[self.kind] or not node.writable:
+        wanted = Type.FLOAT if self.kind in ("n", "f") else Type.BOOL
+        if node.type is not wanted or not node.writable or (self.kind == "n" and (node.minimum, node.maximum) != (0.0, 1.0)):
             raise ApplianceError(f"layouts: REAPER's {self.action} ({self.kind}) does not fit {self.address}")
 
 

@@ -58,16 +58,17 @@ def _deck(n: int, *, upright: bool = False) -> Block:
 
     def at(kind: Kit, name: str, x: float, y: float, w: float, h: float = 1, **more: Any) -> Widget:
         address = name if name.startswith("/") or not name else f"{deck}/{name}"
-        return Widget(kind, address, x, y, w, h, **{"colour": colour, **more})
+        more.setdefault("colour", colour)
+        return Widget(kind, address, x, y, w, h, **more)
 
     def yellow(kind: Kit, name: str, x: float, y: float, **more: Any) -> Widget:
-        return at(kind, name, x, y, 1.5, **{"colour": "recorded", **more})
+        return at(kind, name, x, y, 1.5, colour="recorded", **more)
 
     return Block(12, foot + big, (
         at(Kit.CAPTION, "", 0, 0, 1.2, label=str(n), size=28),
         at(Kit.READOUT, "title", 1.2, 0, 6.8, size=22),
         at(Kit.READOUT, "bpm", 8, 0, 4, label="BPM", size=26),
-        at(Kit.FADER, "seek", 0, 1, 12, sideways=True, label="position"),
+        at(Kit.FADER, "seek", 0, 1, 12, sideways=True, jumps=True, label="position"),
         at(Kit.JOG, "jog/turn", 0, 2, 4, jog, label="jog"),
         *(at(Kit.HOLD, f"hotcue/{k}/press", 4 + 1.5 * ((k - 1) % 4), 2 + jog / 2 * ((k - 1) // 4), 1.5, jog / 2, label=str(k),
              size=24, named=f"{deck}/hotcue/{k}/name", lit=f"{deck}/hotcue/{k}/at") for k in range(1, HOT_CUES + 1)),
@@ -85,8 +86,8 @@ def _deck(n: int, *, upright: bool = False) -> Block:
         *(at(kind, name, 2 * i, modes, 2, label=label) for i, (kind, name, label) in enumerate(MODES)),
         at(Kit.HOLD, "cue", 0, foot, 3, big, label="CUE", colour="drums", size=34),
         at(Kit.TOGGLE, "play", 3, foot, 3, big, label="PLAY", colour="chords", size=34),
-        *(at(Kit.FADER, f"{strip}/{name}", 6 + 1.2 * i, foot, 1.2, big, label=label, colour=tint or colour)
-          for i, (name, label, tint) in enumerate(STRIP)),
+        *(at(Kit.FADER, f"{strip}/{name}", 6 + 1.2 * i, foot, 1.2, big, label=label, colour=tint or colour,
+             jumps=name == "fader") for i, (name, label, tint) in enumerate(STRIP)),
     ))
 
 
@@ -111,7 +112,7 @@ def _strip(n: int) -> Block:
     return Block(2, 12, (
         Widget(Kit.CAPTION, "", 0, 0, 2, 0.7, label=name, colour=colour, size=22),
         Widget(Kit.METER, f"{strip}/meter", 0, 0.7, 2, 0.3, colour="chords", sideways=True), *eq,
-        Widget(Kit.FADER, f"{strip}/fader", 0, 5, 1, 5, label="level", colour=colour, size=16), *assigns,
+        Widget(Kit.FADER, f"{strip}/fader", 0, 5, 1, 5, label="level", colour=colour, size=16, jumps=True), *assigns,
         Widget(Kit.TOGGLE, f"{strip}/cue", 0, 10, 2, colour="recorded"),
         Widget(Kit.TOGGLE, f"{strip}/mute", 0, 11, 1, colour="red", size=16),
         Widget(Kit.TOGGLE, f"{strip}/solo", 1, 11, 1, colour="lead", size=16),
@@ -120,8 +121,8 @@ def _strip(n: int) -> Block:
 
 def _mixer() -> Page:
     strips = tuple(Part(_strip(n), (10 * (n - 1), 0, 10, 87), (12.5 * (n - 1), 0, 12.5, 72)) for n in range(1, CHANNELS + 1))
-    cross = Block(1, 1, (Widget(Kit.FADER, "/mixer/crossfader", sideways=True, label="A   crossfader   B", colour="white",
-                                size=20),))
+    cross = Block(1, 1, (Widget(Kit.FADER, "/mixer/crossfader", sideways=True, jumps=True, label="A   crossfader   B",
+                                colour="white", size=20),))
     out = tiles([
         Widget(Kit.FADER, "/mixer/master", label="master", colour="white"),
         Widget(Kit.FADER, "/mixer/booth", label="booth", colour="white"),
@@ -196,7 +197,7 @@ def _visuals() -> Page:
         Widget(Kit.TOGGLE, "/visuals/blackout", label="blackout", colour="red", size=22),
     ], 3, 3)
     base = [Widget(Kit.FADER, f"/visuals/{name}", colour="white") for name in ("brightness", "reactivity", "speed")]
-    knobs = [Widget(Kit.FADER, f"/visuals/param/{n}/value", label=f"knob {n}", colour="lead") for n in range(1, 9)]
+    knobs = [Widget(Kit.FADER, f"/visuals/param/{n}/value", label=f"knob {n}", colour="lead", jumps=True) for n in range(1, 9)]
     return Page("Visuals", "lead", (
         Part(scenes, (0, 0, 100, 20), (0, 0, 100, 20)), Part(acts, (0, 21, 100, 16), (0, 21, 100, 10)),
         Part(tiles(base, 3, 3), (0, 38, 27, 62), (0, 32, 100, 32)),

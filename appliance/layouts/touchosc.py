@@ -182,6 +182,7 @@ class _Writer:
         pull = 100 if widget.kind is Kit.SPRING else 0
         control = Control("FADER", name, frame, {
             "color": widget.colour_code, "orientation": _EAST if widget.sideways else _NORTH, "centered": widget.centred,
+            "response": 0 if widget.jumps else 1,
         }, [("x", round(at, 6), pull)], [message])
         label, value = f"{name} label", f"{name} value"
         unit = widget.node.unit if frame[2] >= UNIT_ROOM or not widget.sideways else ""
@@ -277,7 +278,7 @@ def _words(frame: Area, *, sideways: bool) -> tuple[Area, Area]:
     """Where a fader's name and its value stand: at the ends, or at the foot, where its handle seldom is."""
     x, y, w, h = frame
     if sideways:
-        return (x + 8, y, w * 0.6 - 8, h), (x + w * 0.55, y, w * 0.45 - 6, h)
+        return (x + 8, y, w * 0.6 - 8, h), (x + w * 0.4, y, w * 0.45, h)
     return (x, y + h - 52, w, 24), (x, y + h - 28, w, 24)
 
 
