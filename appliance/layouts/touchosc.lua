@@ -1,14 +1,16 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 -- The surface's script, at its root. Before it stand TOKEN, LISTEN, SUBSCRIBE, COLOURS and ROWS, written by the box.
 -- It says /hello when the layout is opened and every five seconds, keeps what the box says away from a control while a
--- finger is on it and shows it when the finger is gone, and draws lamps, names and values.
+-- finger is on it and shows it when the finger is gone, draws lamps, names and values, and tells when the box is not heard.
 -- A row is {address, control, how, first, second, places, unit, label}; how says what is shown.
 
-local HELLO_MS, LOOK_MS, DIP_MS = 5000, 50, 90
+local HELLO_MS, LOOK_MS, DIP_MS, SILENCE_MS = 5000, 50, 90, 12000
+local NO_ANSWER = 'No answer from the box. Look at Connections, OSC: its name, its port, and receive port ' .. LISTEN .. '.'
 
 local shows, controls, pads = {}, {}, {}   -- rows by address, controls by name, pads by control
 local faders, held, silent = {}, {}, {}    -- faders with a value beside them; rows and values that wait; frames of silence
 local hello_at, look_at, beat_at = -HELLO_MS, 0, -DIP_MS
+local heard_at, alone = nil, false
 
 local function now() return getMillis() end
 
@@ -44,6 +46,12 @@ end
 local function say(name, text)
   local label = name ~= nil and controls[name] or nil
   if label ~= nil and label.values.text ~= text then label.values.text = text end
+end
+
+-- What the script itself has to say stands where the box's messages do.
+local function notice(text)
+  local rows = shows['/system/message'] or {}
+  for i = 1, #rows do say(rows[i].name, text) end
 end
 
 local function number(value)
@@ -167,11 +175,18 @@ function init()
       if row.how == 'state' then pads[row.name] = {control = row.control} end
     end
   end
+  heard_at = now()
   hello()
 end
 
 function onReceiveOSC(message, connections)
   local rows, arguments = shows[message[1]], message[2]
+  heard_at = now()
+  if alone then
+    alone = false
+    notice('')
+  end
+  if message[1] == '/error' and arguments ~= nil and #arguments > 0 then notice(tostring(arguments[#arguments].value)) end
   if rows == nil or arguments == nil or #arguments == 0 then return false end
   local value, touched = arguments[1].value, false
   if message[1] == '/clock/beat' then beat_at = now() end
@@ -189,6 +204,10 @@ end
 function update()
   local at = now()
   if at - hello_at >= HELLO_MS then hello() end
+  if not alone and at - heard_at > SILENCE_MS then
+    alone = true
+    notice(NO_ANSWER)
+  end
   for name, frames in pairs(silent) do
     if frames > 0 then
       silent[name] = frames - 1

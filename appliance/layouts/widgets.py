@@ -65,9 +65,9 @@ class Widget:
     """One control. ``x``, ``y``, ``w``, ``h`` in cells of its block; ``size`` of the text in points.
 
     ``value``: what SET sends (a tuple: several arguments), what HOLD sends while held. ``span``: the part of the node's range
-    that a fader covers. ``jumps``: a fader goes to the finger; else the finger moves it from where it is, wherever it touches, so
-    that a tempo or a master level never jumps. ``named``: address of a text that is shown instead of ``label`` while it is not
-    empty. ``lit``: address of a place that lights it while it is 0 or more.
+    that a fader covers. ``jumps``: a fader goes to the finger; else the finger moves it from where it is, wherever it touches,
+    so that a tempo or a master level never jumps. ``named``: address of a text that is shown instead of ``label`` while it is
+    not empty. ``lit``: address of a place that lights it while it is 0 or more.
     """
 
     kind: Kit

@@ -192,6 +192,22 @@ def test_nothing_the_box_says_breaks_the_script(app: FakeTouchOSC) -> None:
     assert [s for s in app.sent if s[0] not in ("/hello", "/subscribe")] == []
 
 
+def test_a_box_that_is_not_heard_and_one_that_refuses_are_told(app: FakeTouchOSC) -> None:
+    words = [c for c in app.root.walk() if "/system/message value" in c.name]
+    assert len(words) == 2  # on every page, and large beside the panic buttons
+    for _ in range(13):
+        app.receive("/clock/beat", 1)
+        app.frame(1000)
+    assert {c.values.text for c in words} == {""}
+    for _ in range(13):
+        app.frame(1000)
+    assert all("No answer from the box" in c.values.text and "9123" in c.values.text for c in words)
+    app.receive("/system/message", "pad 3: ready")
+    assert {c.values.text for c in words} == {"pad 3: ready"}
+    app.receive("/error", "/pad/3/gain takes -60 … 12 dB, not 40")
+    assert {c.values.text for c in words} == {"/pad/3/gain takes -60 … 12 dB, not 40"}
+
+
 def test_the_same_surface_is_the_same_file() -> None:
     assert render("touchosc", token="a")[0] == render("touchosc", token="a")[0]
     assert render("touchosc", token="a")[0] != render("touchosc", token="b")[0]

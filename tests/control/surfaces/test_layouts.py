@@ -142,7 +142,7 @@ async def test_everything_a_file_sends_is_taken_and_arrives(tablet: Tablet, desk
         node = NAMESPACE.find(address).node
         before, ring = len(tablet.called), int(desk.box.record["command_head"][0])
         tablet.send(address, *arguments)
-        for _ in range(100):
+        for _ in range(10_000):
             await asyncio.sleep(0)
             if node.kind in (Kind.VALUE, Kind.TEXT):
                 value, given = await desk.get(address), node.check(arguments[0])
@@ -175,7 +175,7 @@ async def test_what_hello_brings_reaches_the_widgets_that_show_it(tablet: Tablet
         assert path in ("/hello", "/subscribe")
         tablet.send(path, *arguments)
     app.sent.clear()
-    for _ in range(300):
+    for _ in range(3000):
         await asyncio.sleep(0.01)
         if {"/pad/16/state", "/visuals/speed", "/channel/8/meter"} <= {address for address, _ in tablet.heard}:
             break
@@ -201,7 +201,7 @@ async def test_every_widget_that_shows_something_is_told_by_the_box(tablet: Tabl
     shown = {w.address for page in (*PAGES, BAR) for w in page.widgets if w.kind in telling}
     shown |= {a for page in PAGES for w in page.widgets for a in (w.named, w.lit) if a}
     published = {a for a in shown if not NAMESPACE.find(a).node.reads and NAMESPACE.find(a).node.kind is Kind.STATE}
-    for _ in range(300):
+    for _ in range(3000):
         await asyncio.sleep(0.01)
         if shown - published <= {address for address, _ in tablet.heard}:
             break
