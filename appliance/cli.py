@@ -26,6 +26,7 @@ COMMANDS = {
     "generate": ("generate", "make a loop from words"),
     "check": ("check", "check configs, profiles, scenes, sessions, events"),
     "import": ("import_", "make a profile from another program's controller mapping"),
+    "export": ("export", "write a surface for TouchOSC, Open Stage Control or REAPER"),
     "bench": ("bench", "measure the box on this machine"),
     "doctor": ("doctor", "say what is wrong with this machine and how to mend it"),
 }

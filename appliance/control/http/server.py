@@ -26,7 +26,7 @@ from appliance.control.access.access import Access
 from appliance.control.access.limits import TooMany
 from appliance.control.access.visitor import Visitor
 from appliance.control.desk import Desk
-from appliance.control.http import guard, openapi, socket
+from appliance.control.http import guard, layouts, openapi, socket
 from appliance.control.http.body import parse_json
 from appliance.control.http.health import health
 from appliance.control.http.listing import describe_all
@@ -87,6 +87,7 @@ class HttpServer:
         self._open = {route.handler for route in pairing}
         application.router.add_get("/", self._page)
         application.router.add_get("/healthz", self._health)
+        application.router.add_get("/layouts/{kind}", layouts.serve)
         application.router.add_get(f"{API}/openapi.json", self._openapi)
         application.router.add_get(f"{API}/ws", self._socket)
         for method, handler in (("GET", self._get), ("PUT", self._put), ("POST", self._post)):
