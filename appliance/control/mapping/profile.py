@@ -290,6 +290,7 @@ class Binding(Section):
     range: tuple[float, float] | None = Field(None, description="values at the two ends; turned round, it inverts")
     curve: Curve | None = Field(None, description="left out: the address's own scaling")
     value: Any = Field(None, description="for set and press: what is sent; for step: what is added")
+    values: list[Any] = Field([], description="for a row: what each of its controls sends, or what it is while it is held")
     velocity: bool = Field(True, description="false: every hit is a full one")
     step: float | None = Field(None, gt=0, le=1, description="encoders: travel of a tick, all is 1; else 1/128")
     faster: float = Field(1.0, ge=1, le=32, description="encoders: so many times as far when turned fast")
@@ -309,6 +310,8 @@ class Binding(Section):
     def _one_target(self) -> Binding:
         if (self.to is None) == (self.midi is None):
             raise ValueError("say what it does: to: an address, or midi: a message")
+        if self.values and "value" in self.model_fields_set:
+            raise ValueError("either one value, or values for each of the row")
         if isinstance(self.to, list):
             if not self.to:
                 raise ValueError("to has no addresses")

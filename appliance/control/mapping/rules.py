@@ -142,6 +142,12 @@ def _action(surface: Surface, member: int, binding: Binding, layers: dict[str, i
     assert isinstance(binding.to, str)
     text = fill_in(binding.to, member, layers)
     address = NAMESPACE.find(text)
+    if binding.values:
+        own = binding.values[(member - 1) % len(binding.values)]
+        if address.node.momentary or binding.mode is Mode.HOLD:
+            binding = binding.model_copy(update={"range": (0.0, _end(own, text)), "velocity": False, "mode": Mode.HOLD})
+        else:
+            binding = Binding.model_validate({**binding.model_dump(exclude_unset=True, exclude={"values"}), "value": own})
     if isinstance(binding.value, str) and ROLE.fullmatch(binding.value):
         binding = binding.model_copy(update={"value": fill_in(binding.value, member, layers)})
     if (number := number_in(binding.value, member)) is not binding.value:
@@ -157,6 +163,12 @@ def _action(surface: Surface, member: int, binding: Binding, layers: dict[str, i
     middle = 8192 / 16383 if surface.source in WHOLE else 64 / 127  # neither 7 nor 14 bits have a middle: this is it
     return Action(text, mode, ends, curve, binding.value, "value" in binding.model_fields_set, binding.velocity,
                   binding.step or turn, binding.faster, binding.takeover, rest=(middle, _rest(address, ends)))
+
+
+def _end(value: Any, text: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refused(f"{text}: {value!r} is no number to hold")
+    return float(value)
 
 
 def _rest(address: Address, ends: tuple[float, float]) -> float:
