@@ -27,9 +27,8 @@ WAYS = {"hold": "while held: {}", "toggle": "switches {}", "choose": "chooses {}
 MADE = "Made from `mappings/{}` by `make pages`; do not edit."
 
 
-def page(path: Path) -> str:
-    """The whole page of a profile. Raises :class:`BadFile`."""
-    compiled = load_profile(path)
+def page(path: Path, compiled: Compiled) -> str:
+    """The whole page of a profile."""
     profile = compiled.profile
     rows = [picture_controls(profile, text) for text in profile.picture]
     said = _said(compiled)
@@ -43,11 +42,10 @@ def page(path: Path) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def index(paths: Iterable[Path]) -> str:
+def index(profiles: Iterable[tuple[Path, Profile]]) -> str:
     """The list of all pages."""
     rows = []
-    for path in paths:
-        profile = load_profile(path).profile
+    for path, profile in profiles:
         names = ", ".join(f"`{name}`" for name in profile.device.match) or "every other port"
         rows.append(f"| [{profile.name}]({path.stem}.md) | {names} | {_kinds(profile)} |")
     return "\n".join(["# Controllers", "", "Made from `mappings` by `make pages`; do not edit. How to make one: [profiles](../profiles.md).",
@@ -55,9 +53,10 @@ def index(paths: Iterable[Path]) -> str:
 
 
 def pages(folder: Path) -> dict[str, str]:
-    """All pages by their file's name."""
-    paths = sorted(folder.glob("*.yaml"))
-    return {f"{path.stem}.md": page(path) for path in paths} | {"README.md": index(paths)}
+    """All pages by their file's name. Raises :class:`BadFile`."""
+    compiled = {path: load_profile(path) for path in sorted(folder.glob("*.yaml"))}
+    return {f"{path.stem}.md": page(path, one) for path, one in compiled.items()} | {
+        "README.md": index((path, one.profile) for path, one in compiled.items())}
 
 
 # -- what is said of a control

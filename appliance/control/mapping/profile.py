@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -174,7 +175,7 @@ class Surface(Section):
             raise ValueError("coarse halves are 0 … 95, or say which the fine ones are: fine: 96")
         return self
 
-    @property
+    @cached_property
     def source(self) -> Source:
         return next(s for s in Source if getattr(self, s.value) is not None)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from appliance.control.mapping.profile import Binding, Profile
 from appliance.control.mapping.rules import ROLE, Refused
@@ -60,6 +61,7 @@ def habits(profile: Profile, thing: str) -> Iterator[tuple[Habit, Binding]]:
             yield habit, Binding.model_validate({"to": f"{thing}/{below}"})
 
 
+@cache
 def _is_there(address: str) -> bool:
     try:
         NAMESPACE.find(address)
