@@ -14,8 +14,8 @@ from typing import Any
 
 from appliance.control.mapping.controls import Control, Decoder, Message
 from appliance.control.mapping.lights import Light, make_light
-from appliance.control.mapping.planes import Entry, PlaneLayer, make_planes, plane_layers
 from appliance.control.mapping.picture import picture_controls
+from appliance.control.mapping.planes import Entry, PlaneLayer, make_planes, plane_layers
 from appliance.control.mapping.profile import Binding, Feedback, Profile, Source
 from appliance.control.mapping.roles import SHIFT, habits
 from appliance.control.mapping.rules import Refused, Rule, make_rules, with_takeover
@@ -199,7 +199,8 @@ def _add_lights(compiled: Compiled, misfits: list[Misfit]) -> None:
     profile = compiled.profile
     told = [("feedback", text, feedback) for text, feedback in profile.feedback.items()]
     if profile.lamps:
-        told += [("roles", text, Feedback(shows=thing)) for text, thing in profile.roles.items() if text not in profile.feedback]
+        told += [("roles", text, Feedback(shows=thing)) for text, thing in profile.roles.items()
+                 if text not in profile.feedback]
     for section, text, feedback in told:
         where = (section, text, "shows") if section == "feedback" else (section, text)
         try:

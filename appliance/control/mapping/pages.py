@@ -16,7 +16,7 @@ from appliance.control.mapping.check import load_profile
 from appliance.control.mapping.compile import Compiled
 from appliance.control.mapping.controls import Control
 from appliance.control.mapping.library import shipped_folder
-from appliance.control.mapping.picture import picture_controls
+from appliance.control.mapping.picture import Place, picture_controls
 from appliance.control.mapping.profile import Binding, Feedback, Layer, Mode, Profile
 from appliance.control.mapping.roles import FOCUS
 from appliance.control.mapping.rules import fill_in, number_in
@@ -48,8 +48,8 @@ def index(profiles: Iterable[tuple[Path, Profile]]) -> str:
     for path, profile in profiles:
         names = ", ".join(f"`{name}`" for name in profile.device.match) or "every other port"
         rows.append(f"| [{profile.name}]({path.stem}.md) | {names} | {_kinds(profile)} |")
-    return "\n".join(["# Controllers", "", "Made from `mappings` by `make pages`; do not edit. How to make one: [profiles](../profiles.md).",
-                      "", "| device | name of its port | lamps |", "|---|---|---|", *rows]) + "\n"
+    head = "Made from `mappings` by `make pages`; do not edit. How to make one: [profiles](../profiles.md)."
+    return "\n".join(["# Controllers", "", head, "", "| device | name of its port | lamps |", "|---|---|---|", *rows]) + "\n"
 
 
 def pages(folder: Path) -> dict[str, str]:
@@ -116,7 +116,7 @@ def _address(template: str, member: int) -> str:
 # -- the picture
 
 
-def _table(compiled: Compiled, rows: list[list[tuple[Control, ...]]], said: dict[Control, list[str]], *, base: bool) -> list[str]:
+def _table(compiled: Compiled, rows: list[list[Place]], said: dict[Control, list[str]], *, base: bool) -> list[str]:
     width = max(len(row) for row in rows)
     shown = {control for _, control, _ in compiled.shown}
     out = ["|" + " |" * width, "|" + "---|" * width]
@@ -127,7 +127,7 @@ def _table(compiled: Compiled, rows: list[list[tuple[Control, ...]]], said: dict
     return out
 
 
-def _cell(compiled: Compiled, place: tuple[Control, ...], said: dict[Control, list[str]], shown: set[Control], *, base: bool) -> str:
+def _cell(compiled: Compiled, place: Place, said: dict[Control, list[str]], shown: set[Control], *, base: bool) -> str:
     parts: list[str] = []
     for control in place:
         lines = list(said.get(control, []))
@@ -203,8 +203,8 @@ def _lamps(compiled: Compiled) -> list[str]:
     if not lines:
         return []
     rows = [f"| {_range(names)} | {text} |" for text, names in lines.items()]
-    return ["## The lamps", "", "`/pad/N`, `/deck/N` and `/scene/N` speak the [LED language](../profiles.md#lamps-and-feedback).", "",
-            "| lamp | shows |", "|---|---|", *rows]
+    language = "`/pad/N`, `/deck/N` and `/scene/N` speak the [LED language](../profiles.md#lamps-and-feedback)."
+    return ["## The lamps", "", language, "", "| lamp | shows |", "|---|---|", *rows]
 
 
 def _shown_words(selector: Selector, feedback: Feedback) -> str:

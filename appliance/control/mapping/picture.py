@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A device seen from above: rows of places, each with the controls that are there.
 
-``pad 1..4, knob 1, -`` is a row of six places; ``-`` is nothing. What shares a place (a pad that sends another note in each mode
-of the device) stands with a slash between: ``hot cue 1..4 / roll 1..4``.
+``pad 1..4, knob 1, -`` is a row of six places; ``-`` is nothing. What shares a place (a pad that sends another note in each
+mode of the device) stands with a slash between: ``hot cue 1..4 / roll 1..4``.
 """
 
 from __future__ import annotations

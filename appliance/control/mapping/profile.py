@@ -364,10 +364,12 @@ class Lamp(Section):
     colours: dict[str, Shade | Annotated[list[Shade], Field(min_length=1)]] = Field(
         {}, description="palette: value of each colour by name, or its values from dim to bright; numbers: what is added")
     levels: Channels | None = Field(None, description="palette: channels from the dimmest to the brightest")
-    message: str | None = Field(None, description="the message, where it is another: nn the control's number, ss its status, N-1 "
-                                "its number in the row less 1, vv the value, rr gg bb the colour")
+    message: str | None = Field(
+        None, description="the message, where it is another: nn the control's number, ss its status, N-1 its number in the row "
+                          "less 1, vv the value, rr gg bb the colour")
     most: int = Field(127, ge=1, le=127, description="rgb: value of full red, green or blue")
-    values: Numbers = Field(list(range(128)), description="ring, meter: values from the least to the most", json_schema_extra=_LIST)
+    values: Numbers = Field(list(range(128)), description="ring, meter: values from the least to the most",
+                            json_schema_extra=_LIST)
 
     @model_validator(mode="after")
     def _complete(self) -> Lamp:
@@ -428,7 +430,7 @@ class Profile(Section):
     layers: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")], Layer] = {}
     takeover: Takeover | None = Field(None, description="of all its bindings; left out: pickup in layers, else jump")
     bindings: dict[str, Bindings] = {}
-    roles: dict[str, str] = Field({}, description="controls that stand for a thing, such as pad: /pad/N; its gestures and its lamp")
+    roles: dict[str, str] = Field({}, description="controls that stand for a thing, such as pad: /pad/N; its gestures and lamp")
     lamps: dict[str, Lamp] = {}
     feedback: dict[str, Feedback] = {}
     picture: list[str] = Field([], description="the device seen from above, row by row: pad 1..4, knob 1, -")

@@ -169,7 +169,7 @@ class Lamps:
 
 
 def encode(one: Light, level: float, colour: str) -> bytes:
-    """The message that makes a lamp show a level 0…1 and a colour, as far as the device can; a ring or meter shows the level."""
+    """The message that makes a lamp show a level 0…1 and a colour, as far as it can; a ring or meter shows the level."""
     status, number = one.message
     lamp = one.lamp
     match lamp.kind:
