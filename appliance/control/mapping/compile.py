@@ -143,7 +143,7 @@ def _add_rules(
         try:
             _add_role(compiled, text, thing, found, taken, bound)
         except (NoSuchControl, Refused, ApplianceError) as error:
-            misfits.append(Misfit(("roles", text), f"{text}: {_words(error)}"))
+            misfits.append(Misfit(("roles", text, "thing"), f"{text}: {_words(error)}"))
 
 
 Bound = dict[tuple[Control, Gesture, float, frozenset[tuple[str, int]]], str]
@@ -199,10 +199,10 @@ def _add_lights(compiled: Compiled, misfits: list[Misfit]) -> None:
     profile = compiled.profile
     told = [("feedback", text, feedback) for text, feedback in profile.feedback.items()]
     if profile.lamps:
-        told += [("roles", text, Feedback(shows=thing)) for text, thing in profile.roles.items()
+        told += [("roles", text, Feedback.model_validate(thing)) for text, thing in profile.roles.items()
                  if text not in profile.feedback]
     for section, text, feedback in told:
-        where = (section, text, "shows") if section == "feedback" else (section, text)
+        where = (section, text, "shows") if section == "feedback" else (section, text, "thing")
         try:
             selector = parse_selector(profile, text)
             if selector.gesture is not Gesture.PRESS:

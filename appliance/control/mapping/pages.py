@@ -30,7 +30,7 @@ MADE = "Made from `mappings/{}` by `make pages`; do not edit."
 def page(path: Path, compiled: Compiled) -> str:
     """The whole page of a profile."""
     profile = compiled.profile
-    rows = [picture_controls(profile, text) for text in profile.picture]
+    rows = [picture_controls(profile, text) for text in profile.picture or profile.surface]  # without one, row by row
     said = _said(compiled)
     parts = [f"# {profile.name}", "", MADE.format(path.name), "", _doc(profile.doc), "",
              _device(profile), "", "## The picture", "", "Each place: the control, and what it does. ○ has a lamp.", "",

@@ -28,4 +28,4 @@ def picture_controls(profile: Profile, row: str) -> list[Place]:
 
 
 def _controls(profile: Profile, text: str) -> list[Control | None]:
-    return [None] if text.strip() == "-" else list(select(profile, text))
+    return [None] if text.strip() == "-" else list(select(profile, text.strip()))

@@ -262,3 +262,20 @@ def test_the_nanokontrol_reads_as_its_picture_says() -> None:
     assert (plain.get((0xB0, 71)), shifted.get((0xB0, 71))) == (None, None), "whose release it is only control knows"
     assert (plain[0xB0, 46].kind, shifted[0xB0, 46].kind) == (BindingKind.LAYER, BindingKind.LAYER)
     assert shifted[0xB0, 64].code == NAMESPACE.command("deck", "play")
+
+
+@pytest.mark.parametrize(("change", "place", "words"), [
+    (("bindings:", "roles: {pad: /pad/1/trigger}\nbindings:"), "/pad/1/trigger}", "no role"),
+    (("bindings:", "roles: {pads: /pad/N}\nbindings:"), "pads:", "there are pad, knob, wheel"),
+    (("bindings:", "picture: [pad 1..4, 'knob 1, nob 2']\nbindings:"), "'knob 1, nob", "'nob 2' is no control"),
+    (("bindings:", "picture: [pad 1..4 / knob 1..3]\nbindings:"), "pad 1..4 /", "as many of them"),
+    (("/mixer/crossfader", "{to: /mixer/crossfader, value: 1, values: [1]}"), "knob 1:", "either one value"),
+    (("bindings:", "lamps: {x: {kind: rgb}}\nbindings:"), "x:", "rgb needs the message"),
+    (("bindings:", "lamps: {x: {kind: ring, message: B0 xx}}\nbindings:"), "x:", "'B0 xx' is not hexadecimal"),
+    (("bindings:", "lamps: {x: {kind: numbers, colours: {white: [1, 2]}}}\nbindings:"), "x:", "one number for each colour"),
+    (("bindings:", "lamps: {x: {kind: ring}}\nfeedback: {pad: /pad/N}\nbindings:"), "/pad/N}", "speaks the LED language"),
+    (("bindings:", "lamps: {x: {kind: ring}}\nfeedback: {pad: /channel/1/mute}\nbindings:"), "/channel/1/mute}", "is none"),
+    (("{bend: true}", "{bend: true, by_channel: true}"), "wheel:", "is one of channels anyhow"),
+])
+def test_faults_of_roles_pictures_and_lamps(tmp_path: Path, change: tuple[str, str], place: str, words: str) -> None:
+    test_faults_are_said_with_line_and_column(tmp_path, change, place, words)
