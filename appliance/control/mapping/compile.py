@@ -143,7 +143,8 @@ def _add_rules(
         try:
             _add_role(compiled, text, thing, found, taken, bound)
         except (NoSuchControl, Refused, ApplianceError) as error:
-            misfits.append(Misfit(("roles", text, "thing"), f"{text}: {_words(error)}"))
+            where = ("roles", text) if isinstance(error, NoSuchControl) else ("roles", text, "thing")
+            misfits.append(Misfit(where, f"{text}: {_words(error)}"))
 
 
 Bound = dict[tuple[Control, Gesture, float, frozenset[tuple[str, int]]], str]
