@@ -14,7 +14,7 @@ DEBIAN := python3-venv jackd2 libjack-jackd2-0 librubberband2 libegl1 libgl1 lib
 DEBIAN_TEST := iproute2 liblo-tools xserver-xorg-core xserver-xorg-video-dummy x11-xserver-utils ffmpeg mixxx-data
 KERNELS := $(shell find appliance/engine appliance/nodes appliance/bus -name '*.py') appliance/namespace.py
 
-.PHONY: run setup test lint reference bench soak soak-tests soak-set kernels clean
+.PHONY: run setup test lint reference pages bench soak soak-tests soak-set kernels clean
 
 run: setup
 	@exec $(BIN)/appliance run $(ARGS)
@@ -36,9 +36,14 @@ lint: $(DONE)/test $(DONE)/lint
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 	$(BIN)/python -m appliance.reference --check docs/reference.md
+	$(BIN)/python -m appliance.control.mapping.pages --check docs/controllers
 
 reference: $(DONE)/python
 	$(BIN)/python -m appliance.reference docs/reference.md
+
+# The pictures of the shipped profiles.
+pages: $(DONE)/python
+	$(BIN)/python -m appliance.control.mapping.pages docs/controllers
 
 bench: setup
 	$(BIN)/appliance bench $(or $(NAME),all) $(ARGS)

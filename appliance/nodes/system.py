@@ -23,6 +23,8 @@ SYSTEM = Group("system", "/system", (
     state("profiles", "Profiles in force and the devices they hold", type=Type.JSON, owner="control"),
     edit(call("profiles/reload", "Reads the mapping profiles again", owner="control")),
     edit(call("events/record", "true: begins an events file from here; false: ends it and tells its path", owner="control")),
+    text("focus", "", "What a hand holds, such as /pad/3: its settings come up on tablet and display, its name is spoken",
+         session=False),
     state("processes", "Processes with pid, role, restarts", type=Type.JSON, owner="control"),
     state("overruns", "Blocks that took longer than their period", reads="system.overruns", type=Type.INT, maximum=1e12),
     state("xruns", "Late cycles the audio server reported", reads="system.xruns", type=Type.INT, maximum=1e12),

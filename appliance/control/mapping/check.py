@@ -83,8 +83,10 @@ def read_profile(path: Path) -> tuple[Compiled | None, list[Problem]]:
 def read_profile_text(path: Path, text: str) -> tuple[Compiled | None, list[Problem]]:
     """The same of a text that stands, or shall stand, in this file."""
     try:
-        root = yaml.compose(text, yaml.SafeLoader)
-        tree = yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
+        twice = list(_twice(root)) if root is not None else []
+        tree = loader.construct_document(root) if root is not None else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -93,12 +95,13 @@ def read_profile_text(path: Path, text: str) -> tuple[Compiled | None, list[Prob
         return None, [Problem(path, 1, 1, f"not YAML: {' '.join(str(error).split())[:200]}")]
     if not isinstance(tree, dict) or root is None:
         return None, [Problem(path, 1, 1, "a profile is a tree of sections: profile, name, device, surface, bindings, …")]
-    return _judge(path, root, tree)
+    return _judge(path, root, tree, twice)
 
 
-def _judge(path: Path, root: yaml.Node, tree: dict[Any, Any]) -> tuple[Compiled | None, list[Problem]]:
-    problems = [Problem(path, *place, f"{name!r} is given twice; the second would win in silence")
-                for name, place in _twice(root)]
+def _judge(
+    path: Path, root: yaml.Node, tree: dict[Any, Any], twice: list[tuple[str, Place]],
+) -> tuple[Compiled | None, list[Problem]]:
+    problems = [Problem(path, *place, f"{name!r} is given twice; the second would win in silence") for name, place in twice]
     try:
         profile = Profile.model_validate(tree)
     except ValidationError as error:

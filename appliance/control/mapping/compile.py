@@ -14,8 +14,10 @@ from typing import Any
 
 from appliance.control.mapping.controls import Control, Decoder, Message
 from appliance.control.mapping.lights import Light, make_light
+from appliance.control.mapping.picture import picture_controls
 from appliance.control.mapping.planes import Entry, PlaneLayer, make_planes, plane_layers
-from appliance.control.mapping.profile import Profile, Source
+from appliance.control.mapping.profile import Binding, Feedback, Profile, Source
+from appliance.control.mapping.roles import SHIFT, habits
 from appliance.control.mapping.rules import Refused, Rule, make_rules, with_takeover
 from appliance.control.mapping.selectors import (
     Gesture,
@@ -26,6 +28,15 @@ from appliance.control.mapping.selectors import (
     parse_selector,
 )
 from appliance.errors import ApplianceError
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the profile says of a control, itself or by its role: for pictures of it."""
+
+    selector: Selector
+    control: Control
+    binding: Binding
 
 
 @dataclass
@@ -40,6 +51,8 @@ class Compiled:
     plane_layers: list[PlaneLayer] = field(default_factory=list)
     planes: list[dict[Message, Entry]] = field(default_factory=lambda: [{}])
     lights: list[Light] = field(default_factory=list)
+    said: list[Said] = field(default_factory=list)
+    shown: list[tuple[Selector, Control, Feedback]] = field(default_factory=list)
 
     @property
     def entries(self) -> dict[Message, Entry]:
@@ -73,13 +86,18 @@ def compile_profile(profile: Profile, misfits: list[Misfit]) -> Compiled:
     if misfits:
         return compiled
     found: dict[Control, list[Rule]] = {}
-    _add_rules(profile, found, taken, misfits)
+    _add_rules(compiled, found, taken, misfits)
     for control, rules in found.items():
         in_order = sorted(rules, key=lambda rule: -rule.weight)  # those of one weight stay in the file's order
         compiled.rules[control] = with_takeover(profile, in_order)
     compiled.plane_layers = plane_layers(profile)
     compiled.planes = make_planes(profile, compiled.plane_layers, compiled.rules)
     _add_lights(compiled, misfits)
+    for row, text in enumerate(profile.picture):
+        try:
+            picture_controls(profile, text)
+        except NoSuchControl as error:
+            misfits.append(Misfit(("picture", row), str(error)))
     return compiled
 
 
@@ -102,9 +120,10 @@ def _add_layers(compiled: Compiled, taken: dict[Message, Control], misfits: list
 
 
 def _add_rules(
-    profile: Profile, found: dict[Control, list[Rule]], taken: dict[Message, Control], misfits: list[Misfit],
+    compiled: Compiled, found: dict[Control, list[Rule]], taken: dict[Message, Control], misfits: list[Misfit],
 ) -> None:
-    bound: dict[tuple[Control, Gesture, frozenset[tuple[str, int]]], str] = {}
+    profile = compiled.profile
+    bound: Bound = {}
     for text, alternatives in profile.bindings.items():
         try:
             selector = parse_selector(profile, text)
@@ -117,8 +136,43 @@ def _add_rules(
                     _take(profile, control, taken)
                     _claim(bound, text, selector, control, conditional=bool(binding.when))
                     found.setdefault(control, []).extend(make_rules(profile, selector, binding, control))
+                    compiled.said.append(Said(selector, control, binding))
             except (Refused, ApplianceError) as error:  # one line a binding: the next member's would say the same
                 misfits.append(Misfit(("bindings", text, number, "to"), f"{text}: {_words(error)}"))
+    for text, thing in profile.roles.items():
+        try:
+            _add_role(compiled, text, thing, found, taken, bound)
+        except (NoSuchControl, Refused, ApplianceError) as error:
+            where = ("roles", text) if isinstance(error, NoSuchControl) else ("roles", text, "thing")
+            misfits.append(Misfit(where, f"{text}: {_words(error)}"))
+
+
+Bound = dict[tuple[Control, Gesture, float, frozenset[tuple[str, int]]], str]
+
+
+def _add_role(compiled: Compiled, text: str, thing: str, found: dict[Control, list[Rule]], taken: dict[Message, Control],
+              bound: Bound) -> None:
+    """The gestures of a thing, where the profile binds nothing itself."""
+    profile = compiled.profile
+    selector = parse_selector(profile, text)
+    if selector.gesture is not Gesture.PRESS:
+        raise Refused("a role has its own gestures")
+    for habit, binding in habits(profile, thing):
+        if habit.shifted and any(name == SHIFT for name, _ in selector.layers):
+            continue
+        layers = (*selector.layers, (SHIFT, 1)) if habit.shifted else selector.layers
+        own = Selector(layers, selector.controls, habit.gesture, habit.after_s)
+        for control in selector.controls:
+            if _key(own, control) in bound or not _has_release(profile, control, habit.gesture):
+                continue
+            _take(profile, control, taken)
+            _claim(bound, text, own, control, conditional=False)
+            found.setdefault(control, []).extend(make_rules(profile, own, binding, control))
+            compiled.said.append(Said(own, control, binding))
+
+
+def _has_release(profile: Profile, control: Control, gesture: Gesture) -> bool:
+    return gesture is Gesture.PRESS or profile.surface[control[0]].source in (Source.NOTE, Source.CC)
 
 
 def _take(profile: Profile, control: Control, taken: dict[Message, Control]) -> None:
@@ -128,9 +182,13 @@ def _take(profile: Profile, control: Control, taken: dict[Message, Control]) -> 
             raise Refused(f"{_shown(message)} is bound already by {_named(taken[message])!r}; one control, one name")
 
 
-def _claim(bound: dict[Any, str], text: str, selector: Selector, control: Control, *, conditional: bool) -> None:
+def _key(selector: Selector, control: Control) -> tuple[Control, Gesture, float, frozenset[tuple[str, int]]]:
+    return control, selector.gesture, selector.after_s, frozenset(selector.layers)
+
+
+def _claim(bound: Bound, text: str, selector: Selector, control: Control, *, conditional: bool) -> None:
     """What comes after a binding without conditions would never be done."""
-    key = control, selector.gesture, frozenset(selector.layers)
+    key = _key(selector, control)
     if key in bound:
         raise Refused(f"{_named(control)} is bound already by {bound[key]!r}, which always counts; give that one a condition "
                       "(when), or both together: to: [ … , … ]")
@@ -140,24 +198,30 @@ def _claim(bound: dict[Any, str], text: str, selector: Selector, control: Contro
 
 def _add_lights(compiled: Compiled, misfits: list[Misfit]) -> None:
     profile = compiled.profile
-    for text, feedback in profile.feedback.items():
+    told = [("feedback", text, feedback) for text, feedback in profile.feedback.items()]
+    if profile.lamps:
+        told += [("roles", text, Feedback.model_validate(thing)) for text, thing in profile.roles.items()
+                 if text not in profile.feedback]
+    for section, text, feedback in told:
+        where = (section, text, "shows") if section == "feedback" else (section, text, "thing")
         try:
             selector = parse_selector(profile, text)
             if selector.gesture is not Gesture.PRESS:
                 raise NoSuchControl(f"{text!r}: a lamp has no gestures")
         except NoSuchControl as error:
-            misfits.append(Misfit(("feedback", text), str(error)))
+            misfits.append(Misfit(where[:2], str(error)))
             continue
         for control in selector.controls:
             try:
                 compiled.lights += make_light(profile, selector, control, feedback)
+                compiled.shown.append((selector, control, feedback))
             except (Refused, ApplianceError) as error:
-                misfits.append(Misfit(("feedback", text, "shows"), f"{text}: {_words(error)}"))
+                misfits.append(Misfit(where, f"{text}: {_words(error)}"))
                 break
     compiled.lights.sort(key=lambda light: -light.weight)
 
 
-def _words(error: Refused | ApplianceError) -> str:
+def _words(error: Refused | NoSuchControl | ApplianceError) -> str:
     return error.message if isinstance(error, ApplianceError) else str(error)
 
 

@@ -75,13 +75,14 @@ class Decoder:
 
     def _add(self, control: Control, surface: Surface) -> None:
         source, member = surface.source, control[1]
-        for channel in surface.channel:
+        channels, at = surface.place(member)
+        for channel in channels:
             status = STATUS[source] + channel - 1
             if source in (Source.NRPN, Source.RPN):
-                number = getattr(surface, source.value)[member - 1]
+                number = getattr(surface, source.value)[at]
                 self._parameters[channel - 1, source, number] = _Halves(control, (status, _ENTRY), fine_first=False)
             elif source is Source.CC14:
-                coarse, fine = (surface.cc14 or [])[member - 1], surface.fine_numbers[member - 1]
+                coarse, fine = (surface.cc14 or [])[at], surface.fine_numbers[at]
                 halves = _Halves(control, (status, coarse), surface.fine_first)
                 self._halves[status, coarse] = halves, True
                 self._halves[status, fine] = halves, False

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 from appliance.control.mapping.controls import Control, Message
-from appliance.control.mapping.profile import COLOURS, Feedback, Lamp, Profile, Source
+from appliance.control.mapping.profile import COLOURS, Feedback, Lamp, Profile, Source, lamp_template
 from appliance.control.mapping.rules import Refused, check_count, fill_in, number_in
 from appliance.control.mapping.selectors import Selector, layer_values
 from appliance.namespace import Type
@@ -26,7 +26,9 @@ PRESSED = "pressed"
 @dataclass(frozen=True, slots=True)
 class Light:
     """A lamp and what it shows while all ``layers`` have these values: ``subject`` pad, deck, scene (with ``number`` from 1),
-    an address, a layer by its name, or pressed. Of several for one lamp the heavier one counts."""
+    an address, a layer by its name, or pressed. Of several for one lamp the heavier one counts. ``member``: its number in its
+    row; ``ends``: the values at the two ends of a ring or a meter; ``template``: the message that lights it, where it is not
+    its control's."""
 
     message: Message
     lamp: Lamp
@@ -38,10 +40,29 @@ class Light:
     above: float | None = None
     layers: tuple[tuple[str, int], ...] = ()
     weight: int = 0
+    member: int = 1
+    ends: tuple[float, float] = (0.0, 1.0)
+    template: tuple[int | str, ...] = ()
+
+
+METER_DB = (-48.0, 0.0)
+"""What a meter spans, unless the profile says."""
+SCALES = ("ring", "meter")
+"""Lamps that show how much, not whether."""
 
 
 def make_light(profile: Profile, selector: Selector, control: Control, feedback: Feedback) -> list[Light]:
     """One light, or one for each value of the layers that stand in the address. Raises Refused, ApplianceError."""
+    return [_told(profile, control, light) for light in _make(profile, selector, control, feedback)]
+
+
+def _told(profile: Profile, control: Control, light: Light) -> Light:
+    """With the message of a lamp that has one of its own."""
+    template = tuple(lamp_template(light.lamp.message)) if light.lamp.message else ()
+    return replace(light, member=control[1], template=template)
+
+
+def _make(profile: Profile, selector: Selector, control: Control, feedback: Feedback) -> list[Light]:
     surface, member = profile.surface[control[0]], control[1]
     if surface.source not in (Source.NOTE, Source.CC):
         name = "pitch bend" if surface.source is Source.BEND else surface.source.value
@@ -58,6 +79,11 @@ def make_light(profile: Profile, selector: Selector, control: Control, feedback:
     names = LAYER.findall(feedback.shows)
     if unknown := [name for name in names if name not in profile.layers]:
         raise Refused(f"{{{unknown[0]}}} is no layer of this profile; there are {', '.join(profile.layers) or 'none'}")
+    if lamp.kind in SCALES and (LAYER.fullmatch(feedback.shows) or feedback.shows == PRESSED or feedback.equals is not None
+                                or feedback.above is not None):
+        raise Refused(f"a {lamp.kind} shows how much a number is, not whether")
+    if lamp.kind not in SCALES and feedback.range is not None:
+        raise Refused("range is for rings and meters")
     if LAYER.fullmatch(feedback.shows):
         equals = number_in(feedback.equals, member)
         if equals is not None and equals not in layer_values(profile, names[0]):
@@ -80,13 +106,18 @@ def _light(message: Message, lamp: Lamp, feedback: Feedback, text: str, member: 
            weight: int) -> Light:
     if found := re.fullmatch(r"/(pad|deck|scene)/(\d+)", text):
         number = int(found[2])
+        if lamp.kind in SCALES:
+            raise Refused(f"a {lamp.kind} shows a number, such as {text}/gain; {text} speaks the LED language")
         NAMESPACE.find(f"{text}/{ {'pad': 'trigger', 'deck': 'play', 'scene': 'launch'}[found[1]] }")
         return Light(message, lamp, found[1], number, layers=layers, weight=weight)
     address = NAMESPACE.find(text)
     address.require_readable()
     if feedback.above is not None and address.node.type not in (Type.FLOAT, Type.INT):
         raise Refused(f"above is for numbers, and {address} is none")
+    if lamp.kind in SCALES and address.node.type not in (Type.FLOAT, Type.INT):
+        raise Refused(f"a {lamp.kind} shows a number, and {address} is none")
+    ends = feedback.range or (METER_DB if lamp.kind == "meter" else (address.node.minimum, address.node.maximum))
     equals = number_in(feedback.equals, member)
     if equals is not None:
         equals = address.node.check(equals, text)
-    return Light(message, lamp, "address", 0, text, feedback.colour, equals, feedback.above, layers, weight)
+    return Light(message, lamp, "address", 0, text, feedback.colour, equals, feedback.above, layers, weight, ends=ends)

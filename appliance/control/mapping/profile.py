@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -147,6 +148,7 @@ class Surface(Section):
     rpn: Parameters | None = Field(None, description="registered parameters, 0 … 16383")
     program: Numbers | None = Field(None, description="program changes: a press each")
     channel: Channels = Field([1], description="MIDI channels 1 … 16, or any")
+    by_channel: bool = Field(False, description="each channel has controls of its own: those of the first channel come first")
     fine: Numbers | None = Field(None, description="cc14: the numbers of the fine halves; left out: 32 above the coarse ones")
     fine_first: bool = Field(False, description="cc14: the device sends the fine half before the coarse one")
     encoder: Encoding | None = Field(None, description="cc: an endless encoder, and how it says which way and how far")
@@ -167,18 +169,31 @@ class Surface(Section):
             raise ValueError("only cc14 has fine halves")
         if self.source is Source.CC14 and len(self.fine_numbers) != len(self.cc14 or []):
             raise ValueError("fine needs as many numbers as cc14")
+        if self.by_channel and self.source in BY_CHANNEL:
+            raise ValueError(f"a row of {self.source.value} is one of channels anyhow; by_channel is for those with numbers")
         if self.source is Source.CC14 and max(self.fine_numbers) > HIGHEST_DATA:
             raise ValueError("coarse halves are 0 … 95, or say which the fine ones are: fine: 96")
         return self
 
-    @property
+    @cached_property
     def source(self) -> Source:
         return next(s for s in Source if getattr(self, s.value) is not None)
 
     @property
     def count(self) -> int:
         """How many controls the row has."""
-        return len(self.channel) if self.source in BY_CHANNEL else len(getattr(self, self.source.value))
+        if self.source in BY_CHANNEL:
+            return len(self.channel)
+        return len(getattr(self, self.source.value)) * (len(self.channel) if self.by_channel else 1)
+
+    def place(self, member: int) -> tuple[list[int], int]:
+        """Channels of member 1…, and its number's place in the list of numbers."""
+        if self.source in BY_CHANNEL:
+            return [self.channel[member - 1]], 0
+        if not self.by_channel:
+            return self.channel, member - 1
+        at, number = divmod(member - 1, len(getattr(self, self.source.value)))
+        return [self.channel[at]], number
 
     @property
     def fine_numbers(self) -> list[int]:
@@ -189,17 +204,17 @@ class Surface(Section):
         """Of a 14-bit controller: the fine half's, one a channel."""
         if self.source is not Source.CC14:
             return []
-        return [(STATUS[self.source] + channel - 1, self.fine_numbers[member - 1]) for channel in self.channel]
+        channels, at = self.place(member)
+        return [(STATUS[self.source] + channel - 1, self.fine_numbers[at]) for channel in channels]
 
     def messages(self, member: int) -> list[tuple[int, int]]:
         """``(status of press or move, data 1)`` of member 1…: one a channel. What a channel has one of has no data 1 of its
         own: -1. Of 14-bit controllers the coarse half's. Parameters have no one message that they are told by: none."""
-        if self.source in BY_CHANNEL:
-            return [(STATUS[self.source] + self.channel[member - 1] - 1, -1)]
+        channels, at = self.place(member)
         if self.source in (Source.NRPN, Source.RPN):
             return []
-        number = getattr(self, self.source.value)[member - 1]
-        return [(STATUS[self.source] + channel - 1, number) for channel in self.channel]
+        number = -1 if self.source in BY_CHANNEL else getattr(self, self.source.value)[at]
+        return [(STATUS[self.source] + channel - 1, number) for channel in channels]
 
 
 class Mode(StrEnum):
@@ -218,7 +233,7 @@ class Mode(StrEnum):
 class Curve(StrEnum):
     LINEAR = "linear"
     LOG = "log"
-    CENTRE = "centre"  # the middle of the travel (64) is exactly the middle of the range
+    CENTRE = "centre"  # the middle of the travel (64) is exactly where the address rests: 0 dB, no filter
     SQUARE = "square"
 
 
@@ -276,6 +291,7 @@ class Binding(Section):
     range: tuple[float, float] | None = Field(None, description="values at the two ends; turned round, it inverts")
     curve: Curve | None = Field(None, description="left out: the address's own scaling")
     value: Any = Field(None, description="for set and press: what is sent; for step: what is added")
+    values: list[Any] = Field([], description="for a row: what each of its controls sends, or what it is while it is held")
     velocity: bool = Field(True, description="false: every hit is a full one")
     step: float | None = Field(None, gt=0, le=1, description="encoders: travel of a tick, all is 1; else 1/128")
     faster: float = Field(1.0, ge=1, le=32, description="encoders: so many times as far when turned fast")
@@ -295,6 +311,8 @@ class Binding(Section):
     def _one_target(self) -> Binding:
         if (self.to is None) == (self.midi is None):
             raise ValueError("say what it does: to: an address, or midi: a message")
+        if self.values and "value" in self.model_fields_set:
+            raise ValueError("either one value, or values for each of the row")
         if isinstance(self.to, list):
             if not self.to:
                 raise ValueError("to has no addresses")
@@ -325,31 +343,58 @@ def _alternatives(value: Any) -> Any:
 Bindings = Annotated[list[Binding], BeforeValidator(_alternatives), Field(min_length=1)]
 
 
-class Lamp(Section):
-    """One way of lighting: how the device takes a colour and a brightness.
+COLOURS = ("white", "red", "orange", "yellow", "green", "cyan", "blue", "violet", "pink")
+"""Colours of the LED language; a palette that lacks one shows white."""
+Shade = Annotated[int, Field(ge=0, le=HIGHEST_DATA)]
 
-    A lamp is lit by the message that its control sends (note on or controller) with the values given here. (The fields are
-    not called on and off, because YAML reads those words as true and false.)
+
+class Lamp(Section):
+    """One way of lighting: how the device takes a colour and a brightness, or a place on a ring or a bar.
+
+    A lamp is lit by the message that its control sends (note on or controller) with the values given here, unless ``message``
+    says another one. (The fields are not called on and off, because YAML reads those words as true and false.)
     """
 
-    kind: Literal["one-colour", "palette"] = Field(description="the value says lit or dark, or it says the colour")
-    lit: int = Field(127, ge=0, le=127, description="one-colour: value of a lit lamp")
+    kind: Literal["one-colour", "palette", "numbers", "rgb", "ring", "meter"] = Field(
+        description="the value says lit or dark; or it says the colour; the colour is added to the number; red, green and blue "
+                    "in a message; a value's place; a level in dB")
+    lit: int = Field(127, ge=0, le=127, description="one-colour, numbers: value of a lit lamp")
     dark: int = Field(0, ge=0, le=127, description="value of a dark lamp")
     dim: int | None = Field(None, ge=0, le=127, description="one-colour: value of a dim lamp, where the device has it")
-    colours: dict[str, Annotated[int, Field(ge=0, le=127)]] = Field({}, description="palette: value of each colour by name")
+    colours: dict[str, Shade | Annotated[list[Shade], Field(min_length=1)]] = Field(
+        {}, description="palette: value of each colour by name, or its values from dim to bright; numbers: what is added")
     levels: Channels | None = Field(None, description="palette: channels from the dimmest to the brightest")
+    message: str | None = Field(
+        None, description="the message, where it is another: nn the control's number, ss its status, N-1 its number in the row "
+                          "less 1, vv the value, rr gg bb the colour")
+    most: int = Field(127, ge=1, le=127, description="rgb: value of full red, green or blue")
+    values: Numbers = Field(list(range(128)), description="ring, meter: values from the least to the most",
+                            json_schema_extra=_LIST)
 
     @model_validator(mode="after")
     def _complete(self) -> Lamp:
-        if self.kind == "palette" and "white" not in self.colours:
-            raise ValueError("a palette needs at least the colour white")
+        if self.kind in ("palette", "numbers") and "white" not in self.colours:
+            raise ValueError(f"{self.kind} needs at least the colour white")
         if unknown := sorted(set(self.colours) - set(COLOURS)):
             raise ValueError(f"{unknown[0]} is no colour of the LED language; they are {', '.join(COLOURS)}")
+        if self.kind == "numbers" and any(isinstance(value, list) for value in self.colours.values()):
+            raise ValueError("numbers: one number for each colour, that is added to the control's")
+        if self.kind == "rgb" and (self.message is None or not {"rr", "gg", "bb"} <= set(self.message.lower().split())):
+            raise ValueError("rgb needs the message that the device takes, such as F0 00 20 29 02 0D 03 03 nn rr gg bb F7")
+        if self.message is not None:
+            lamp_template(self.message)
         return self
 
 
-COLOURS = ("white", "red", "orange", "yellow", "green", "cyan", "blue", "violet", "pink")
-"""Colours of the LED language; a palette that lacks one shows white."""
+def lamp_template(text: str) -> list[int | str]:
+    """A lamp's message: bytes, and the words that stand for one. Raises ValueError."""
+    words = [word if re.fullmatch(r"N([+-]\d{1,3})?", word) else word.lower() for word in text.split()]
+    variable = [word[0] == "N" or word in ("nn", "ss", "vv", "rr", "gg", "bb") for word in words]
+    if not all(open_ or re.fullmatch(r"[0-9a-f]{2}", word) for word, open_ in zip(words, variable, strict=True)):
+        raise ValueError(f"{text!r} is not hexadecimal, like B0 nn vv; nn, ss, vv, rr, gg, bb and N-1 are what varies")
+    _bytes(" ".join(("90" if at == 0 else "00") if open_ else word
+                    for at, (word, open_) in enumerate(zip(words, variable, strict=True))))
+    return [word if open_ else int(word, 16) for word, open_ in zip(words, variable, strict=True)]
 
 
 class Feedback(Section):
@@ -360,6 +405,8 @@ class Feedback(Section):
     colour: str = Field("white", description="colour of a lamp that shows an address")
     equals: Any = Field(None, description="light when the address has this value (N counts here too)")
     above: float | None = Field(None, description="light when the address's value is above this")
+    range: tuple[float, float] | None = Field(None, description="ring, meter: values at the two ends; left out: the address's, "
+                                              "of a meter -48 … 0 dB")
 
     @model_validator(mode="before")
     @classmethod
@@ -383,8 +430,10 @@ class Profile(Section):
     layers: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")], Layer] = {}
     takeover: Takeover | None = Field(None, description="of all its bindings; left out: pickup in layers, else jump")
     bindings: dict[str, Bindings] = {}
+    roles: dict[str, str] = Field({}, description="controls that stand for a thing, such as pad: /pad/N; its gestures and lamp")
     lamps: dict[str, Lamp] = {}
     feedback: dict[str, Feedback] = {}
+    picture: list[str] = Field([], description="the device seen from above, row by row: pad 1..4, knob 1, -")
 
 
 def schema() -> dict[str, Any]:

@@ -28,6 +28,8 @@ from appliance.nodes import NAMESPACE
 
 TICK = 1 / 128
 """Travel 0…1 of an encoder's tick, unless the profile says."""
+ROLE = re.compile(r"/(pad|deck|scene)/(N([+-]\d{1,3})?|\d{1,3}|\{[a-z][a-z0-9_-]*\})")
+"""A thing that a control may stand for; as a value it is the thing's name."""
 MOST_RULES = 4096
 """Of one control, for all values of the layers in its address."""
 
@@ -39,7 +41,7 @@ class Refused(Exception):
 @dataclass(frozen=True, slots=True)
 class Action:
     """What a control does with one address, or the message that it sends (``midi``, None where its value goes). ``ends``: the
-    values at 0 and at full travel."""
+    values at 0 and at full travel; ``rest``: for the curve centre, the middle of the travel and the value there."""
 
     address: str
     mode: Mode
@@ -52,6 +54,7 @@ class Action:
     faster: float = 1.0
     takeover: Takeover | None = None
     midi: tuple[int | None, ...] = ()
+    rest: tuple[float, float] = (0.5, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ def make_rules(profile: Profile, selector: Selector, binding: Binding, control: 
     fixed = dict(selector.layers)
     targets = binding.to if isinstance(binding.to, list) else [binding]
     texts = [target.to for target in targets if isinstance(target.to, str)] + list(binding.when)
+    texts += [target.value for target in targets if isinstance(target.value, str) and ROLE.fullmatch(target.value)]
     open_layers = sorted({name for text in texts for name in re.findall(r"\{([^}]*)\}", text)} - set(fixed))
     try:
         choices = [layer_values(profile, name) for name in open_layers if _is_layer(profile, name)]
@@ -138,6 +142,14 @@ def _action(surface: Surface, member: int, binding: Binding, layers: dict[str, i
     assert isinstance(binding.to, str)
     text = fill_in(binding.to, member, layers)
     address = NAMESPACE.find(text)
+    if binding.values:
+        own = binding.values[(member - 1) % len(binding.values)]
+        if address.node.momentary or binding.mode is Mode.HOLD:
+            binding = binding.model_copy(update={"range": (0.0, _end(own, text)), "velocity": False, "mode": Mode.HOLD})
+        else:
+            binding = Binding.model_validate({**binding.model_dump(exclude_unset=True, exclude={"values"}), "value": own})
+    if isinstance(binding.value, str) and ROLE.fullmatch(binding.value):
+        binding = binding.model_copy(update={"value": fill_in(binding.value, member, layers)})
     if (number := number_in(binding.value, member)) is not binding.value:
         binding = binding.model_copy(update={"value": number})
     mode = _mode(address, surface, binding, gesture)
@@ -148,8 +160,23 @@ def _action(surface: Surface, member: int, binding: Binding, layers: dict[str, i
     turn = 1.0 / surface.per_turn if surface.per_turn and address.node.kind is Kind.COMMAND else TICK
     if address.node.kind is Kind.CALL:
         turn = 1.0
+    middle = 8192 / 16383 if surface.source in WHOLE else 64 / 127  # neither 7 nor 14 bits have a middle: this is it
     return Action(text, mode, ends, curve, binding.value, "value" in binding.model_fields_set, binding.velocity,
-                  binding.step or turn, binding.faster, binding.takeover)
+                  binding.step or turn, binding.faster, binding.takeover, rest=(middle, _rest(address, ends)))
+
+
+def _end(value: Any, text: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refused(f"{text}: {value!r} is no number to hold")
+    return float(value)
+
+
+def _rest(address: Address, ends: tuple[float, float]) -> float:
+    """Where the address rests (0 dB, no filter), if that lies between the ends; else their middle."""
+    default = address.node.default
+    if isinstance(default, int | float) and min(ends) < default < max(ends):
+        return float(default)
+    return (ends[0] + ends[1]) / 2
 
 
 def _mode(address: Address, surface: Surface, binding: Binding, gesture: Gesture) -> Mode:

@@ -30,12 +30,18 @@ Flash = Callable[[Message], None]
 Send = Callable[[bytes], object]
 
 
+LONG_S = 2.5
+"""A hold this long ends sound or power: its lamp says so while it lasts."""
+
+
 @dataclass(slots=True)
 class Press:
-    """What a release ends: the rule that counted when it was pressed; and the gestures that it may still become."""
+    """What a release ends: the rule that counted when it was pressed; and the gestures that it may still become. ``long_s``: of
+    a hold that ends something, when it began and how long it is."""
 
     rule: Rule | None
     waiting: list[asyncio.TimerHandle] = field(default_factory=list)
+    long_s: tuple[float, float] | None = None
 
 
 class Hand:
@@ -165,6 +171,17 @@ class Hand:
             if held is not None:
                 loop = asyncio.get_running_loop()
                 press.waiting.append(loop.call_later(after_s, self._do, held, touch))
+                if after_s >= LONG_S:
+                    press.long_s = now, after_s
+
+    def held(self, message: Message) -> float | None:
+        """How much of a long hold of this control is over, 0…1; None when there is none."""
+        for control, press in self._pressed.items():
+            if press.long_s is None or message not in self._compiled.profile.surface[control[0]].messages(control[1]):
+                continue
+            share = (time.monotonic() - press.long_s[0]) / press.long_s[1]
+            return share if share < 1.0 else None
+        return None
 
     def _rest(self, press: Press, rule: Rule) -> None:
         """A finger that stays on a button is told its name; of what the engine does at once, others see that."""

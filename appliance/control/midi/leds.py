@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from appliance.bus.events import Event, Kind
 from appliance.control.mapping.compile import Compiled
 from appliance.control.mapping.controls import Message
-from appliance.control.mapping.lights import Light
+from appliance.control.mapping.lights import SCALES, Light
 from appliance.control.mapping.profile import Lamp
-from appliance.control.midi.rhythm import BRIGHT, LIT, Look, light, refused
+from appliance.control.midi.rhythm import BRIGHT, LIT, RGB, Look, light, quickening, refused
 from appliance.control.midi.view import View
 from appliance.nodes import NAMESPACE
 
@@ -22,6 +22,9 @@ TICK_S = 0.02
 MESSAGES_A_TICK = 20
 """A DIN cable carries a note in 1 ms; a device on USB takes more, but none is asked for more."""
 
+FALL_DB_S = 20 / 1.7
+"""A meter falls by so much a second: 20 dB in 1.7 s (IEC 60268-10, type I)."""
+
 Send = Callable[[bytes], bool]
 
 _PAD_COMMANDS = frozenset(NAMESPACE.command("pad", name) for name in ("trigger", "stop", "release", "cut"))
@@ -30,15 +33,19 @@ _DECK_COMMANDS = frozenset(code for name, code in NAMESPACE.commands.items() if 
 
 class Lamps:
     """``send`` takes one complete message and answers whether it was taken; ``layers``: those of the device, by name;
-    ``is_down``: whether a key is held. :meth:`resync` after every connection."""
+    ``is_down``: whether a key is held; ``held``: how much of a long hold is over, 0…1. :meth:`resync` after every
+    connection."""
 
     def __init__(self, compiled: Compiled, view: View, send: Send, layers: Mapping[str, int] | None = None,
-                 is_down: Callable[[Message], bool] = lambda _message: False) -> None:
+                 is_down: Callable[[Message], bool] = lambda _message: False,
+                 held: Callable[[Message], float | None] = lambda _message: None) -> None:
         self._compiled = compiled
         self._view = view
         self._send = send
         self._layers: Mapping[str, int] = layers if layers is not None else {}
         self._is_down = is_down
+        self._held = held
+        self._falling: dict[Message, tuple[float, float]] = {}
         self._lamps: dict[Message, list[Light]] = {}
         self._sent: dict[Message, bytes] = {}
         self._sent_s: dict[Message, float] = {}
@@ -59,7 +66,7 @@ class Lamps:
     def leave(self) -> None:
         """Dark, and the profile's last words."""
         for lights in self._lamps.values():
-            self._send(encode(lights[0], 0.0, "white"))
+            self._send(self._message(lights[0], 0.0, "white"))
         for message in self._compiled.profile.exit:
             self._send(message)
 
@@ -92,7 +99,7 @@ class Lamps:
             at = (self._start + count) % len(lamps)
             message, lights = lamps[at]
             one = self._now(lights)
-            data = encode(one or lights[0], *(self._shown(one) if one else (0.0, "white")))
+            data = self._message(one or lights[0], *(self._shown(one) if one else (0.0, "white")))
             if self._sent.get(message) == data or now_s - self._sent_s.get(message, 0.0) < LAMP_S:
                 continue
             if budget == 0 or not self._send(data):
@@ -107,8 +114,19 @@ class Lamps:
         """Which of a lamp's lights counts in the layers that are on."""
         return next((one for one in lights if all(self._layers.get(name) == value for name, value in one.layers)), None)
 
+    def _message(self, one: Light, level: float, colour: str) -> bytes:
+        data = encode(one, level, colour)
+        before = self._sent.get(one.message)
+        if one.lamp.kind == "numbers" and level < LIT and before is not None:
+            return bytes((before[0], before[1], one.lamp.dark))  # it is dark under the number that lit it
+        return data
+
     def _shown(self, one: Light) -> tuple[float, str]:
         view = self._view
+        if one.lamp.kind in SCALES:
+            return self._share(one), "white"
+        if (share := self._held(one.message)) is not None:
+            return quickening(share)
         if (since := self._refused_s.get(one.message)) is not None:
             if (flash := refused(view.now_s - since)) is not None:
                 return flash
@@ -135,20 +153,59 @@ class Lamps:
         return light(look, colour, view.moment, progress)
 
 
+    def _share(self, one: Light) -> float:
+        """Where a value is between the ends, 0…1; a meter falls slowly, as people read them."""
+        value = self._view.value(one.address)
+        value = float(value) if isinstance(value, int | float) else 0.0
+        low, high = one.ends
+        if one.lamp.kind == "meter":
+            value = 20 * math.log10(max(value, 1e-9))
+        share = min(max((value - low) / (high - low), 0.0), 1.0) if high != low else 0.0
+        if one.lamp.kind == "meter":
+            before, at_s = self._falling.get(one.message, (0.0, self._view.now_s))
+            share = max(share, before - (self._view.now_s - at_s) * FALL_DB_S / abs(high - low))
+            self._falling[one.message] = share, self._view.now_s
+        return share
+
+
 def encode(one: Light, level: float, colour: str) -> bytes:
-    """The message that makes a lamp show a level 0…1 and a colour, as far as the device can."""
+    """The message that makes a lamp show a level 0…1 and a colour, as far as it can; a ring or meter shows the level."""
     status, number = one.message
     lamp = one.lamp
-    if lamp.kind == "one-colour":
-        return bytes((status, number, _one_colour(lamp, level)))
-    if level <= 0.0:
-        return bytes((status if not lamp.levels else (status & 0xF0) | (lamp.levels[0] - 1), number, lamp.dark))
+    match lamp.kind:
+        case "one-colour":
+            value = _one_colour(lamp, level)
+        case "ring" | "meter":
+            value = lamp.values[round(level * (len(lamp.values) - 1))]
+        case "numbers":
+            offset = lamp.colours.get(colour, lamp.colours["white"])
+            assert isinstance(offset, int)
+            number, value = min(number + offset, 127), lamp.lit if level >= LIT else lamp.dark
+        case "rgb":
+            value = 0
+        case _:
+            status, value = _palette(lamp, status, level, colour)
+    if not one.template:
+        return bytes((status, number, value))
+    parts = [round(part * level * lamp.most / 255) for part in RGB[colour]] if lamp.kind == "rgb" else [0, 0, 0]
+    words = {"nn": number, "ss": status, "vv": value, "rr": parts[0], "gg": parts[1], "bb": parts[2]}
+    return bytes(part if isinstance(part, int) else words[part] if part in words else one.member + int(part[1:] or 0)
+                 for part in one.template)
+
+
+def _palette(lamp: Lamp, status: int, level: float, colour: str) -> tuple[int, int]:
+    """Status and value: brightness by channel, by the colour's own shades, or not at all."""
+    shades = lamp.colours.get(colour, lamp.colours["white"])
     if lamp.levels:
-        step = min(math.ceil(level * len(lamp.levels)), len(lamp.levels)) - 1
+        step = min(max(math.ceil(level * len(lamp.levels)), 1), len(lamp.levels)) - 1
         status = (status & 0xF0) | (lamp.levels[step] - 1)
-    elif level < LIT:
-        return bytes((status, number, lamp.dark))
-    return bytes((status, number, lamp.colours.get(colour, lamp.colours["white"])))
+        if level <= 0.0:
+            return status, lamp.dark
+    elif level <= 0.0 or (level < LIT and isinstance(shades, int)):
+        return status, lamp.dark
+    if isinstance(shades, int):
+        return status, shades
+    return status, shades[min(math.ceil(level * len(shades)), len(shades)) - 1]
 
 
 def _one_colour(lamp: Lamp, level: float) -> int:

@@ -78,6 +78,17 @@ def refused(since_s: float) -> tuple[float, str] | None:
     return (BRIGHT if since_s * 6 / FLASH_S % 2 < 1 else 0.0), "red"
 
 
+SLOW_HZ, QUICK_HZ = 2.0, 10.0
+LONG_HOLD_S = 3.0
+
+
+def quickening(share: float) -> tuple[float, str]:
+    """While something that ends sound or power is held: a blink that quickens until it happens at ``share`` 1."""
+    since_s = share * LONG_HOLD_S
+    turns = SLOW_HZ * since_s + (QUICK_HZ - SLOW_HZ) * since_s * share / 2
+    return (BRIGHT if turns % 1 < 0.5 else 0.0), "red"
+
+
 RGB = {
     "white": (255, 255, 255), "red": (255, 0, 0), "orange": (255, 110, 0), "yellow": (255, 220, 0), "green": (0, 220, 60),
     "cyan": (0, 220, 220), "blue": (30, 60, 255), "violet": (140, 40, 255), "pink": (255, 40, 160),

@@ -17,8 +17,6 @@ from appliance.control.mapping.rules import Action
 from appliance.errors import ApplianceError
 from appliance.namespace import Address, Kind, Type
 
-MIDDLE = 64 / 127
-"""7 bits have no middle: 64 is it."""
 FAST_S = 0.02
 """An encoder whose ticks come so close is turned fast."""
 SLOW_S = 0.12
@@ -179,7 +177,10 @@ def follow(found: Address, action: Action, travel: float) -> Any:
     low, high = action.ends
     match action.curve:
         case Curve.CENTRE:
-            travel = travel / MIDDLE / 2 if travel < MIDDLE else 0.5 + (travel - MIDDLE) / (1 - MIDDLE) / 2
+            middle, rest = action.rest
+            if travel < middle:
+                return _typed(found, low + travel / middle * (rest - low))
+            return _typed(found, rest + (travel - middle) / (1 - middle) * (high - rest))
         case Curve.SQUARE:
             travel *= travel
         case Curve.LOG if low > 0 and high > 0:
@@ -202,7 +203,10 @@ def place_of(value: float, action: Action) -> float:
     share = (value - low) / (high - low)
     match action.curve:
         case Curve.CENTRE:
-            return share * 2 * MIDDLE if share < 0.5 else MIDDLE + (share - 0.5) * 2 * (1 - MIDDLE)
+            middle, rest = action.rest
+            if (value < rest) == (low < high):
+                return (value - low) / (rest - low) * middle
+            return middle + (value - rest) / (high - rest) * (1 - middle)
         case Curve.SQUARE:
             return math.copysign(math.sqrt(abs(share)), share)
         case _:

@@ -38,7 +38,7 @@ class View:
         self._jobs: dict[int, tuple[Look, float]] = {}
         self._values: dict[str, Any] = {}
         self._watched: set[str] = set()
-        self._leave: Callable[[], None] = desk.subscribe(self._changed)
+        self._leave: Callable[[], None] = desk.subscribe(self._changed, self._watched.__contains__)
         for cell in range(_CELLS):
             self._read_colour(cell)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -295,3 +296,98 @@ async def test_a_button_that_is_held_tells_what_it_is(desk: Desk, make: Make) ->
         await asyncio.sleep(0.02)
     hand.take(0x80, 20, 0)
     assert rested == ["/visuals/freeze"]
+
+
+ROLES = """\
+surface:
+  {shift: {note: 1}, pad: {note: 36..39}, play: {note: 11, channel: 2..3, by_channel: true}, side: {note: 2}, long: {note: 5}}
+layers: {shift: shift, deck: {cycle: side, values: [1, 3]}}
+roles: {pad: /pad/N, play 1: "/deck/{deck}", play 2: /deck/2}
+bindings:
+  shift + pad 4: /pad/4/cut
+  long held 3: {to: /panic/mute, mode: toggle}
+"""
+
+
+@pytest.mark.asyncio
+async def test_a_role_brings_the_gestures_that_are_the_same_everywhere(desk: Desk, make: Make) -> None:
+    hand = make(ROLES)
+    trigger, stop, cut = (NAMESPACE.command("pad", name) for name in ("trigger", "stop", "cut"))
+    plain, shifted = hand._compiled.planes[:2]
+    assert [plain[0x90, 36 + n].code for n in range(4)] == [trigger] * 4
+    assert all(plain[0x90, 36 + n].flags & BindingFlag.TELL for n in range(4)), "the engine plays and tells: it may be held"
+    assert [shifted[0x90, 36 + n].code for n in range(4)] == [stop, stop, stop, cut], "what the profile binds itself counts"
+    assert [plain[status, 11].index for status in (0x91, 0x92)] == [0, 1]
+    assert plain[0x92, 11].code == NAMESPACE.command("deck", "play")
+    hand.take(0x90, 2, 127)  # the left half plays deck 3
+    hand.take(0x80, 2, 0)
+    begin = time.monotonic()
+    hand.take(0x90, 37, 127)
+    hand.take(0x91, 11, 127)
+    assert desk.get_now("/system/focus") == ""
+    while not desk.get_now("/system/focus") and time.monotonic() < begin + 5:
+        await asyncio.sleep(0.01)
+    assert time.monotonic() - begin >= 0.6
+    await asyncio.sleep(0.05)
+    assert desk.get_now("/system/focus") == "/deck/3"
+    hand.take(0x80, 37, 0)
+
+
+@pytest.mark.asyncio
+async def test_a_hold_that_ends_something_tells_how_far_it_is_and_can_be_let_go(desk: Desk, make: Make) -> None:
+    hand = make(ROLES)
+    assert hand.held((0x90, 5)) is None
+    hand.take(0x90, 5, 127)
+    await asyncio.sleep(0.3)
+    share = hand.held((0x90, 5))
+    assert share is not None
+    assert 0.08 < share < 1
+    assert hand.held((0x90, 36)) is None
+    hand.take(0x80, 5, 0)
+    assert hand.held((0x90, 5)) is None
+    await asyncio.sleep(0.05)
+    assert desk.get_now("/panic/mute") is False
+    hand.take(0x90, 5, 127)
+    begin = time.monotonic()
+    while not desk.get_now("/panic/mute") and time.monotonic() < begin + 10:
+        await asyncio.sleep(0.02)
+    assert time.monotonic() - begin >= 2.9
+    assert hand.held((0x90, 5)) is None
+
+
+@pytest.mark.asyncio
+async def test_controls_of_each_channel_and_values_of_a_row(desk: Desk, make: Make) -> None:
+    hand = make("""\
+surface:
+  hot cue: {note: 0..1, channel: [8, 10], by_channel: true}
+  fader: {cc14: 19, channel: 1..2, by_channel: true}
+  size: {note: 50..52}
+  knob: {cc: 1}
+  fine: {cc14: 2}
+bindings:
+  hot cue 1..2: {to: /deck/1/loop/beats, values: [2, 8]}
+  hot cue 3..4: {to: /deck/2/loop/beats, values: [2, 8]}
+  fader: /channel/N/fader
+  size: {to: /deck/1/nudge, mode: hold, values: [0.1, 0.2, -0.3]}
+  knob: {to: /channel/1/low, curve: centre}
+  fine: {to: /channel/1/trim, curve: centre}
+""")
+
+    def send(*messages: tuple[int, int, int]) -> None:
+        for status, data1, data2 in messages:
+            obey(desk, hand.take(status, data1, data2), status, data2)
+
+    send((0x97, 1, 127), (0x87, 1, 0), (0x99, 0, 127))
+    assert (desk.get_now("/deck/1/loop/beats"), desk.get_now("/deck/2/loop/beats")) == (8.0, 2.0)
+    send((0xB1, 19, 32), (0xB1, 51, 0))
+    assert (desk.get_now("/channel/1/fader"), desk.get_now("/channel/2/fader")) == (1.0, pytest.approx(32 * 128 / 16383))
+    send((0x90, 52, 127))
+    assert desk.get_now("/deck/1/nudge") == pytest.approx(-0.3)
+    send((0x80, 52, 0))
+    assert desk.get_now("/deck/1/nudge") == 0.0
+    places = ((0, -60.0), (64, 0.0), (127, 6.0))  # the middle of the knob is where the band is flat
+    for place, level in places:
+        send((0xB0, 1, place))
+        assert desk.get_now("/channel/1/low") == pytest.approx(level)
+    send((0xB0, 2, 64), (0xB0, 34, 0))
+    assert desk.get_now("/channel/1/trim") == pytest.approx(0.0)

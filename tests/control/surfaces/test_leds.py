@@ -16,7 +16,7 @@ from appliance.control.mapping.check import load_profile
 from appliance.control.mapping.compile import Compiled
 from appliance.control.mapping.library import shipped_folder
 from appliance.control.midi.leds import Lamps, encode
-from appliance.control.midi.rhythm import BRIGHT, DIM, DIP, LIT, Look, Moment, light, nearest, refused
+from appliance.control.midi.rhythm import BRIGHT, DIM, DIP, LIT, Look, Moment, light, nearest, quickening, refused
 from appliance.control.midi.view import View
 from appliance.nodes.pad import ROLES
 
@@ -103,7 +103,7 @@ async def test_pads_show_their_state_in_their_roles_colour(desk: Desk, apc: Comp
     rig = Rig(desk, apc)
     rig.lamps.resync()
     first = await rig.tick(0.5, 6)
-    assert len(first) == len(apc.lights)
+    assert len(first) == len({one.message for one in apc.lights})
     assert await rig.tick(0.6, 3) == []
     rig.telemetry["pad"]["state"][0, 0] = 1
     assert await rig.tick(0.5) == [bytes((0x91, 24, 3))]  # loaded: white, at the second of seven levels
@@ -153,7 +153,7 @@ async def test_a_full_cable_loses_nothing(desk: Desk, apc: Compiled) -> None:
     rig.room = 10_000
     await rig.tick(0.5, 8)
     assert {data[1] for data in rig.heard} == {one.message[1] for one in apc.lights}
-    assert len(rig.heard) == len(apc.lights)
+    assert len(rig.heard) == len({one.message for one in apc.lights})
 
 
 @pytest.mark.asyncio
@@ -237,3 +237,84 @@ feedback:
     assert await lit() == {1, 3, 5, 6}
     await desk.set("/channel/2/cue", True)
     assert await lit() == {1, 3, 5, 6, 7}
+
+
+SCALES = """\
+profile: 1
+name: X
+device: {match: [my box]}
+surface: {pad: {note: 1}, key: {note: 20}, knob lamp: {cc: 0..3}, meter: {cc: 9}, colour: {note: 30}, full: {note: 40}}
+lamps:
+  shades: {kind: palette, colours: {white: [1, 2, 3], blue: [47, 46, 45]}}
+  ring: {kind: ring, values: 33..43}
+  sysex: {kind: ring, values: [12, 28, 44, 60], message: "F0 00 20 29 02 11 78 08 N-1 vv F7"}
+  meter: {kind: meter, values: 0..10}
+  numbers: {kind: numbers, colours: {white: 36, red: 0, green: 72}}
+  rgb: {kind: rgb, message: "F0 00 20 29 02 0D 03 03 nn rr gg bb F7"}
+feedback:
+  pad: {shows: /pad/1, lamp: shades}
+  knob lamp 1: {shows: /channel/1/filter, lamp: ring}
+  knob lamp 4: {shows: /channel/1/low, range: [-30, 6], lamp: sysex}
+  meter: {shows: /channel/1/meter, lamp: meter}
+  colour: {shows: /deck/1, lamp: numbers}
+  full: {shows: /pad/2, lamp: rgb}
+"""
+
+
+@pytest.mark.asyncio
+async def test_rings_meters_and_colours(tmp_path: Path, desk: Desk) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(SCALES, encoding="utf-8")
+    rig = Rig(desk, load_profile(path))
+    await rig.tick(0.5, 2)
+    assert {bytes((0x90, 1, 0)), bytes((0xB0, 0, 38)), bytes((0xB0, 9, 0)), bytes((0x90, 102, 0))} <= set(rig.heard)
+    assert bytes.fromhex("F0 00 20 29 02 11 78 08 03 2C F7") in rig.heard  # 0 dB of -30 … 6
+    assert bytes.fromhex("F0 00 20 29 02 0D 03 03 28 00 00 00 F7") in rig.heard
+    await desk.set("/channel/1/filter", 1.0)
+    await desk.set("/channel/1/low", -60.0)
+    heard = await rig.tick(0.5, 2)
+    assert set(heard) == {bytes((0xB0, 0, 43)), bytes.fromhex("F0 00 20 29 02 11 78 08 03 0C F7")}
+    await desk.set("/pad/1/role", "bass")
+    rig.telemetry["pad"]["state"][0, :2] = 1
+    heard = await rig.tick(0.5)
+    assert bytes((0x90, 1, 47)) in heard  # loaded: the dimmest blue
+    assert bytes.fromhex("F0 00 20 29 02 0D 03 03 28 20 20 20 F7") in heard  # and a quarter of white
+    rig.telemetry["pad"]["state"][0, 0] = 3
+    assert bytes((0x90, 1, 45)) in await rig.tick(0.5)
+    rig.telemetry["deck"]["playing"][0] = 1
+    assert bytes((0x90, 102, 127)) in await rig.tick(0.5)
+    rig.telemetry["deck"]["playing"][0] = 0
+    assert await rig.tick(0.5) == [bytes((0x90, 102, 0))]  # dark under the number that lit it, not under another colour's
+
+
+@pytest.mark.asyncio
+async def test_a_meter_shows_decibels_and_falls_slowly(tmp_path: Path, desk: Desk) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(SCALES, encoding="utf-8")
+    rig = Rig(desk, load_profile(path))
+
+    def shown(now_s: float) -> int:
+        for _ in range(3):
+            desk.announcer.tick()
+        rig.view.refresh()
+        rig.view.now_s = now_s
+        rig.lamps.tick()
+        return next(data[2] for data in reversed(rig.heard) if data[:2] == b"\xb0\x09")
+
+    peak = rig.telemetry["channel"]["peak"].reshape(-1)
+    assert shown(1000.0) == 0
+    peak[0] = 10 ** (-24 / 20)
+    assert shown(1001.0) == 5  # half of -48 … 0 dB
+    peak[0] = 2.0
+    assert shown(1002.0) == 10
+    peak[0] = 0.0
+    assert shown(1003.7) == 6  # 20 dB lower after 1.7 s
+    assert shown(1010.0) == 0
+
+
+def test_a_long_hold_blinks_ever_quicker() -> None:
+    lit = np.array([quickening(share)[0] > 0 for share in np.arange(0, 1, 0.001)])
+    starts = np.flatnonzero(lit[1:] & ~lit[:-1])
+    assert len(starts) >= 12
+    assert np.all(np.diff(np.diff(starts)) <= 1), "never slower"
+    assert np.diff(starts)[-1] < np.diff(starts)[0] / 2

@@ -210,8 +210,9 @@ def test_the_apc_reads_as_its_picture_says() -> None:
     assert table[0x90, 113].flags & BindingFlag.PRESS_ONLY
     assert [table[0xB0, 48 + n].index for n in range(8)] == [NAMESPACE.find(f"/channel/{n + 1}/fader").slot for n in range(8)]
     assert [table[0x90, note].minimum for note in (*range(56, 60), *range(48, 52))] == list(range(1, 9))
-    assert (0x90, 122) not in table
-    assert len({one.message for one in compiled.lights}) == len(compiled.lights) == 72
+    assert table[0x90, 122].kind == BindingKind.LAYER
+    assert len({one.message for one in compiled.lights}) == 73
+    assert sum(one.layers == (("shift", 1),) for one in compiled.lights) == 8
 
 
 def test_a_table_in_force_is_changed_entry_by_entry(box: Box, tmp_path: Path) -> None:
@@ -253,11 +254,28 @@ def test_any_tree_is_read_or_refused_with_a_line(tmp_path: Path, tree: dict[str,
 def test_the_nanokontrol_reads_as_its_picture_says() -> None:
     compiled = load_profile(shipped_folder() / "korg-nanokontrol2.yaml")
     plain, shifted = compiled.planes
-    slot = {f"/channel/{name}": NAMESPACE.find(f"/channel/{name}").slot for name in ("3/fader", "3/trim", "3/low", "1/cue")}
+    slot = {f"/channel/{name}": NAMESPACE.find(f"/channel/{name}").slot for name in ("3/fader", "3/trim", "1/cue")}
     assert (plain[0xB0, 2].index, shifted[0xB0, 2].index) == (slot["/channel/3/fader"], slot["/channel/3/trim"])
     assert plain[0xB0, 2].flags & BindingFlag.PICKUP, "the same fader moves two things"
-    assert (plain.get((0xB0, 18)), shifted[0xB0, 18].index) == (None, slot["/channel/3/low"]), "a curve is control's"
+    assert (plain.get((0xB0, 18)), shifted.get((0xB0, 18))) == (None, None), "a curve is control's"
     assert (plain[0xB0, 64].kind, plain[0xB0, 64].index) == (BindingKind.TOGGLE, slot["/channel/1/cue"])
     assert (plain.get((0xB0, 71)), shifted.get((0xB0, 71))) == (None, None), "whose release it is only control knows"
     assert (plain[0xB0, 46].kind, shifted[0xB0, 46].kind) == (BindingKind.LAYER, BindingKind.LAYER)
     assert shifted[0xB0, 64].code == NAMESPACE.command("deck", "play")
+
+
+@pytest.mark.parametrize(("change", "place", "words"), [
+    (("bindings:", "roles: {pad: /pad/1/trigger}\nbindings:"), "/pad/1/trigger}", "no role"),
+    (("bindings:", "roles: {pads: /pad/N}\nbindings:"), "pads:", "there are pad, knob, wheel"),
+    (("bindings:", "picture: [pad 1..4, 'knob 1, nob 2']\nbindings:"), "'knob 1, nob", "'nob 2' is no control"),
+    (("bindings:", "picture: [pad 1..4 / knob 1..3]\nbindings:"), "pad 1..4 /", "as many of them"),
+    (("/mixer/crossfader", "{to: /mixer/crossfader, value: 1, values: [1]}"), "knob 1:", "either one value"),
+    (("bindings:", "lamps: {x: {kind: rgb}}\nbindings:"), "x:", "rgb needs the message"),
+    (("bindings:", "lamps: {x: {kind: ring, message: B0 xx}}\nbindings:"), "x:", "'B0 xx' is not hexadecimal"),
+    (("bindings:", "lamps: {x: {kind: numbers, colours: {white: [1, 2]}}}\nbindings:"), "x:", "one number for each colour"),
+    (("bindings:", "lamps: {x: {kind: ring}}\nfeedback: {pad: /pad/N}\nbindings:"), "/pad/N}", "speaks the LED language"),
+    (("bindings:", "lamps: {x: {kind: ring}}\nfeedback: {pad: /channel/1/mute}\nbindings:"), "/channel/1/mute}", "is none"),
+    (("{bend: true}", "{bend: true, by_channel: true}"), "wheel:", "is one of channels anyhow"),
+])
+def test_faults_of_roles_pictures_and_lamps(tmp_path: Path, change: tuple[str, str], place: str, words: str) -> None:
+    test_faults_are_said_with_line_and_column(tmp_path, change, place, words)
