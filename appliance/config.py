@@ -61,7 +61,7 @@ class Osc(Endpoint):
     port: Port = 9000
     tcp: bool = Field(default=True, description="also over TCP, on the same port")
     allow: list[str] = Field(default=[], description="other machines that may speak OSC: addresses or networks (10.0.0.0/24)")
-    heartbeat_s: float = Field(default=5.0, ge=0, le=3600, description="seconds between two /heartbeat to who said /hello; 0: none")
+    heartbeat_s: float = Field(default=5.0, ge=0, le=3600, description="seconds between two /heartbeat; 0: none")
     timeout_s: float = Field(default=60.0, ge=1, le=86400, description="who says nothing for so long is forgotten")
 
     @field_validator("allow")
@@ -73,15 +73,16 @@ class Osc(Endpoint):
 
 
 class OscQuery(Section):
-    port: Port | Literal["auto"] = Field(default="auto", description="auto: HTTP's and one (a free one where HTTP takes a free one); "
-                                                                     "0: off")
+    """Where HTTP is. Port auto: HTTP's and one, or a free one; 0: off."""
+
+    port: Port | Literal["auto"] = "auto"
 
 
 class Presence(Section):
     """Announced by zeroconf. ``auto``: while a door is open to other machines."""
 
     announce: Literal["auto", "always", "never"] = "auto"
-    name: str = Field(default="", max_length=40, description="shown in lists of devices; empty: performance box and the host's name")
+    name: str = Field(default="", max_length=40, description="in lists of devices; empty: performance box and the host's name")
 
 
 class Visuals(Section):

@@ -2,9 +2,9 @@
 """What subscribers hear: the current values first, then every change, each address at most 60 times a second.
 
 Only the newest value of an address waits, so a slow moment costs old values and never the last one. A subscriber that has said
-nothing for a minute is dropped, and so is one whose port refuses: tablets come and go without a word. One that has said ``/hello``
-hears a ``/heartbeat`` every few seconds, and is known by its token when it comes back from elsewhere. Over a connection (TCP, a
-WebSocket) its end is enough.
+nothing for a minute is dropped, and so is one whose port refuses: tablets come and go without a word. One that has said
+``/hello`` hears a ``/heartbeat`` every few seconds, and is known by its token when it comes back from elsewhere. Over a
+connection (TCP, a WebSocket) its end is enough.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Send = Callable[[bytes, Peer], bool]
 May = Callable[[str, str, bool], bool]
 
 MAX_RATE = 60.0
-BURST = 100
+BURST = 32
 """Packets sent in one go before the receiver gets time to empty its socket; shared by the subscribers."""
-BURST_PAUSE_S = 0.002
+BURST_PAUSE_S = 0.004
 FULL_PAUSE_S = 0.02
 MAX_SUBSCRIBERS = 64
 MAX_PATTERNS = 64

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where a packet ends in a stream of bytes: SLIP (OSC 1.1; RFC 1055) or a length of four bytes in front (OSC 1.0).
 
-Which of them a client speaks shows in its first byte: a packet begins with ``/`` or ``#`` and is shorter than 16 MB, so its length
-begins with a zero; SLIP begins with the packet itself or with END.
+Which of them a client speaks shows in its first byte: a packet begins with ``/`` or ``#`` and is shorter than 16 MB, so its
+length begins with a zero; SLIP begins with the packet itself or with END.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Framing:
         if self.slip is None and self._rest:
             first = self._rest[0]
             if first not in (0, END, ord("/"), ord("#")):
-                raise BadValue("OSC over TCP: neither SLIP nor a length of four bytes in front of a packet; nothing is understood")
+                raise BadValue("OSC over TCP: neither SLIP nor a length of four bytes in front of a packet")
             self.slip = first != 0
         packets = self._by_end() if self.slip else self._by_length()
         if len(self._rest) > MAX_PACKET + 4:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What messages do at the desk: set a value, do an action, read; now or at their time tag.
 
-Where messages come faster than they are done, only the last value of an address is set (a fader's journey); actions all happen, each
-after the values that came before it.
+Where messages come faster than they are done, only the last value of an address is set (a fader's journey); actions all happen,
+each after the values that came before it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Start = Callable[[Awaitable[None]], None]
 
 
 class Orders:
-    """``answer(packet, peer)`` sends back, ``refuse(error, peer, address)`` complains, ``start`` keeps a request that takes time."""
+    """``answer(packet, peer)`` sends back, ``refuse(error, peer, address)`` complains, ``start`` keeps what takes time."""
 
     def __init__(self, desk: Desk, tree: AddressTree, gate: Gate, feedback: Feedback, answer: Answer, refuse: Refuse,
                  start: Start) -> None:
@@ -174,8 +174,9 @@ class Orders:
 
 
 def arguments(target: Address, args: tuple[Any, ...]) -> list[Any]:
-    """What the node can take of OSC's special types: an impulse does an action and turns a switch on, nothing (``N``) is no argument
-    for an action, a MIDI message tells how far a control stands. Raises :class:`BadValue` for what has no meaning there."""
+    """What the node can take of OSC's special types: an impulse does an action and turns a switch on, nothing (``N``) is no
+    argument for an action, a MIDI message tells how far a control stands. Raises :class:`BadValue` for what means nothing.
+    """
     node = target.node
     action = node.kind in (Kind.COMMAND, Kind.CALL)
     taken: list[Any] = []

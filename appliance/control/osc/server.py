@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""OSC at the desk, whatever carries it: a message to a value sets it, to an action does it; a readable address without arguments is
-answered with its value; what is refused is answered with ``/error "address" "what, where, what to do"``.
+"""OSC at the desk, whatever carries it: a message to a value sets it, to an action does it; a readable address without
+arguments is answered with its value; what is refused is answered with ``/error "address" "what, where, what to do"``.
 
 ``/hello [token] [port]``, ``/bye``, ``/subscribe [pattern] [port] [rate]`` and ``/unsubscribe [pattern] [port]`` speak of the
 connection itself. UDP and TCP listen on the same port.
@@ -182,7 +182,8 @@ class OscServer:
             what = f"{message.address} takes a pattern such as /pad/*, the port you listen on and a rate, not {pattern!r}"
             raise BadValue(what)
         if not self.gate.may(peer.host, pattern, False):
-            raise NotAllowed(f"/subscribe: {peer.host} is not known to this box; it must say /hello with its token first", status=403)
+            what = f"/subscribe: {peer.host} may not hear {pattern}: it is not known to this box; say /hello with its token"
+            raise NotAllowed(what, status=403)
         self.feedback.subscribe(pattern, to, peer, rate=rate)
 
     def _unsubscribe(self, message: Message, peer: Peer) -> None:
@@ -260,8 +261,8 @@ class _Allowance:
 
 
 def _words_and_numbers(message: Message, peer: Peer) -> tuple[list[str], Peer, float]:
-    """The texts; where to answer (the first number is a UDP port there, 0 or none means where the message came from); the second
-    number, a rate in values a second."""
+    """The texts; where to answer (the first number is a UDP port there, 0 or none means where the message came from); the
+    second number, a rate in values a second."""
     texts: list[str] = []
     numbers: list[float] = []
     for arg in message.args:

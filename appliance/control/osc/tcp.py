@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """OSC over TCP, in SLIP (OSC 1.1) or with lengths (OSC 1.0), as each client speaks.
 
-A client that does not read what it has asked for is cut off after ten seconds; one whose machine is gone, when TCP itself has waited
-for half a minute. The others do not notice.
+A client that does not read what it has asked for is cut off after ten seconds; one whose machine is gone, when TCP itself has
+waited for half a minute. The others do not notice.
 """
 
 from __future__ import annotations
@@ -103,10 +103,10 @@ class _Connection(asyncio.Protocol):
         host, port = transport.get_extra_info("peername")[:2]
         self.peer = Peer(host, port, "tcp")
         made = transport.get_extra_info("socket")
-        for level, option, value in ((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-                                     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10), (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
-                                     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)):
-            made.setsockopt(level, option, value)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in ((socket.TCP_NODELAY, 1), (socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5),
+                              (socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)):
+            made.setsockopt(socket.IPPROTO_TCP, option, value)
         self._server.come(self)
 
     def data_received(self, data: bytes) -> None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The namespace as a tree by the parts of its addresses, walked by OSC patterns, level by level.
 
-An exact address is one look-up. A pattern costs what it can reach: ``/channel/*/fader`` looks at eight channels, not at the whole
-box, and members of a family share the list of names that a part was compared with. After ``//`` (OSC 1.1: any number of levels)
-the branches of a name are found in the order of the tree, so nothing is walked in vain. ``/pad/N/…`` stands for the pads of the
-chosen bank, also in patterns.
+An exact address is one look-up. A pattern costs what it can reach: ``/channel/*/fader`` looks at eight channels, not at the
+whole box, and members of a family share the list of names that a part was compared with. After ``//`` (OSC 1.1: any number of
+levels) the branches of a name are found in the order of the tree, so nothing is walked in vain. ``/pad/N/…`` stands for the
+pads of the chosen bank, also in patterns.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ EVERYWHERE = -1
 
 
 class _Branch:
-    """``enter`` … ``leave``: its numbers and those of all below it, in the order of the tree. ``family``: branches with the same
-    children have the same number. ``leaves``: what the address means in each bank (one, where the bank does not matter)."""
+    """``enter`` … ``leave``: its numbers and those of all below it, in the order of the tree. ``family``: branches with the
+    same children have the same number. ``leaves``: what the address means in each bank (one, where banks do not matter)."""
 
     __slots__ = ("children", "enter", "family", "leave", "leaves", "name", "path")
 

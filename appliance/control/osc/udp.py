@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """OSC over UDP: one socket, emptied whenever it has something.
 
-While Python is busy, what comes waits in the socket's receive buffer, and what does not fit is lost without a word; so it is made
-as large as the system lets us (16 MB with the right to, else ``net.core.rmem_max``), and is read until it is empty. A port that
-refuses (ICMP) is told by the socket's queue of errors.
+While Python is busy, what comes waits in the socket's receive buffer, and what does not fit is lost without a word; so it is
+made as large as the system lets us (16 MB with the right to, else ``net.core.rmem_max``), and is read until it is empty. A port
+that refuses (ICMP) is told by the socket's queue of errors.
 """
 
 from __future__ import annotations
