@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -58,6 +59,30 @@ class Http(Endpoint):
 
 class Osc(Endpoint):
     port: Port = 9000
+    tcp: bool = Field(default=True, description="also over TCP, on the same port")
+    allow: list[str] = Field(default=[], description="other machines that may speak OSC: addresses or networks (10.0.0.0/24)")
+    heartbeat_s: float = Field(default=5.0, ge=0, le=3600, description="seconds between two /heartbeat; 0: none")
+    timeout_s: float = Field(default=60.0, ge=1, le=86400, description="who says nothing for so long is forgotten")
+
+    @field_validator("allow")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for entry in value:
+            ipaddress.ip_network(entry, strict=False)
+        return value
+
+
+class OscQuery(Section):
+    """Where HTTP is. Port auto: HTTP's and one, or a free one; 0: off."""
+
+    port: Port | Literal["auto"] = "auto"
+
+
+class Presence(Section):
+    """Announced by zeroconf. ``auto``: while a door is open to other machines."""
+
+    announce: Literal["auto", "always", "never"] = "auto"
+    name: str = Field(default="", max_length=40, description="in lists of devices; empty: performance box and the host's name")
 
 
 class Access(Section):
@@ -140,6 +165,8 @@ class Config(Section):
     http: Http = Http()
     osc: Osc = Osc()
     access: Access = Access()
+    oscquery: OscQuery = OscQuery()
+    presence: Presence = Presence()
     visuals: Visuals = Visuals()
     gen: Gen = Gen()
     mappings: Mappings = Mappings()

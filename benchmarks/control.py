@@ -36,7 +36,9 @@ from appliance.control.midi.hand import Hand
 from appliance.control.midi.reading import effect
 from appliance.control.midi.router import Router
 from appliance.control.osc.packet import decode, encode
+from appliance.control.osc.part import matcher
 from appliance.control.osc.trie import AddressTree
+from appliance.namespace import Group, Namespace, number
 from appliance.nodes import NAMESPACE
 from benchmarks.report import Row
 
@@ -45,6 +47,8 @@ PAUSE_S = 0.013
 """Longer than four periods, and no multiple of one: every phase of the period is met."""
 POLL_S = 0.00005
 APC_LAMPS = 72
+ADDRESSES = 5000
+WILDCARDS = ["/channel/*/fader", "/pad/[1-8]/gain", "/deck/?/play", "/channel/[!1-4]/{low,high}", "//mute"]
 ECHO = """
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True)
@@ -54,8 +58,9 @@ while True:
 
 
 def rows() -> list[Row]:
-    tree = AddressTree(NAMESPACE)
-    names = [address.address for address in NAMESPACE]
+    namespace = _namespace(ADDRESSES)
+    tree = AddressTree(namespace)
+    names = [address.address for address in namespace]
     with _box("--audio", "clock") as (box, osc):
         echo_ms, engine_ms = _osc_to_engine(box, osc)
         period_ms = 1000 * int(box.record["period"][0]) / box.rate
@@ -66,7 +71,8 @@ def rows() -> list[Row]:
         Row("osc_to_engine_median_ms", max(statistics.median(engine_ms) - statistics.median(echo_ms), 0.0), "ms", None,
             statistics.median(echo_ms)),
         Row("trie_exact_us", _each_us(tree.match, names[::7]), "µs", 10.0, _python_osc_us(names)),
-        Row("trie_wildcard_us", _each_us(tree.match, ["/channel/*/fader", "/pad/[1-8]/gain", "/deck/?/play"]), "µs", 50.0),
+        Row("trie_wildcard_us", _each_us(tree.match, WILDCARDS), "µs", 50.0, _python_osc_us(names, WILDCARDS)),
+        Row("trie_new_wildcard_us", _each_us(lambda pattern: _forgetful(tree, pattern), WILDCARDS), "µs, never seen before"),
         Row("osc_decode_us", _each_us(decode, [encode("/mixer/crossfader", 0.5)] * 500), "µs", 20.0),
         Row("table_reading_us", _reading_us(), "µs", 20.0),
         Row("map_p99_us", _mapping_us(), "µs", 200.0),
@@ -203,15 +209,31 @@ def _each_us(work: Any, items: list[Any]) -> float:
     return statistics.median(rounds)
 
 
-def _python_osc_us(names: list[str]) -> float:
+def _namespace(size: int) -> Namespace:
+    """The box's, with more families of pads' size until it has so many addresses."""
+    more = Group("filler", "/filler/{n}", tuple(number(f"part/{n}", 0.0, 0.0, 1.0, "") for n in range(16)),
+                 {"n": max(math.ceil((size - len(NAMESPACE)) / 16), 1)})
+    return Namespace((*NAMESPACE.groups, more))
+
+
+def _forgetful(tree: AddressTree, pattern: str) -> None:
+    """A pattern that has not come before."""
+    tree._chosen.clear()
+    tree._found.clear()
+    matcher.cache_clear()
+    tree.match(pattern)
+
+
+def _python_osc_us(names: list[str], asked: list[str] | None = None) -> float:
     """The peer: python-osc's dispatcher with as many addresses."""
     dispatcher = Dispatcher()
     for name in names:
         dispatcher.map(name, lambda *_: None)
+    asked = asked or names[::350]
     began = time.process_time()
-    for name in names[::350]:
+    for name in asked:
         list(dispatcher.handlers_for_address(name))
-    return (time.process_time() - began) / len(names[::350]) * 1e6
+    return (time.process_time() - began) / len(asked) * 1e6
 
 
 def _reading_us() -> float:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""OSC 1.0 datagrams, taken apart with every length checked, and built.
+"""OSC packets, taken apart with every length checked, and built.
 
 Libraries read kindly: a missing number as 0, an unknown type by shifting the arguments after it. On stage a broken message
 must not move a fader, so here it is refused.
@@ -11,14 +11,12 @@ import json
 import math
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from appliance.errors import BadValue
 
 _FIXED = {"i": struct.Struct(">i"), "f": struct.Struct(">f"), "d": struct.Struct(">d"), "h": struct.Struct(">q")}
-_CONSTANT = {"T": True, "F": False}
-TYPE_TAGS = "i f d h T F s"
+TYPE_TAGS = "i f d h T F s S c N I m"
 """Argument types that the box takes."""
 IMMEDIATELY = 1
 FLOAT_MAX = 3.4028234663852886e38
@@ -28,8 +26,42 @@ NTP_TO_UNIX_S = 2_208_988_800
 """Seconds from 1900 (time tags) to 1970 (``time.time``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Impulse:
+    """The argument ``I``: that it happened is all it says."""
+
+    def __repr__(self) -> str:
+        return "an impulse"
+
+
+class Midi(NamedTuple):
+    """The argument ``m``: a short MIDI message with the number of its port."""
+
+    port: int
+    status: int
+    data1: int
+    data2: int
+
+    @property
+    def unit(self) -> float:
+        """How far a control stands, 0 … 1: of a controller, a note's velocity (its release is 0), pressure or the bend.
+        Raises :class:`BadValue` for messages that carry no such number."""
+        kind = self.status & 0xF0
+        if kind == 0x80:
+            return 0.0
+        if kind in (0x90, 0xA0, 0xB0):
+            return (self.data2 & 0x7F) / 127
+        if kind == 0xD0:
+            return (self.data1 & 0x7F) / 127
+        if kind == 0xE0:
+            return ((self.data2 & 0x7F) << 7 | self.data1 & 0x7F) / 16383
+        raise BadValue(f"a MIDI message of status {self.status:02X} carries no value; send a note, a controller or the bend")
+
+
+IMPULSE = Impulse()
+_CONSTANT = {"T": True, "F": False, "N": None, "I": IMPULSE}
+
+
+class Message(NamedTuple):
     """One message. ``time_tag`` is the bundle's 64-bit NTP time, or ``IMMEDIATELY``."""
 
     address: str
@@ -42,8 +74,27 @@ class Message:
         return (seconds - NTP_TO_UNIX_S) * 1_000_000_000 + (fraction * 1_000_000_000 >> 32)
 
 
+_singles: dict[bytes, tuple[str, struct.Struct]] = {}
+"""What stands before the last four bytes of messages with one ``f`` or ``i``: a fader sends the same again and again."""
+MAX_SINGLES = 8192
+
+
 def decode(datagram: bytes) -> list[Message]:
-    """The messages of a datagram, in their order. Raises :class:`BadValue` for everything that is not OSC 1.0."""
+    """The messages of a packet, in their order. Raises :class:`BadValue` for everything that is not OSC."""
+    known = _singles.get(datagram[:-4])
+    if known is not None:
+        value = known[1].unpack_from(datagram, len(datagram) - 4)[0]
+        if math.isfinite(value):
+            return [Message(known[0], (value,))]
+    messages = _decode(datagram)
+    if datagram[-8:-4] in (b",f\0\0", b",i\0\0") and len(messages) == 1 and len(messages[0].args) == 1:
+        if len(_singles) >= MAX_SINGLES:
+            _singles.clear()
+        _singles[datagram[:-4]] = messages[0].address, _FIXED[chr(datagram[-7])]
+    return messages
+
+
+def _decode(datagram: bytes) -> list[Message]:
     messages: list[Message] = []
     for content, time_tag in _contents(datagram, IMMEDIATELY, 0):
         if len(messages) == MAX_MESSAGES:
@@ -95,8 +146,12 @@ def _message(data: bytes, time_tag: int) -> Message:
 def _argument(data: bytes, at: int, tag: str, address: str) -> tuple[Any, int]:
     if tag in _CONSTANT:
         return _CONSTANT[tag], at
-    if tag == "s":
+    if tag in "sS":
         return _text(data, at, address)
+    if tag in "cm":
+        if at + 4 > len(data):
+            raise BadValue(f"OSC: {address}: a broken message: it ends in the middle of an argument")
+        return (Midi(*data[at : at + 4]) if tag == "m" else _character(data[at : at + 4], address)), at + 4
     form = _FIXED.get(tag)
     if form is None:
         raise BadValue(f"OSC: {address}: type {tag!r} is not taken; it is one of {TYPE_TAGS}")
@@ -106,6 +161,13 @@ def _argument(data: bytes, at: int, tag: str, address: str) -> tuple[Any, int]:
     if not math.isfinite(value):
         raise BadValue(f"OSC: {address} takes a finite number, not {value}")
     return value, at + form.size
+
+
+def _character(data: bytes, address: str) -> str:
+    code = int.from_bytes(data, "big")
+    if not 0x20 <= code < 0x7F:
+        raise BadValue(f"OSC: {address}: {code} is no ASCII character")
+    return chr(code)
 
 
 def _text(data: bytes, at: int, where: str) -> tuple[str, int]:

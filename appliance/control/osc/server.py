@@ -1,278 +1,237 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""OSC over UDP: a message to a value sets it, to an action does it; a readable address without
-arguments is answered with its value; what is refused is answered with ``/error "what, where, what to do"``.
+"""OSC at the desk, whatever carries it: a message to a value sets it, to an action does it; a readable address without
+arguments is answered with its value; what is refused is answered with ``/error "address" "what, where, what to do"``.
 
-``/subscribe [pattern] [port]``, ``/unsubscribe [pattern] [port]`` and ``/hello [port]`` speak of the connection itself.
-Bundles for the future are handed to the engine with their frame.
+``/hello [token] [port]``, ``/bye``, ``/subscribe [pattern] [port] [rate]`` and ``/unsubscribe [pattern] [port]`` speak of the
+connection itself. UDP and TCP listen on the same port.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import socket
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from appliance.bus.pattern import is_pattern
-from appliance.config import Endpoint
-from appliance.control.access.hosts import is_loopback
-from appliance.control.access.osc import OscAccess
+from appliance.config import Endpoint, Osc
 from appliance.control.desk import Desk
-from appliance.control.osc.feedback import Feedback, Peer
-from appliance.control.osc.frames import FrameClock
-from appliance.control.osc.packet import IMMEDIATELY, Message, decode, encode
+from appliance.control.osc.feedback import MAX_RATE, Feedback
+from appliance.control.osc.gate import Gate, ListGate
+from appliance.control.osc.orders import Orders
+from appliance.control.osc.packet import Message, decode, encode
+from appliance.control.osc.peer import Over, Peer, Transport
+from appliance.control.osc.tcp import TcpServer
 from appliance.control.osc.trie import AddressTree
-from appliance.errors import ApplianceError, BadValue, Unavailable, UnknownAddress
-from appliance.namespace import Address, Kind
+from appliance.control.osc.udp import UdpServer
+from appliance.errors import ApplianceError, BadValue, NotAllowed, Unavailable
 from appliance.nodes import NAMESPACE
 
 log = logging.getLogger(__name__)
 
-AHEAD_S = 0.2
-"""A timed message goes to the engine this long before its frame: the engine keeps only so many in waiting."""
-FARTHEST_S = 3600.0
-MAX_WAITING = 4096
 ERRORS_A_SECOND = 10
-DATAGRAM_BYTES = 60_000
-RECEIVE_BYTES = 4 * 1024 * 1024
-"""Wished for: a burst waits there while the loop is busy. The system gives what it allows (net.core.rmem_max)."""
+SLICE_S = 0.005
+"""So long packets are worked off before the loop gets its turn."""
+BACKLOG = 65_536
+PAUSE_AT = 4096
+"""Packets that wait here before TCP clients have to."""
+RETRY_S = 2.0
+TRIES = 8
+
+Tap = Callable[[Message, Peer], bool]
 
 
-class OscServer(asyncio.DatagramProtocol):
-    """One UDP socket at the desk. Without ``access`` only this machine is heard."""
+class OscServer:
+    """All that speak OSC with this box."""
 
-    def __init__(self, desk: Desk, endpoint: Endpoint, access: OscAccess | None = None) -> None:
+    def __init__(self, desk: Desk, endpoint: Endpoint | None = None, gate: Gate | None = None) -> None:
+        settings = desk.box.config.osc
+        self.endpoint: Endpoint = endpoint or settings
+        self._settings: Osc = settings
         self._desk = desk
-        self._access = access
-        self._endpoint = endpoint
-        self._tree = AddressTree(NAMESPACE)
-        self._frames = FrameClock(desk.box)
-        self._feedback = Feedback(desk, self._feed)
-        self._transport: asyncio.DatagramTransport | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._waiting = 0
+        self.gate: Gate = gate or ListGate(settings.allow)
+        tree = AddressTree(NAMESPACE)
+        self.feedback = Feedback(desk, tree, self.send, self.gate.may, timeout_s=settings.timeout_s,
+                                 heartbeat_s=settings.heartbeat_s)
+        self._orders = Orders(desk, tree, self.gate, self.feedback, self.send, self._refuse, self._start)
+        self._transports: dict[Over, Transport] = {}
+        self._tcp: TcpServer | None = None
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._waiting: deque[tuple[bytes, Peer]] = deque(maxlen=BACKLOG)
+        self._working = self._running = False
         self._errors: dict[str, _Allowance] = {}
+        self.taps: list[Tap] = []
+        """Asked with every message before the namespace; one that answers true has taken it."""
         self._words: dict[str, Callable[[Message, Peer], None]] = {
-            "/subscribe": self._subscribe, "/unsubscribe": self._unsubscribe, "/hello": self._hello,
+            "/subscribe": self._subscribe, "/unsubscribe": self._unsubscribe, "/hello": self._hello, "/bye": self._bye,
+            # what another box says: never answered, or two boxes would quarrel
+            **dict.fromkeys(("/error", "/done", "/welcome", "/heartbeat"), lambda message, peer: None),
         }
 
     async def start(self) -> Endpoint:
-        """Listen; returns where. Raises :class:`Unavailable` when the address cannot be had."""
-        loop = asyncio.get_running_loop()
-        try:
-            transport, _ = await loop.create_datagram_endpoint(lambda: self, (self._endpoint.host, self._endpoint.port))
-        except OSError as error:
-            why = "another program uses it" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-            what = f"OSC cannot listen on {self._endpoint}: {why}; free the port or choose another (osc: port)"
-            raise Unavailable(what) from None
-        self._transport = transport
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
-        for work in (self._feedback.run(), self._sample()):
-            self._keep(asyncio.create_task(work))
-        host, port = transport.get_extra_info("sockname")[:2]
-        return Endpoint(host=host, port=port)
+        """Listen; returns where. Raises :class:`Unavailable` when UDP's address cannot be had. TCP comes later where its port
+        is not free."""
+        for attempt in range(TRIES):
+            udp = UdpServer(self.endpoint, self.receive, self.feedback.gone)
+            where = await udp.start()
+            try:
+                if self._settings.tcp:
+                    await self._listen_tcp(where)
+            except Unavailable as error:
+                if not self.endpoint.port and attempt < TRIES - 1:
+                    await udp.stop()
+                    continue  # a free number for both
+                self._desk.say(error.message)
+                self._start(self._listen_tcp_later(where))
+            break
+        self._transports["udp"] = udp
+        self.run()
+        return where
+
+    async def _listen_tcp(self, where: Endpoint) -> None:
+        tcp = TcpServer(where, self.receive, self.feedback.gone)
+        await tcp.start()
+        self._tcp = self._transports["tcp"] = tcp
+
+    async def _listen_tcp_later(self, where: Endpoint) -> None:
+        while True:
+            await asyncio.sleep(RETRY_S)
+            try:
+                await self._listen_tcp(where)
+            except Unavailable:
+                continue
+            self._desk.say(f"OSC over TCP listens now on {where}", logging.INFO)
+            return
+
+    def run(self) -> None:
+        """What goes on beside the sockets; also without any."""
+        if not self._running:
+            self._running = True
+            self._start(self.feedback.run())
+            self._start(self._sample())
+
+    def add(self, over: Over, transport: Transport) -> None:
+        """Another way by which packets come and go."""
+        self._transports[over] = transport
 
     async def stop(self) -> None:
+        for peer in self.feedback.peers:
+            self.send(encode("/bye", "the box ends, or its control starts anew; say /hello again"), peer)
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._transport is not None:
-            self._transport.close()
+        self._orders.stop()
+        for transport in self._transports.values():
+            await transport.stop()
+        self._transports.clear()
 
-    # -- asyncio's side
+    # -- packets
 
-    def datagram_received(self, data: bytes, addr: Peer) -> None:
-        peer = addr[:2]
-        self._feedback.heard(peer)
+    def receive(self, packet: bytes, peer: Peer) -> None:
+        """A packet has come. It is worked off in the loop's next turns."""
+        self._waiting.append((packet, peer))
+        if not self._working:
+            self._working = True
+            asyncio.get_running_loop().call_soon(self._work)
+
+    def _work(self) -> None:
+        waiting, until = self._waiting, time.monotonic() + SLICE_S
+        while waiting and time.monotonic() < until:
+            for _ in range(min(len(waiting), 16)):
+                self._take_packet(*waiting.popleft())
+        self._orders.flush()
+        self._working = bool(waiting)
+        if waiting:
+            asyncio.get_running_loop().call_soon(self._work)
+        if self._tcp is not None:
+            self._tcp.pause(len(waiting) > PAUSE_AT)
+
+    def _take_packet(self, packet: bytes, peer: Peer) -> None:
+        self.feedback.heard(peer)
         try:
-            messages = decode(data)
+            messages = decode(packet)
         except ApplianceError as error:
-            self._refuse(error, peer)
+            self._refuse(error, peer, "")
             return
         for message in messages:
-            self._take(message, peer)
-
-    def error_received(self, exc: Exception) -> None:
-        log.debug("OSC: a subscriber's port is closed: %s", exc)
-
-    # -- messages
+            try:
+                self._take(message, peer)
+            except Exception:  # one message's fault must not keep the others from being done
+                log.exception("OSC: internal error at %s", message.address)
 
     def _take(self, message: Message, peer: Peer) -> None:
-        try:
-            if message.address == "/error":
-                return  # another box's complaint: never answered, or two boxes would quarrel
-            message = self._greeted(message, peer)
-            self._admit(peer, message.address, writing=False)
-            if (word := self._words.get(message.address)) is not None:
-                word(message, peer)
-                return
-            targets = self._tree.match(message.address, self._desk.box.values.bank)
-            if not targets:
-                raise UnknownAddress(f"{message.address!r} matches no address of this box")
-            if is_pattern(message.address):
-                targets = [t for t in targets if self._accepts(t, message)] or targets
-            self._obey_all(targets, message, peer)
-        except ApplianceError as error:
-            self._refuse(error, peer)
-
-    def _obey_all(self, targets: list[Address], message: Message, peer: Peer) -> None:
-        """One that refuses does not keep a pattern from the others; the first refusal is raised at the end."""
-        first: ApplianceError | None = None
-        for target in targets:
-            try:
-                self._obey(target, message, peer)
-            except ApplianceError as error:
-                first = first or error
-        if first is not None:
-            raise first
-
-    @staticmethod
-    def _accepts(target: Address, message: Message) -> bool:
-        """Whether a pattern means this address: without arguments what can be read, with arguments what can be changed."""
-        if not message.args and target.node.readable:
-            return True
-        return target.node.kind is not Kind.STATE
-
-    # -- who may
-
-    def _may(self, peer: Peer, address: str, *, writing: bool) -> bool:
-        return is_loopback(peer[0]) if self._access is None else self._access.may(peer[0], address, writing)
-
-    def _admit(self, peer: Peer, address: str, *, writing: bool) -> None:
-        if not self._may(peer, "/", writing=False):
-            raise ApplianceError("the box does not know you: pair this device at /pair in its browser, or send /hello TOKEN "
-                                 "PORT", status=401)
-        if not self._may(peer, address, writing=writing):
-            raise ApplianceError(f"{address} is beyond what this device is paired to; pair it again with more", status=403)
-
-    def _greeted(self, message: Message, peer: Peer) -> Message:
-        """``/hello TOKEN PORT`` without its token, which has been looked at."""
-        if message.address != "/hello" or len(message.args) != 2 or self._access is None:
-            return message
-        token, port = message.args
-        if isinstance(token, str) and isinstance(port, int) and (why := self._access.hello(peer[0], token, port)):
-            raise ApplianceError(why, status=401)
-        return replace(message, args=(port,))
-
-    def _feed(self, datagram: bytes, peer: Peer) -> None:
-        """To a subscriber, for as long as its host may hear."""
-        if self._may(peer, "/", writing=False):
-            self._send(datagram, peer)
-
-    def _obey(self, target: Address, message: Message, peer: Peer) -> None:
-        kind = target.node.kind
-        self._admit(peer, target.address, writing=bool(message.args) or kind in (Kind.COMMAND, Kind.CALL))
-        if kind in (Kind.VALUE, Kind.TEXT, Kind.STATE) and not message.args:
-            shown = message.address if not is_pattern(message.address) else target.address
-            self._send(encode(shown, self._desk.get_now(target)), peer)
-        elif message.time_tag != IMMEDIATELY and (delay_s := message.unix_ns() / 1e9 - time.time()) > 0:
-            self._later(target, message, peer, delay_s)
-        elif kind is Kind.CALL:
-            self._call(target, message, peer)
-        else:
-            self._now(target, message, peer)
-
-    def _now(self, target: Address, message: Message, peer: Peer, frame: int = 0) -> None:
-        self._feedback.origin = peer
-        try:
-            self._desk.by_hand(target, list(message.args))
-            self._desk.do_now(target, list(message.args), frame)
-        finally:
-            self._feedback.origin = None
-
-    def _call(self, target: Address, message: Message, peer: Peer) -> None:
-        """A request to a process. A single float is a button of a layout: 0.0 its release, anything else the request itself."""
-        args = list(message.args)
-        if len(args) == 1 and isinstance(args[0], float):
-            if args[0] < 0.5:
-                return
-            args = []
-
-        async def work() -> None:
-            try:
-                result = await self._desk.do(target, args)
-                self._send(encode("/done", target.address, result), peer)
-            except ApplianceError as error:
-                self._refuse(error, peer)
-
-        self._keep(asyncio.create_task(work()))
-
-    def _later(self, target: Address, message: Message, peer: Peer, delay_s: float) -> None:
-        """At the time tag: by frame where the engine can, else by this loop's clock."""
-        if delay_s > FARTHEST_S:
-            raise BadValue(f"OSC: the time tag for {target} lies {delay_s / 3600:.1f} hours ahead; one hour at most")
-        if self._waiting >= MAX_WAITING:
-            raise Unavailable(f"OSC: {MAX_WAITING} timed messages are waiting already")
-        timed = target.node.kind in (Kind.VALUE, Kind.COMMAND) and target.node.owner == "engine"
-
-        async def work() -> None:
-            try:
-                await asyncio.sleep(max(delay_s - AHEAD_S, 0.0) if timed else delay_s)
-                if timed:
-                    self._now(target, message, peer, self._frames.frame_at(message.unix_ns()))
-                elif target.node.kind is Kind.CALL:
-                    self._call(target, message, peer)
-                else:
-                    self._now(target, message, peer)
-            except ApplianceError as error:
-                self._refuse(error, peer)
-            finally:
-                self._waiting -= 1
-
-        if timed and delay_s <= AHEAD_S:
-            self._now(target, message, peer, self._frames.frame_at(message.unix_ns()))
+        if any(tap(message, peer) for tap in self.taps):
             return
-        self._waiting += 1
-        self._keep(asyncio.create_task(work()))
+        word = self._words.get(message.address)
+        if word is None:
+            self._orders.take(message, peer)
+            return
+        self._orders.flush()
+        try:
+            word(message, peer)
+        except ApplianceError as error:
+            self._refuse(error, peer, message.address)
 
     # -- words about the connection
 
     def _subscribe(self, message: Message, peer: Peer) -> None:
-        pattern, to = _pattern_and_port(message, peer)
-        self._feedback.subscribe(pattern or "/*", to, peer)
+        texts, to, rate = _words_and_numbers(message, peer)
+        pattern = texts[0] if texts else "/*"
+        if not pattern.startswith("/"):
+            what = f"{message.address} takes a pattern such as /pad/*, the port you listen on and a rate, not {pattern!r}"
+            raise BadValue(what)
+        if not self.gate.may(peer.host, pattern, False):
+            what = f"/subscribe: {peer.host} may not hear {pattern}: it is not known to this box; say /hello with its token"
+            raise NotAllowed(what, status=403)
+        self.feedback.subscribe(pattern, to, peer, rate=rate)
 
     def _unsubscribe(self, message: Message, peer: Peer) -> None:
-        pattern, to = _pattern_and_port(message, peer)
-        self._feedback.unsubscribe(pattern, to)
+        texts, to, _ = _words_and_numbers(message, peer)
+        self.feedback.unsubscribe(texts[0] if texts else None, to)
 
     def _hello(self, message: Message, peer: Peer) -> None:
-        pattern, to = _pattern_and_port(message, peer)
-        if pattern is not None:
-            raise BadValue("/hello takes the port that you listen on, or nothing")
-        self._feedback.subscribe("/*", to, peer, quiet=True)
+        texts, to, _ = _words_and_numbers(message, peer)
+        token = texts[0] if texts else ""
+        if token.startswith("/"):
+            raise BadValue("/hello takes your token and the port that you listen on, either of them or nothing; no pattern")
+        if (token or not self.gate.may(peer.host, "/", False)) and (reason := self.gate.hello(peer.host, token, to.port)):
+            raise NotAllowed(reason, status=403)
+        self.send(encode("/welcome", "performance box", float(self._settings.heartbeat_s), float(self._settings.timeout_s)), to)
+        self.feedback.hello(token, to, peer)
+
+    def _bye(self, message: Message, peer: Peer) -> None:
+        _, to, _ = _words_and_numbers(Message(message.address, tuple(a for a in message.args if not isinstance(a, str))), peer)
+        self.feedback.bye(to, peer)
 
     # -- answers
 
-    def _send(self, datagram: bytes, peer: Peer) -> None:
-        if len(datagram) > DATAGRAM_BYTES:
-            raise BadValue(f"{len(datagram)} bytes do not fit into a datagram")
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.sendto(datagram, peer)
+    def send(self, packet: bytes, peer: Peer) -> bool:
+        """False when there is no room at the moment."""
+        transport = self._transports.get(peer.over)
+        return transport is None or transport.send(packet, peer)
 
-    def _refuse(self, error: ApplianceError, peer: Peer) -> None:
+    def _refuse(self, error: ApplianceError, peer: Peer, address: str) -> None:
         """Answer and write one line, but never more than ten a second to a host."""
         if len(self._errors) > 256:
             self._errors.clear()
-        allowance = self._errors.setdefault(peer[0], _Allowance())
+        allowance = self._errors.setdefault(peer.host, _Allowance())
         if allowance.spend():
             more = f" ({allowance.take_missed()} more were not written)" if allowance.missed else ""
-            log.warning("OSC from %s:%d: %s%s", peer[0], peer[1], error.message, more)
-            self._send(encode("/error", error.message), peer)
+            log.warning("OSC from %s: %s%s", peer, error.message, more)
+            self.send(encode("/error", address[:256], error.message[:1024]), peer)
 
     async def _sample(self) -> None:
         while True:
-            self._frames.sample()
+            self._orders.frames.sample()
             await asyncio.sleep(0.1)
 
-    def _keep(self, task: asyncio.Task[Any]) -> None:
+    def _start(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _ended(self, task: asyncio.Future[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("OSC: internal error", exc_info=error)
@@ -301,19 +260,23 @@ class _Allowance:
         return missed
 
 
-def _pattern_and_port(message: Message, peer: Peer) -> tuple[str | None, Peer]:
-    """``[pattern] [port]`` in either order; without a port the answer goes where the message came from."""
-    pattern: str | None = None
-    port = peer[1]
+def _words_and_numbers(message: Message, peer: Peer) -> tuple[list[str], Peer, float]:
+    """The texts; where to answer (the first number is a UDP port there, 0 or none means where the message came from); the
+    second number, a rate in values a second."""
+    texts: list[str] = []
+    numbers: list[float] = []
     for arg in message.args:
-        if isinstance(arg, str) and arg.startswith("/"):
-            pattern = arg
+        if isinstance(arg, str) and not arg.isdecimal():
+            texts.append(arg)
             continue
         try:
-            port = int(arg)
-        except ValueError:
-            what = f"{message.address} takes a pattern such as /pad/* and the port you listen on, not {arg!r}"
-            raise BadValue(what) from None
-        if not 1 <= port <= 65535:
-            raise BadValue(f"{message.address}: {port} is no port; 1 … 65535")
-    return pattern, (peer[0], port)
+            numbers.append(float(arg))
+        except (TypeError, ValueError):
+            raise BadValue(f"{message.address} takes text and numbers, not {arg}") from None
+    port = numbers[0] if numbers else 0
+    if port != int(port) or not 0 <= port <= 65535:
+        raise BadValue(f"{message.address}: {port:g} is no port; 1 … 65535, or 0 for the one you send from")
+    rate = numbers[1] if len(numbers) > 1 else MAX_RATE
+    if rate <= 0:
+        raise BadValue(f"{message.address}: {rate:g} is no rate; values a second, {MAX_RATE:g} at most")
+    return texts, Peer(peer.host, int(port), "udp") if port else peer, rate

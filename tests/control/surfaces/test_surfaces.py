@@ -46,7 +46,7 @@ def endpoints(desk: Desk) -> dict[str, str]:
 async def test_endpoints_are_told(desk: Desk, start: Start) -> None:
     await start({})
     where = endpoints(desk)
-    assert set(where) == {"http", "osc"}
+    assert set(where) == {"http", "osc", "oscquery"}
     async with aiohttp.ClientSession() as session, session.get(f"{where['http']}/api/v1/clock/bpm") as answer:
         assert (await answer.json())["value"] == 120.0
     host, port = where["osc"].split(":")
@@ -66,7 +66,7 @@ async def test_a_port_in_use_is_said_and_taken_when_it_is_free(
         message = desk.get_now("/system/message")
         assert f"127.0.0.1:{port}" in message
         assert "another program uses it" in message
-        assert set(endpoints(desk)) == {"osc"}
+        assert set(endpoints(desk)) == {"osc", "oscquery"}
     for _ in range(50):
         await asyncio.sleep(0.05)
         if "http" in endpoints(desk):
@@ -79,7 +79,7 @@ async def test_ports_that_the_box_chose_are_kept_over_a_restart_of_control(desk:
     await start({})
     before = endpoints(desk)
     stop = await surfaces.start(Desk(desk.box))  # while the ports are taken: others are chosen
-    assert set(endpoints(desk)) == {"http", "osc"}
+    assert set(endpoints(desk)) == {"http", "osc", "oscquery"}
     assert endpoints(desk) != before
     second = endpoints(desk)
     await stop()
