@@ -16,7 +16,7 @@ class Urgency(IntEnum):
 
 
 FRESH_S = {Urgency.NAME: 1.5, Urgency.ASKED: 6.0, Urgency.FAULT: 12.0}
-"""So long after it was wanted a thing is still worth saying."""
+"""So long after it was wanted a thing is still worth beginning with."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,10 @@ class Waiting:
         """It is going to be said."""
         if self._slots.get(saying.urgency) is saying:
             del self._slots[saying.urgency]
+
+    def overtaken(self, saying: Saying) -> bool:
+        """Meanwhile something newer of its kind, or more urgent, waits, or all was forgotten."""
+        return self._slots.get(saying.urgency) is not saying or any(urgency > saying.urgency for urgency in self._slots)
 
     def clear(self) -> None:
         self._slots.clear()

@@ -123,7 +123,7 @@ class Speaker:
             stopped = self._stopped
             try:
                 said, sound = await self._renderings.get(saying.text, round(self._desk.box.rate))
-                if self._waiting.first(time.monotonic()) is not saying or stopped != self._stopped:
+                if self._waiting.overtaken(saying) or stopped != self._stopped:
                     continue  # something else is to be said first, or instead
                 await self._play(saying, said, sound, stopped)
             except ApplianceError as error:

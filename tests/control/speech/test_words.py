@@ -83,6 +83,20 @@ def test_the_newest_of_each_urgency_waits_and_faults_come_first() -> None:
     assert order == ["fault 99", "pad 99"]
 
 
+def test_what_is_being_prepared_gives_way_to_what_is_newer_or_more_urgent() -> None:
+    waiting, first = Waiting(), _said("pad 1", Urgency.NAME)
+    waiting.put(first)
+    assert not waiting.overtaken(first), "however long it takes to prepare"
+    waiting.put(_said("pad 2", Urgency.NAME))
+    assert waiting.overtaken(first)
+    second = waiting.first(0.0)
+    assert second is not None and not waiting.overtaken(second)
+    waiting.put(_said("fault", Urgency.FAULT))
+    assert waiting.overtaken(second)
+    waiting.clear()
+    assert waiting.overtaken(second)
+
+
 def test_what_is_late_is_not_said() -> None:
     waiting = Waiting()
     waiting.put(_said("pad 1", Urgency.NAME))
