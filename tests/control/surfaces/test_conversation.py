@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The conversation of learning, and the monitor's words, without an audio server: the binding table in shared memory is read here
-as the engine reads it."""
+"""The conversation of learning, and the monitor's words, without an audio server: the binding table in shared memory is read
+here as the engine reads it."""
 
 from __future__ import annotations
 

@@ -353,6 +353,10 @@ async def test_layers_are_seen_and_set_by_http_and_osc(stage: Stage) -> None:
     await stage.osc("/device/1/layer", "si", "shift", 0)
     assert await until(lambda: stage.get("/device/1/layers") == {"shift": 0})
     assert await test_midi.sent(korg, 0xB0, 0, 0, until_it=lambda: stage.get("/channel/1/fader") == 0.0)
+    assert "fader 1" not in [one["control"] for one in await stage.desk.do("/device/1/takeover", [])]
+    stage.desk.set_now("/channel/1/fader", 0.5)
+    waiting = {one["control"]: one for one in await stage.desk.do("/device/1/takeover", [])}
+    assert waiting["fader 1"] == {"control": "fader 1", "address": "/channel/1/fader", "at": 0.0, "value": 0.5}
     assert (await stage.http("POST", "/device/1/layer", ["shift", 7]))[0] == 422
     assert (await stage.http("POST", "/device/1/layer", ["swift", 1]))[0] == 422
     assert (await stage.http("POST", "/device/3/layer", ["shift", 1]))[0] == 503
