@@ -102,9 +102,11 @@ def _read(text: str, path: Path, goes_on: str) -> Profile:
 def _place(tree: CommentedMap, profile: Profile, lesson: Lesson) -> tuple[str, int, str]:
     """Name it and bind it; the control's name, its number and the binding's key."""
     control = _known(profile, lesson.learned)
-    if control is None:
-        for other in _others(profile, lesson.learned):
+    for other in list(_overlapping(profile, lesson.learned)):
+        if other != control:  # it hears the same messages and takes them for something else
             _unbind(tree, profile, other, None)
+            _forget(tree, profile, other[0])
+    if control is None:
         grown = _grow(tree, profile, lesson)
         if grown is not None:
             return grown
@@ -209,11 +211,6 @@ def _known(profile: Profile, learned: Learned) -> Control | None:
     return None
 
 
-def _others(profile: Profile, learned: Learned) -> list[Control]:
-    """Controls that hear the same messages and take them for something else."""
-    return list(_overlapping(profile, learned))
-
-
 # -- bindings taken away
 
 def _unbind(tree: CommentedMap, profile: Profile, control: Control, layers: tuple[tuple[str, int], ...] | None) -> None:
@@ -231,6 +228,20 @@ def _unbind(tree: CommentedMap, profile: Profile, control: Control, layers: tupl
             if layers is not None and (selector.gesture is not Gesture.PRESS or set(selector.layers) != set(layers)):
                 continue
             _split(entries, text, selector, control)
+
+
+def _forget(tree: CommentedMap, profile: Profile, name: str) -> None:
+    """A control that has been taken for something else, and is named nowhere any more."""
+    section = tree["surface"]
+    if profile.surface[name].count > 1 or name not in section or _named_elsewhere(tree, profile, name, ""):
+        return
+    at = list(section).index(name)
+    comment = section.ca.items.pop(name, None)
+    del section[name]
+    if comment is not None and comment[2] is not None and at:
+        before, (_, _, rest) = list(section)[at - 1], comment[2].value.partition("\n")
+        if before not in section.ca.items and rest.strip(" ") != "":
+            section.ca.items[before] = [None, None, CommentToken("\n" + rest, comment[2].start_mark, None), None]
 
 
 def _split(entries: CommentedMap, text: str, selector: Selector, control: Control) -> None:
