@@ -16,7 +16,8 @@ def one_line(text: str) -> str:
     return text.strip()
 
 
-@pytest.mark.parametrize("words", [("status",), ("ls",), ("get", "/clock/bpm"), ("send", "/clock/bpm", "120"), ("watch", "/*")])
+@pytest.mark.parametrize("words", [("status",), ("ls",), ("get", "/clock/bpm"), ("send", "/clock/bpm", "120"), ("watch", "/*"),
+                                   ("monitor",)])
 def test_without_a_box_a_command_says_how_to_start_one(appliance, words):
     status, out, err = appliance(*words)
     assert (status, out) == (1, "")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from appliance.control.mapping.profile import STATUS, Source
+from appliance.control.mapping.profile import Source
 
 NOTE_OFF = -1
 """A note's release in its stream of velocities."""
@@ -58,9 +58,13 @@ def key_of(status: int, data1: int) -> Key | None:
     return Key(source, channel, -1 if source in (Source.PRESSURE, Source.BEND) else data1)
 
 
-def message_of(key: Key) -> tuple[int, int]:
-    """Status and data 1 by which it is told: the inverse of :func:`key_of`, but for parameters."""
-    return STATUS[key.source] + key.channel - 1, key.number
+def as_told(keys: Iterable[Key]) -> list[Key]:
+    """The keys as messages have them: parameters come as controllers."""
+    told: list[Key] = []
+    for key in keys:
+        numbers = (_ENTRY, _ENTRY_FINE, _MORE, _LESS) if key.source in (Source.NRPN, Source.RPN) else ()
+        told += [Key(Source.CC, key.channel, number) for number in numbers] or [key]
+    return told
 
 
 def sort(messages: Iterable[Said]) -> dict[Key, Stream]:

@@ -21,7 +21,7 @@ from appliance.control.learn.binding import binding_for, check_target
 from appliance.control.learn.history import History
 from appliance.control.learn.naming import device_name, file_name
 from appliance.control.learn.recognise import Form, Learned, recognise
-from appliance.control.learn.streams import Key, Said, key_of
+from appliance.control.learn.streams import Key, Said, as_told, key_of
 from appliance.control.learn.write import Lesson, Written, new_profile, write
 from appliance.control.mapping.check import FILE_BYTES
 from appliance.control.mapping.compile import Compiled
@@ -44,6 +44,8 @@ RELEASE_S = 0.7
 """A button that has told no release by then switches by itself."""
 ASK_S = 4.0
 """So long a question waits for an answer; then what is likelier is taken."""
+PATIENCE_S = {"target": 600.0, "control": 60.0}
+"""So long it waits for a target, and for a control: what is forgotten must not change a binding in the middle of a set."""
 MESSAGES = 6000
 WINDOW_S = 20.0
 
@@ -67,6 +69,7 @@ class Learn:
         self._came_s: dict[tuple[str, Key], float] = {}
         self._busy = False
         self._asked = ""
+        self._since_s = 0.0
 
     # -- addresses
 
@@ -279,7 +282,7 @@ class Learn:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
-            if not self._target or self._busy or not any(self._heard.values()):
+            if self._busy or self._is_forgotten() or not self._target or not any(self._heard.values()):
                 continue
             try:
                 await self._judge()
@@ -291,13 +294,20 @@ class Learn:
                 self._desk.say("learning failed for a fault in the box (it is in the log); the profile is as it was")
                 self._heard.clear()
 
+    def _is_forgotten(self) -> bool:
+        if self._desk.get_now("/learn/hold") or time.monotonic() - self._since_s < PATIENCE_S[self._state]:
+            return False
+        self._close()
+        self._show("off", "nothing was moved for a while: not learning any more")
+        return True
+
     async def _judge(self) -> None:
         """Take the control when its move has ended."""
         best = self._best()
         if best is None:
             return
         device, learned = best
-        quiet_s = min((time.monotonic() - self._came_s.get((device, key), 0.0) for key in self._sent_by(learned)), default=9.0)
+        quiet_s = min((time.monotonic() - self._came_s.get((device, key), 0.0) for key in as_told(learned.keys)), default=9.0)
         needed = MOVE_ENDS_S if learned.form is not Form.BUTTON else PRESS_ENDS_S if learned.released else RELEASE_S
         if learned.ask and quiet_s < ASK_S:
             if quiet_s >= needed and self._asked != learned.ask:
@@ -309,17 +319,6 @@ class Learn:
                 self._show("listening", f"{self._target}: a {learned.form.value} moves …")
             return
         await self._take(device, learned)
-
-    @staticmethod
-    def _sent_by(learned: Learned) -> list[Key]:
-        """The keys as messages have them: parameters come as controllers."""
-        keys: list[Key] = []
-        for key in learned.keys:
-            if key.source.value in ("nrpn", "rpn"):
-                keys += [Key(type(key.source)("cc"), key.channel, number) for number in (6, 38, 96, 97)]
-            else:
-                keys.append(key)
-        return keys
 
     async def _take(self, device: str, learned: Learned) -> dict[str, Any]:
         """Write it and put it in force. Raises what is wrong; then the old profile stays, and the target."""
@@ -380,6 +379,7 @@ class Learn:
         return (self._own / path.name if shipped else path), text
 
     def _show(self, state: str, status: str) -> None:
+        self._since_s = time.monotonic()
         self._desk.publish("/learn/state", state)
         self._desk.publish("/learn/status", status)
 

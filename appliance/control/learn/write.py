@@ -4,21 +4,19 @@ controls become a row; a row of which one control learns something else keeps th
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from ruamel.yaml.tokens import CommentToken
 
 from appliance.control.learn.naming import control_name
 from appliance.control.learn.recognise import Form, Learned
+from appliance.control.learn.yamltext import again, dump, flow, load, numbers_of, put, runs, value_of
 from appliance.control.mapping.check import read_profile_text
 from appliance.control.mapping.controls import Control
 from appliance.control.mapping.profile import Profile, Source, Surface
@@ -58,13 +56,13 @@ def new_profile(device: str, like: str | None) -> str:
     if like is None:
         return f"{HEADER}{head}\ndevice:\n  match: [{quoted}]\n\nsurface: {{}}\n\nbindings: {{}}\n"
     body = re.sub(r"\A(?:#[^\n]*\n|\s*\n)*", "", like)
-    tree = _load(body)
+    tree = load(body)
     tree["name"] = DoubleQuotedScalarString(device)
     tree.pop("doc", None)
     match = CommentedSeq([DoubleQuotedScalarString(device)])
     match.fa.set_flow_style()
     tree["device"] = CommentedMap(match=match)
-    text = _dump(tree)
+    text = dump(tree)
     for section in ("device", "surface", "bindings"):
         text = re.sub(rf"\n*^{section}:", f"\n\n{section}:", text, count=1, flags=re.MULTILINE)
     return HEADER + KEPT_FROM + text
@@ -73,7 +71,7 @@ def new_profile(device: str, like: str | None) -> str:
 def write(text: str, lesson: Lesson, path: Path) -> Written:
     """The new text. Raises :class:`BadFile` when the old one has a fault, or the new one would."""
     profile = _read(text, path, "it cannot learn until that is mended")
-    tree = _load(text)
+    tree = load(text)
     for section in ("surface", "bindings"):
         if not isinstance(tree.get(section), CommentedMap):
             tree[section] = CommentedMap()
@@ -81,12 +79,12 @@ def write(text: str, lesson: Lesson, path: Path) -> Written:
     name, member, selector = _place(tree, profile, lesson)
     wheel = lesson.learned.touch
     if wheel is not None and lesson.target.endswith("/jog/turn"):
-        profile = _read(_dump(tree), path, "")
+        profile = _read(dump(tree), path, "")
         touch = Learned(Form.BUTTON, {"note": wheel.number} | ({"channel": wheel.channel} if wheel.channel > 1 else {}),
                         frozenset({wheel}), 0.0, 0.0, 1.0)
         address = lesson.target.removesuffix("turn") + "touch"
         _place(tree, profile, Lesson(touch, address, address, lesson.layers))
-    new = _dump(tree)
+    new = dump(tree)
     _read(new, path, "nothing was learned")
     count = Surface.model_validate(dict(tree["surface"][name])).count
     return Written(new, name if count == 1 else f"{name} {member}", selector)
@@ -102,15 +100,17 @@ def _read(text: str, path: Path, goes_on: str) -> Profile:
 def _place(tree: CommentedMap, profile: Profile, lesson: Lesson) -> tuple[str, int, str]:
     """Name it and bind it; the control's name, its number and the binding's key."""
     control = _known(profile, lesson.learned)
-    if control is None:
-        for other in _others(profile, lesson.learned):
+    for other in list(_overlapping(profile, lesson.learned)):
+        if other != control:  # it hears the same messages and takes them for something else
             _unbind(tree, profile, other, None)
+            _forget(tree, profile, other[0])
+    if control is None:
         grown = _grow(tree, profile, lesson)
         if grown is not None:
             return grown
         taken = {*tree["surface"], *profile.layers}
         name = control_name(lesson.name, lesson.target, lesson.learned.form, taken)
-        _put(tree["surface"], name, _flow(lesson.learned.surface | _per_turn(lesson)))
+        put(tree["surface"], name, flow(lesson.learned.surface | _per_turn(lesson)))
         _comment(tree["surface"], name, lesson.learned)
         control = name, 1
     else:
@@ -119,7 +119,7 @@ def _place(tree: CommentedMap, profile: Profile, lesson: Lesson) -> tuple[str, i
             tree["surface"][control[0]].update(_per_turn(lesson))
     count = profile.surface[control[0]].count if control[0] in profile.surface else 1
     key = " + ".join((*_layer_words(profile, lesson.layers), control[0] if count == 1 else f"{control[0]} {control[1]}"))
-    _put(tree["bindings"], key, _value(lesson.binding), after=lambda text: _is_of(profile, text, control[0]))
+    put(tree["bindings"], key, value_of(lesson.binding), after=lambda text: _is_of(profile, text, control[0]))
     return control[0], control[1], key
 
 
@@ -150,23 +150,6 @@ def _comment(section: CommentedMap, name: str, learned: Learned) -> None:
 
 def _layer_words(profile: Profile, layers: Iterable[tuple[str, int]]) -> list[str]:
     return [name if profile.layers[name].way in ("hold", "toggle") else f"{name} {value}" for name, value in layers]
-
-
-def _put(section: CommentedMap, key: str, value: Any, after: Callable[[str], bool] = lambda _text: False) -> None:
-    """At its place, behind the last one that it goes with, or at the end; empty lines and comments before the next section stay
-    there."""
-    keys = list(section)
-    if key in section:
-        section[key] = value
-        return
-    at = max((at for at, text in enumerate(keys) if after(text)), default=len(keys) - 1) + 1
-    section.insert(at, key, value)
-    if 0 < at == len(keys) and (comment := section.ca.items.get(keys[-1])) and (token := comment[2]) is not None:
-        own, _, rest = token.value.partition("\n")
-        section.ca.items[key] = [None, None, CommentToken("\n" + rest, token.start_mark, None), None]
-        token.value = own + "\n"
-        if not own:
-            del section.ca.items[keys[-1]]
 
 
 def _is_of(profile: Profile, text: str, name: str) -> bool:
@@ -209,11 +192,6 @@ def _known(profile: Profile, learned: Learned) -> Control | None:
     return None
 
 
-def _others(profile: Profile, learned: Learned) -> list[Control]:
-    """Controls that hear the same messages and take them for something else."""
-    return list(_overlapping(profile, learned))
-
-
 # -- bindings taken away
 
 def _unbind(tree: CommentedMap, profile: Profile, control: Control, layers: tuple[tuple[str, int], ...] | None) -> None:
@@ -233,41 +211,35 @@ def _unbind(tree: CommentedMap, profile: Profile, control: Control, layers: tupl
             _split(entries, text, selector, control)
 
 
+def _forget(tree: CommentedMap, profile: Profile, name: str) -> None:
+    """A control that has been taken for something else, and is named nowhere any more."""
+    section = tree["surface"]
+    if profile.surface[name].count > 1 or name not in section or _named_elsewhere(tree, profile, name, ""):
+        return
+    at = list(section).index(name)
+    comment = section.ca.items.pop(name, None)
+    del section[name]
+    if comment is not None and comment[2] is not None and at:
+        before, (_, _, rest) = list(section)[at - 1], comment[2].value.partition("\n")
+        if before not in section.ca.items and rest.strip(" ") != "":
+            section.ca.items[before] = [None, None, CommentToken("\n" + rest, comment[2].start_mark, None), None]
+
+
 def _split(entries: CommentedMap, text: str, selector: Selector, control: Control) -> None:
     """The other controls of the binding keep it."""
     value, at = entries[text], list(entries).index(text)
     numbers = [member for _, member in selector.controls if member != control[1]]
     head = "".join(f"{part.strip()} + " for part in text.split("+")[:-1])
     tail = (found[0] if (found := re.search(r" (held|double)( [\d.]+)?$", text)) else "")
-    keys = [f"{head}{control[0]} {first}{f'..{last}' if last > first else ''}{tail}" for first, last in _runs(numbers)]
+    keys = [f"{head}{control[0]} {first}{f'..{last}' if last > first else ''}{tail}" for first, last in runs(numbers)]
     comment = entries.ca.items.pop(text, None)
     del entries[text]
     for offset, key in enumerate(keys):
-        entries.insert(at + offset, key, value if offset == 0 else _again(value))
+        entries.insert(at + offset, key, value if offset == 0 else again(value))
     if comment is not None:
         home = keys[-1] if keys else (list(entries)[at - 1] if at else None)
         if home is not None and home not in entries.ca.items:
             entries.ca.items[home] = comment
-
-
-def _again(value: Any) -> Any:
-    """The same, not an alias of it."""
-    if isinstance(value, CommentedMap | CommentedSeq):
-        stream = io.StringIO()
-        _yaml().dump(value, stream)
-        return _yaml().load(stream.getvalue())
-    return value
-
-
-def _runs(numbers: list[int]) -> list[tuple[int, int]]:
-    """1 2 3 5 as 1…3, 5…5."""
-    runs: list[tuple[int, int]] = []
-    for number in numbers:
-        if runs and runs[-1][1] == number - 1:
-            runs[-1] = runs[-1][0], number
-        else:
-            runs.append((number, number))
-    return runs
 
 
 # -- rows
@@ -287,12 +259,12 @@ def _grow(tree: CommentedMap, profile: Profile, lesson: Lesson) -> tuple[str, in
         if selector.gesture is not Gesture.PRESS or set(selector.layers) != set(lesson.layers) \
                 or len(selector.controls) != row.count or not _alike(row, new) or _named_elsewhere(tree, profile, name, key):
             continue
-        template = _next(value, row.count, _value(lesson.binding))
+        template = _next(value, row.count, value_of(lesson.binding))
         if template is None:
             continue
         field = "channel" if "bend" in lesson.learned.surface or "pressure" in lesson.learned.surface else new.source.value
         numbers = row.channel if field == "channel" else getattr(row, field)
-        tree["surface"][name][field] = _numbers([*numbers, *getattr(new, field)])
+        tree["surface"][name][field] = numbers_of([*numbers, *getattr(new, field)])
         tree["bindings"][key] = template
         return name, row.count + 1, key
     return None
@@ -343,54 +315,3 @@ def _next_text(template: str, count: int, address: str) -> str | None:
         before[differ[0]] = "N" if first == 1 else f"N{first - 1:+d}"
         return "".join(before)
     return template if "/N" in template and fill_in(template, count + 1) == address else None
-
-
-# -- YAML
-
-def _yaml() -> YAML:
-    writer = YAML()
-    writer.preserve_quotes = True
-    writer.width = 4096
-    writer.indent(mapping=2, sequence=4, offset=2)
-    return writer
-
-
-def _load(text: str) -> CommentedMap:
-    tree = _yaml().load(text)
-    return tree if isinstance(tree, CommentedMap) else CommentedMap()
-
-
-def _dump(tree: CommentedMap) -> str:
-    stream = io.StringIO()
-    _yaml().dump(tree, stream)
-    return stream.getvalue()
-
-
-def _flow(pairs: dict[str, Any]) -> CommentedMap:
-    tree = CommentedMap({name: _value(value) for name, value in pairs.items()})
-    tree.fa.set_flow_style()
-    return tree
-
-
-def _value(value: Any) -> Any:
-    """Text so that the profile's reader takes it for text."""
-    if isinstance(value, dict):
-        return _flow(value)
-    if isinstance(value, list):
-        sequence = CommentedSeq([_value(item) for item in value])
-        sequence.fa.set_flow_style()
-        return sequence
-    if isinstance(value, str) and (not value or yaml.safe_load(value) != value):
-        return DoubleQuotedScalarString(value)
-    return value
-
-
-def _numbers(numbers: list[int]) -> Any:
-    """36, 37, 38 as 36..38."""
-    parts = [part for first, last in _runs(numbers) for part in ([first, last] if last == first + 1 and len(numbers) > 2 else
-             [first] if first == last else [f"{first}..{last}"])]
-    if len(parts) == 1:
-        return parts[0]
-    sequence = CommentedSeq(parts)
-    sequence.fa.set_flow_style()
-    return sequence

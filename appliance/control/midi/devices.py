@@ -300,9 +300,14 @@ class Devices:
         if event.index == 0 and self._generic is not None:
             hands.append((" | ".join(self._generic_ports), self._generic))
         for name, hand in hands:
-            with self.watch.message(name, hand, data, event.frame / self._desk.box.rate, event.frame):
+            before = dict(hand.layers)
+            if self.watch.open:
+                with self.watch.message(name, hand, data, event.frame / self._desk.box.rate, event.frame):
+                    hand.take(*data)
+            else:
                 hand.take(*data)
-        self._addresses.tell()
+            if hand.layers != before:
+                self._addresses.tell()
 
     # -- what others ask of devices
 

@@ -98,6 +98,15 @@ def test_what_a_person_wrote_stays():
     assert taught(new, fader(18, "/mixer/crossfader", layers=(("shift", 1),))) == new
 
 
+def test_what_was_taken_for_something_else_is_forgotten():
+    text = new_profile("My Box", None)
+    turned = Lesson(learned({"cc": 6, "encoder": "sign"}, Form.ENCODER), "/channel/1/fader", "/channel/1/fader")
+    halves = Lesson(learned({"cc14": 6}), "/channel/1/fader", "/channel/1/fader")
+    once = taught(text, turned)
+    assert taught(once, halves, turned) == once
+    assert yaml.safe_load(taught(once, halves))["surface"] == {"fader": {"cc14": 6}}
+
+
 def test_a_row_grows_only_where_it_does_the_same():
     text = taught(new_profile("My Box", None), fader(0, "/channel/1/fader"), fader(4, "/channel/2/fader"),
                   fader(9, "/channel/4/fader"))

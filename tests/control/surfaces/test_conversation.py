@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The conversation of learning, and the monitor's words, without an audio server: the binding table in shared memory is read here
-as the engine reads it."""
+"""The conversation of learning, and the monitor's words, without an audio server: the binding table in shared memory is read
+here as the engine reads it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from appliance.bus.binding import BindingFlag, BindingKind
 from appliance.bus.events import Event, Kind
 from appliance.commands.monitor import text
 from appliance.control.desk import Desk
+from appliance.control.learn import teacher
 from appliance.control.learn.streams import Said
 from appliance.control.mapping.planes import Entry
 from appliance.control.mapping.profile import Encoding
@@ -163,6 +164,17 @@ async def test_the_control_that_chose_the_target_is_not_learned(table: Table) ->
     assert table.get("/learn/state") == "control"
     fact = await table.learned(gestures.knob(random.Random(4), 60))
     assert (fact["address"], fact["surface"]) == ("/mixer/crossfader", {"cc": 60})
+
+
+@pytest.mark.asyncio
+async def test_what_is_forgotten_changes_nothing_later(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher, "PATIENCE_S", {"target": 0.3, "control": 0.3})
+    await table.desk.set("/learn/target", "/channel/1/low")
+    await table.until(lambda: table.get("/learn/state") == "off")
+    assert "not learning any more" in table.get("/learn/status") and table.get("/learn/target") == ""
+    await table.play(gestures.knob(random.Random(3), 60))
+    await asyncio.sleep(0.6)
+    assert table.get("/learn/last") is None
 
 
 @pytest.mark.asyncio
