@@ -107,8 +107,8 @@ class GenProcess:
                 raise UnknownAddress(f"{address} is nothing that generation can do")
 
     def _generate(self, arguments: list[Any]) -> int:
-        """``[prompt or object, target]``: queue it; the id of the job."""
-        asked = arguments[0] if arguments else self._prompt
+        """``[prompt or object, target]``: queue it; the id of the job. An empty prompt, or none, means that of /gen/prompt."""
+        asked = arguments[0] if arguments and arguments[0] != "" else self._prompt
         target = self._target(arguments[1]) if len(arguments) > 1 and arguments[1] else ""
         if len(arguments) > 2:
             raise BadValue("/gen/generate takes a prompt or request and a target, no more")

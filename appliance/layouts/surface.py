@@ -172,7 +172,7 @@ def _gen() -> Page:
                           colour=role, size=20)
                   for words, pad, role in RECIPES], 4, 2)
     more = tiles([
-        Widget(Kit.PRESS, "/gen/generate", label="make prompt", colour="white", size=18),
+        Widget(Kit.SET, "/gen/generate", label="prompt: pad 8", value=("", "/pad/8"), colour="white", size=18),
         Widget(Kit.PRESS, "/gen/fill", label="fill pads", colour="white", size=18),
         *(Widget(Kit.SET, "/gen/bars", label=f"{n} bars" if n > 1 else "1 bar", value=n, colour="texture")
           for n in (1, 2, 4, 8, 16, 32)),

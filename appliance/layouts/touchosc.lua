@@ -2,13 +2,15 @@
 -- The surface's script, at its root. Before it stand TOKEN, LISTEN, SUBSCRIBE, COLOURS and ROWS, written by the box.
 -- It says /hello when the layout is opened and every five seconds, keeps what the box says away from a control while a
 -- finger is on it and shows it when the finger is gone, draws lamps, names and values, and tells when the box is not heard.
--- A row is {address, control, how, first, second, places, unit, label}; how says what is shown.
+-- A row is {address, control, how, first, second, places, unit, label, colour, ink}; how says what is shown, ink is the label that
+-- turns black where its ground is bright.
 
 local HELLO_MS, LOOK_MS, DIP_MS, SILENCE_MS = 5000, 50, 90, 12000
 local NO_ANSWER = 'No answer from the box. Look at Connections, OSC: its name, its port, and receive port ' .. LISTEN .. '.'
 
 local shows, controls, pads = {}, {}, {}   -- rows by address, controls by name, pads by control
 local faders, held, silent = {}, {}, {}    -- faders with a value beside them; rows and values that wait; frames of silence
+local switches = {}                        -- rows of switches, with what their label was drawn for
 local hello_at, look_at, beat_at = -HELLO_MS, 0, -DIP_MS
 local heard_at, alone = nil, false
 
@@ -27,9 +29,14 @@ local function hello()
   end
 end
 
-local function shade(hex, light)
+local function parts(hex, light)
   local function part(at) return tonumber(string.sub(hex, at, at + 1), 16) / 255 * light end
-  return Color(part(2), part(4), part(6), 1)
+  return part(2), part(4), part(6)
+end
+
+local function shade(hex, light)
+  local red, green, blue = parts(hex, light)
+  return Color(red, green, blue, 1)
 end
 
 local function is_colour(text)
@@ -71,8 +78,18 @@ local function put(row, value)
   row.control.values.x = math.max(0, math.min(1, (given - row.first) / span))
 end
 
+local function write_on(name, hex, level)
+  local label = name ~= nil and controls[name] or nil
+  if label == nil then return end
+  local red, green, blue = parts(hex, level)
+  local bright = 0.3 * red + 0.59 * green + 0.11 * blue > 0.5
+  label.textColor = bright and Color(0, 0, 0, 1) or Color(1, 1, 1, 1)
+end
+
 local function light(row, on)
-  row.control.color = shade(row.hex, on and 1 or 0.35)
+  local level = on and 1 or 0.35
+  row.control.color = shade(row.hex, level)
+  write_on(row.ink, row.hex, level)
 end
 
 local SHADES = {empty = 0.12, loaded = 0.45, queued = 0.9, playing = 1, stopping = 0.9, missing = 0.9}
@@ -90,6 +107,8 @@ local function draw(pad)
   if level ~= pad.level or hex ~= pad.hex then
     pad.level, pad.hex = level, hex
     pad.control.color = shade(hex, level)
+    write_on(pad.title, hex, level)
+    write_on(pad.word, hex, level)
   end
 end
 
@@ -167,12 +186,13 @@ function init()
   for i = 1, #ROWS do
     local given = ROWS[i]
     local row = {address = given[1], name = given[2], how = given[3], first = given[4], second = given[5], places = given[6],
-                 unit = given[7], label = given[8], hex = given[9], control = controls[given[2]]}
+                 unit = given[7], label = given[8], hex = given[9], ink = given[10], control = controls[given[2]]}
     if row.control ~= nil then
       shows[row.address] = shows[row.address] or {}
       table.insert(shows[row.address], row)
       if row.how == 'x' and row.label ~= nil then table.insert(faders, row) end
-      if row.how == 'state' then pads[row.name] = {control = row.control} end
+      if row.how == 'x' and row.ink ~= nil then table.insert(switches, row) end
+      if row.how == 'state' then pads[row.name] = {control = row.control, word = row.label, title = row.ink} end
     end
   end
   heard_at = now()
@@ -230,6 +250,14 @@ function update()
     local row = faders[i]
     if row.control.values.touch then
       say(row.label, words(row, row.first + row.control.values.x * (row.second - row.first)))
+    end
+  end
+  for i = 1, #switches do
+    local row = switches[i]
+    local on = row.control.values.x > 0.5
+    if on ~= row.drawn then
+      row.drawn = on
+      write_on(row.ink, row.hex, on and 1 or 0.35)
     end
   end
   for _, pad in pairs(pads) do

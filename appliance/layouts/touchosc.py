@@ -156,7 +156,7 @@ class _Writer:
 
     def _row(self, address: str, name: str, how: str, **more: Any) -> None:
         self.rows.append([address, name, how, *(more.get(key) for key in (
-            "first", "second", "places", "unit", "label", "hex"))])
+            "first", "second", "places", "unit", "label", "hex", "ink"))])
 
     def _widget(self, widget: Widget, name: str, frame: Area) -> list[Control]:
         match widget.kind:
@@ -231,7 +231,7 @@ class _Writer:
         control = Control("BUTTON", name, frame, {"color": "#0f1318"}, [("x", 0, 0)], [
             _message(widget.address, _partial("VALUE", "FLOAT", "x"))])
         state, title = f"{name} state", f"{name} title"
-        self._row(f"{pad}/state", name, "state", label=state)
+        self._row(f"{pad}/state", name, "state", label=state, ink=title)
         self._row(f"{pad}/role", name, "role")
         self._row(f"{pad}/colour", name, "colour")
         self._row(widget.named, title, "name", label=widget.text)
@@ -250,14 +250,15 @@ class _Writer:
         }, [("x", widget.default if toggles else 0, 0)], [
             _message(widget.address, arguments, when="RISE" if acts else "ANY", receive=toggles)])
         title, readable = f"{name} label", widget.node.readable
+        look = {"hex": widget.colour_code, "ink": title}
         if toggles:
-            self._row(widget.address, name, "x", first=0, second=1)
+            self._row(widget.address, name, "x", first=0, second=1, **look)
         elif widget.kind is Kit.SET and readable and len(widget.arguments) == 1:
-            self._row(widget.address, name, "same", first=widget.value, hex=widget.colour_code)
+            self._row(widget.address, name, "same", first=widget.value, **look)
         elif widget.lit:
-            self._row(widget.lit, name, "there", hex=widget.colour_code)
+            self._row(widget.lit, name, "there", **look)
         elif widget.kind is Kit.HOLD and readable and widget.value is None:
-            self._row(widget.address, name, "on", hex=widget.colour_code)
+            self._row(widget.address, name, "on", **look)
         if widget.named:
             self._row(widget.named, title, "name", label=widget.text)
         return [control, _label(title, frame, widget.text, widget.size)]

@@ -131,6 +131,15 @@ async def test_a_prompt_becomes_a_clip_on_the_pad(running: Running) -> None:
     await running.until(lambda: running.control.states["/gen/queued"] == running.control.states["/gen/running"] == 0)
 
 
+async def test_an_empty_prompt_means_the_one_that_is_set(running: Running) -> None:
+    running.control.hub.announce("/gen/prompt", "only lead, bright")
+    await running.do("/gen/jobs")  # the prompt came before it on the same connection
+    await running.do("/gen/generate", "", "/pad/8")
+    await running.until(lambda: running.control.loads)
+    address, _, options = running.control.loads[0]
+    assert (address, options["name"], options["role"]) == ("/bank/1/pad/8/load", "only lead, bright", "lead")
+
+
 async def test_asking_twice_gives_two_takes_and_the_same_seed_gives_one(running: Running) -> None:
     await running.do("/gen/generate", "only bass", "/pad/1")
     await running.do("/gen/generate", "only bass", "/pad/2")

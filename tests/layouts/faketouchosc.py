@@ -65,6 +65,8 @@ class FakeControl:
         self.type = str(control.control_type)
         self.name = control.get("name")
         self.color = control.get("color")
+        if control.has("textColor"):
+            self.textColor = control.get("textColor")
         self.file = control
         self.osc = [FakeMessage(m) for m in control.messages]
         self.below = [FakeControl(app, child) for child in control.children]

@@ -171,6 +171,20 @@ def test_lamps_choices_hot_cues_and_meters(app: FakeTouchOSC) -> None:
     assert app.sent == []
 
 
+def test_words_are_black_on_bright_grounds_and_white_on_dark_ones(app: FakeTouchOSC) -> None:
+    cue = app.that_sends("/channel/1/cue")  # yellow
+    label = app.controls[f"{cue.name} label"]
+    for state, ink in ((0, 1.0), (1, 0.0), (0, 1.0)):
+        app.receive("/channel/1/cue", state)
+        app.frame(60)
+        assert label.textColor.r == ink
+    pad = app.that_sends("/pad/1/trigger")
+    app.receive("/pad/1/role", "drums")
+    for state, ink in (("loaded", 1.0), ("playing", 0.0)):
+        app.receive("/pad/1/state", state)
+        assert {app.controls[f"{pad.name} {name}"].textColor.r for name in ("title", "state")} == {ink}
+
+
 def test_a_jog_tells_touch_and_turns(app: FakeTouchOSC) -> None:
     jog = app.that_sends("/deck/2/jog/touch", "ENCODER")
     jog.values.touch = True
