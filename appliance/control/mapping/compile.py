@@ -42,7 +42,7 @@ class Said:
 @dataclass
 class Compiled:
     """``rules``: of each control, the one that counts first in front. ``layers``: the buttons of each layer. ``planes``: the
-    engine's entries in each state of ``plane_layers``, the first one for when none is on."""
+    engine's entries in each state of ``plane_layers``, the first one for when none is on. ``plays``: the decks' play keys."""
 
     profile: Profile
     rules: dict[Control, list[Rule]] = field(default_factory=dict)
@@ -52,6 +52,7 @@ class Compiled:
     planes: list[dict[Message, Entry]] = field(default_factory=lambda: [{}])
     lights: list[Light] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
+    plays: set[Control] = field(default_factory=set)
     shown: list[tuple[Selector, Control, Feedback]] = field(default_factory=list)
 
     @property
@@ -157,6 +158,8 @@ def _add_role(compiled: Compiled, text: str, thing: str, found: dict[Control, li
     selector = parse_selector(profile, text)
     if selector.gesture is not Gesture.PRESS:
         raise Refused("a role has its own gestures")
+    if thing.startswith("/deck/"):
+        compiled.plays.update(selector.controls)
     for habit, binding in habits(profile, thing):
         if habit.shifted and any(name == SHIFT for name, _ in selector.layers):
             continue

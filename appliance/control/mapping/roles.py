@@ -42,7 +42,7 @@ HABITS: dict[str, tuple[Habit, ...]] = {
         Habit(Gesture.PRESS, shifted=True, below=("next", "stop")),
         Habit(Gesture.HELD, shifted=True, below=("clear",), after_s=CLEAR_S),
     ),
-    "deck": (Habit(Gesture.PRESS, shifted=False, below=("play",)), _HELD),
+    "deck": (Habit(Gesture.PRESS, shifted=False, below=("play",)), _HELD, Habit(Gesture.PRESS, shifted=True, below=("sync",))),
     "scene": (Habit(Gesture.PRESS, shifted=False, below=("launch",)), _HELD),
 }
 

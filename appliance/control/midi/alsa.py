@@ -204,7 +204,7 @@ class AlsaPorts(threading.Thread):
         device.hand = Hand(device.compiled, self._router, flash, send)
         if device.sink is not None:
             device.lamps = Lamps(device.compiled, self._view, send, device.hand.layers, lambda message: message in device.down,
-                                 device.hand.held)
+                                 device.hand.held, device.hand.asks)
             device.lamps.resync()
 
     def _poll(self) -> None:

@@ -254,7 +254,7 @@ class Devices:
         device = self._devices[port.name] = Device(port.name, compiled, slot, sink, hand)
         if compiled.lights or compiled.profile.init:
             device.lamps = Lamps(compiled, self._view, send, hand.layers, lambda message: self._table.is_down(slot, message),
-                                 hand.held)
+                                 hand.held, hand.asks)
             device.lamps.resync()
             self._lit.set()
         log.info("MIDI: %s is %s on midi_in_%d", port.name, compiled.profile.name, slot + 1)

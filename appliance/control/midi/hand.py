@@ -17,8 +17,9 @@ from appliance.control.mapping.compile import Compiled
 from appliance.control.mapping.controls import Control, Message, Touch
 from appliance.control.mapping.planes import Entry
 from appliance.control.mapping.profile import Mode, Source
+from appliance.control.mapping.roles import SHIFT
 from appliance.control.mapping.rules import Rule
-from appliance.control.mapping.selectors import Gesture
+from appliance.control.mapping.selectors import HELD_S, Gesture
 from appliance.control.midi.router import Router
 from appliance.errors import BadValue
 
@@ -42,6 +43,7 @@ class Press:
     rule: Rule | None
     waiting: list[asyncio.TimerHandle] = field(default_factory=list)
     long_s: tuple[float, float] | None = None
+    since_s: float = field(default_factory=time.monotonic)
 
 
 class Hand:
@@ -173,6 +175,14 @@ class Hand:
                 press.waiting.append(loop.call_later(after_s, self._do, held, touch))
                 if after_s >= LONG_S:
                     press.long_s = now, after_s
+
+    def asks(self) -> bool:
+        """How the box is: shift and a deck's play key are held."""
+        if not self.layers.get(SHIFT):
+            return False
+        now = time.monotonic()
+        return any(control in self._compiled.plays and now - press.since_s >= HELD_S
+                   for control, press in self._pressed.items())
 
     def held(self, message: Message) -> float | None:
         """How much of a long hold of this control is over, 0…1; None when there is none."""

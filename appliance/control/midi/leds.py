@@ -33,18 +33,20 @@ _DECK_COMMANDS = frozenset(code for name, code in NAMESPACE.commands.items() if 
 
 class Lamps:
     """``send`` takes one complete message and answers whether it was taken; ``layers``: those of the device, by name;
-    ``is_down``: whether a key is held; ``held``: how much of a long hold is over, 0…1. :meth:`resync` after every
-    connection."""
+    ``is_down``: whether a key is held; ``held``: how much of a long hold is over, 0…1; ``asks``: whether the
+    pads show how the box is. :meth:`resync` after every connection."""
 
     def __init__(self, compiled: Compiled, view: View, send: Send, layers: Mapping[str, int] | None = None,
                  is_down: Callable[[Message], bool] = lambda _message: False,
-                 held: Callable[[Message], float | None] = lambda _message: None) -> None:
+                 held: Callable[[Message], float | None] = lambda _message: None,
+                 asks: Callable[[], bool] = lambda: False) -> None:
         self._compiled = compiled
         self._view = view
         self._send = send
         self._layers: Mapping[str, int] = layers if layers is not None else {}
         self._is_down = is_down
         self._held = held
+        self._asks = asks
         self._falling: dict[Message, tuple[float, float]] = {}
         self._lamps: dict[Message, list[Light]] = {}
         self._sent: dict[Message, bytes] = {}
@@ -132,6 +134,8 @@ class Lamps:
                 return flash
             del self._refused_s[one.message]
         match one.subject:
+            case "pad" if self._asks():
+                return view.status(one.number)
             case "pad":
                 look, colour, progress = view.pad(one.number)
             case "deck":

@@ -12,6 +12,7 @@ import numpy as np
 
 from appliance.control.desk import Desk
 from appliance.control.midi.rhythm import ROLE_COLOURS, Look, Moment, nearest
+from appliance.control.midi.status import status
 from appliance.errors import ApplianceError
 from appliance.nodes import NAMESPACE
 from appliance.nodes.pad import BANKS, PADS
@@ -76,6 +77,10 @@ class View:
         if look is Look.EMPTY and self._desk.announcer.missing[cell]:
             return Look.FAILED, self._colours[cell], 0.0
         return look, self._colours[cell], 0.0
+
+    def status(self, number: int) -> tuple[float, str]:
+        """How the box is, on pad 1…16."""
+        return status(self._desk, number)
 
     def cell(self, number: int) -> int:
         return (self._bank - 1) * PADS + number - 1

@@ -17,6 +17,7 @@ from appliance.control.mapping.check import load_profile
 from appliance.control.midi.hand import Hand
 from appliance.control.midi.reading import obey
 from appliance.control.midi.router import Router
+from appliance.control.midi.status import status
 from appliance.nodes import NAMESPACE
 
 HEAD = """\
@@ -317,7 +318,7 @@ async def test_a_role_brings_the_gestures_that_are_the_same_everywhere(desk: Des
     assert [plain[0x90, 36 + n].code for n in range(4)] == [trigger] * 4
     assert all(plain[0x90, 36 + n].flags & BindingFlag.TELL for n in range(4)), "the engine plays and tells: it may be held"
     assert [shifted[0x90, 36 + n].code for n in range(4)] == [stop, stop, stop, cut], "what the profile binds itself counts"
-    assert [plain[status, 11].index for status in (0x91, 0x92)] == [0, 1]
+    assert [plain[first, 11].index for first in (0x91, 0x92)] == [0, 1]
     assert plain[0x92, 11].code == NAMESPACE.command("deck", "play")
     hand.take(0x90, 2, 127)  # the left half plays deck 3
     hand.take(0x80, 2, 0)
@@ -331,6 +332,38 @@ async def test_a_role_brings_the_gestures_that_are_the_same_everywhere(desk: Des
     await asyncio.sleep(0.05)
     assert desk.get_now("/system/focus") == "/deck/3"
     hand.take(0x80, 37, 0)
+    hand.take(0x81, 11, 0)
+    assert [shifted[first, 11].kind for first in (0x91, 0x92)] == [BindingKind.TOGGLE] * 2, "with shift it is sync"
+
+
+@pytest.mark.asyncio
+async def test_shift_and_play_held_ask_how_the_box_is(desk: Desk, make: Make) -> None:
+    hand = make(ROLES)
+    hand.take(0x92, 11, 127)
+    hand.take(0x90, 1, 127)
+    assert not hand.asks()
+    begin = time.monotonic()
+    while not hand.asks() and time.monotonic() < begin + 5:
+        await asyncio.sleep(0.02)
+    assert time.monotonic() - begin >= 0.5
+    shown = {number: status(desk, number) for number in range(1, 17)}
+    assert shown[1] == (1.0, "green")  # no load
+    assert [shown[number][0] for number in (2, 3, 4)] == [0, 0, 0]
+    assert shown[5] == (1.0, "red")  # nobody has told that there is room
+    assert [shown[number][0] for number in range(9, 17)] == [0] * 8
+    desk.box.record["telemetry"]["system"]["load_pct"] = 80
+    desk.publish("/record/room", 5000.0)
+    desk.publish("/gen/running", 1)
+    desk.publish("/gen/queued", 1)
+    desk.box.record["telemetry"]["system"]["xruns"] = 2
+    desk.publish("/system/processes", [{"name": "visuals", "restarts": 1}])
+    shown = {number: status(desk, number) for number in range(1, 17)}
+    assert [shown[number] for number in range(1, 5)] == [(1.0, "red")] * 4
+    assert [shown[number] for number in (5, 6, 7)] == [(1.0, "blue"), (1.0, "blue"), (0.0, "white")]
+    assert [shown[number][0] for number in (9, 10, 11)] == [1, 1, 0]
+    assert [shown[number][0] for number in (13, 14, 15, 16)] == [0, 1, 1, 0]
+    hand.take(0x82, 11, 0)
+    assert not hand.asks()
 
 
 @pytest.mark.asyncio
@@ -374,8 +407,8 @@ bindings:
 """)
 
     def send(*messages: tuple[int, int, int]) -> None:
-        for status, data1, data2 in messages:
-            obey(desk, hand.take(status, data1, data2), status, data2)
+        for first, data1, data2 in messages:
+            obey(desk, hand.take(first, data1, data2), first, data2)
 
     send((0x97, 1, 127), (0x87, 1, 0), (0x99, 0, 127))
     assert (desk.get_now("/deck/1/loop/beats"), desk.get_now("/deck/2/loop/beats")) == (8.0, 2.0)

@@ -312,6 +312,18 @@ async def test_a_meter_shows_decibels_and_falls_slowly(tmp_path: Path, desk: Des
     assert shown(1010.0) == 0
 
 
+@pytest.mark.asyncio
+async def test_the_pads_show_how_the_box_is_while_it_is_asked(desk: Desk, apc: Compiled) -> None:
+    asked = []
+    rig = Rig(desk, apc)
+    rig.lamps = Lamps(apc, rig.view, rig.take, asks=lambda: bool(asked))
+    await rig.tick(0.5, 6)
+    asked.append(True)
+    assert set(await rig.tick(0.5)) == {bytes((0x96, 24, 21)), bytes((0x96, 16, 5))}  # little load; no room is known
+    asked.clear()
+    assert set(await rig.tick(0.5)) == {bytes((0x90, 24, 0)), bytes((0x90, 16, 0))}
+
+
 def test_a_long_hold_blinks_ever_quicker() -> None:
     lit = np.array([quickening(share)[0] > 0 for share in np.arange(0, 1, 0.001)])
     starts = np.flatnonzero(lit[1:] & ~lit[:-1])

@@ -265,6 +265,11 @@ async def try_one(rig: Rig, said: Said, layers: Layers) -> None:
     for target, action, address in zip(targets, actions, expected, strict=True):
         values = [value for at, value in did if at == address]
         check_value(rig, where, target, action, address, values[-1], _aim(target, member, layers, action, address))
+    if surface.source in (Source.CC14, Source.BEND):  # both halves count, and in their order
+        rig.move(control, 0.75)
+        for target, action, address in zip(targets, actions, expected, strict=True):
+            if rig.desk.find(address).node.kind is Kind.VALUE:
+                assert rig.desk.get_now(address) == pytest.approx(three_quarters(rig, target, action, address), abs=1e-4), where
     if not held and not follows and surface.encoder is None and surface.source is not Source.PROGRAM:
         rig.mark()
         rig.release(control)
@@ -274,6 +279,18 @@ async def try_one(rig: Rig, said: Said, layers: Layers) -> None:
         assert sorted(set(after)) == sorted(set(ends)), f"{where} released: {rig.did()}"
         for address, value in rig.did():
             assert value == next(a.ends[0] for a, at in zip(actions, expected, strict=True) if at == address), where
+
+
+def three_quarters(rig: Rig, target: Binding, action: Action, address: str) -> float:
+    """Where a value stands whose fader of 14 bits is at 0.75."""
+    node = rig.desk.find(address).node
+    low, high = target.range or (node.minimum, node.maximum)
+    place = round(0.75 * 16383) / 16383
+    if target.curve != "centre":
+        return low + place * (high - low)
+    middle = 8192 / 16383
+    rest = node.default if min(low, high) < node.default < max(low, high) else (low + high) / 2
+    return rest + (place - middle) / (1 - middle) * (high - rest)
 
 
 def _aim(target: Binding, member: int, layers: Layers, action: Action, address: str) -> Any:
