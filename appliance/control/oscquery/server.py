@@ -3,8 +3,8 @@
 
 ``GET /mixer/crossfader`` answers with the node, ``GET /mixer/crossfader?VALUE`` with that attribute, ``GET /?HOST_INFO`` says
 where OSC and the WebSocket are. 404: no such address; 204: the node has no such attribute; 400: nobody has. On the WebSocket
-``{"COMMAND": "LISTEN", "DATA": "/mixer/crossfader"}`` asks for the value and its changes, which come as OSC packets; OSC packets
-are taken there too.
+``{"COMMAND": "LISTEN", "DATA": "/mixer/crossfader"}`` asks for the value and its changes, which come as OSC packets; such are
+taken there too.
 """
 
 from __future__ import annotations
