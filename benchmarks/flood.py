@@ -73,7 +73,7 @@ def rows() -> list[Row]:
         box, osc = stack.enter_context(running_box(*how))
         _play(osc)
         before = _costs(box, QUIET_S)
-        counter = _Triggers(box)
+        counter = Triggers(box)
         control_ns, began = cpu_ns(_pid(box, "control")), time.monotonic()
         told = flood(osc, seconds, counter.look)
         flooded = _costs(box, min(seconds, 60.0), wait=False)
@@ -108,7 +108,7 @@ def flood(osc: tuple[str, int], seconds: float, look: Any) -> dict[str, Any]:
         sender.wait()
 
 
-class _Triggers:
+class Triggers:
     """Counts what the engine tells it has obeyed (or refused: it came)."""
 
     def __init__(self, box: Box) -> None:

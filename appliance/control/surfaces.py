@@ -80,7 +80,7 @@ class _Surfaces:
         """On its port; ``auto`` takes the one it had, the one after HTTP's, or any that is free."""
         config = self._desk.box.config
         wanted = config.oscquery.port
-        if wanted == 0 or not is_loopback(config.http.host):
+        if wanted == 0:
             return
 
         def make(port: int) -> Server:
@@ -113,7 +113,7 @@ class _Surfaces:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         telling = [self._presence.stop()] if self._presence else []
-        await asyncio.gather(*(server.stop() for server in self._servers), *telling, return_exceptions=True)
+        await asyncio.gather(*(server.stop() for server in {*self._servers, self._osc}), *telling, return_exceptions=True)
 
     async def _play_devices(self) -> None:
         """MIDI. A fault in it is told and does not end it."""

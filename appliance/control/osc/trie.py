@@ -92,8 +92,8 @@ class AddressTree:
         return list(found.values())
 
     def watched(self, pattern: str) -> list[str]:
-        """The addresses, ``/pad/N/…`` under their own names, that one who watches means by an address, a pattern, or a prefix such
-        as ``/pad/3``; with a star at its end, a pattern means all that stands below too."""
+        """The addresses, ``/pad/N/…`` under their own names, that one who watches means by an address, a pattern, or a prefix
+        such as ``/pad/3``; with a star at its end, a pattern means all that stands below too."""
         branches: Iterable[_Branch] = self._branches(pattern.rstrip("/"))
         alone = not is_pattern(pattern) and any(branch.leaves for branch in branches)
         if not alone and (pattern.endswith("*") or not is_pattern(pattern)):

@@ -82,8 +82,9 @@ class OscQueryServer:
         self._end()
         for client in tuple(self._clients.values()):
             client.task.cancel()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
 
     # -- HTTP
 
@@ -94,6 +95,8 @@ class OscQueryServer:
         query = [name for name in request.query if name]
         if "HOST_INFO" in query:
             return _json(_dumps(self._host_info(request)))
+        if not self._osc.gate.may(request.remote or "", "/", False):
+            raise NotAllowed(f"{request.remote} is not known to this box", status=403)
         if not self._tree.has(path):
             raise UnknownAddress(f"{path!r} is no address of this box{self._desk.box.values.namespace.hint(path)}")
         may = self._may(request)

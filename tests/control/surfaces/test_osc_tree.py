@@ -36,7 +36,8 @@ def matches(pattern: str, text: str) -> bool:
     if char == "[" and (end := pattern.find("]", 2)) > 0 and "/" not in pattern[:end]:
         return text[:1] not in ("", "/") and among(pattern[1:end], text[0]) and matches(pattern[end + 1 :], text[1:])
     if char == "{" and (end := pattern.find("}")) > 0 and "/" not in pattern[:end]:
-        return any(text.startswith(word) and matches(pattern[end + 1 :], text[len(word) :]) for word in pattern[1:end].split(","))
+        words = pattern[1:end].split(",")
+        return any(text.startswith(word) and matches(pattern[end + 1 :], text[len(word) :]) for word in words)
     return text[:1] == char and matches(rest, text[1:])
 
 
