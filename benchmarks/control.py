@@ -61,7 +61,7 @@ def rows() -> list[Row]:
     namespace = _namespace(ADDRESSES)
     tree = AddressTree(namespace)
     names = [address.address for address in namespace]
-    with _box("--audio", "clock") as (box, osc):
+    with running_box("--audio", "clock") as (box, osc):
         echo_ms, engine_ms = _osc_to_engine(box, osc)
         period_ms = 1000 * int(box.record["period"][0]) / box.rate
     lamps_ms = _lamps_ms()
@@ -133,7 +133,7 @@ def _echo() -> Generator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def _box(*audio: str) -> Generator[tuple[Box, tuple[str, int]]]:
+def running_box(*audio: str) -> Generator[tuple[Box, tuple[str, int]]]:
     """A box of its own, on ports of its own."""
     data = Path(tempfile.mkdtemp(prefix="bench-control-"))
     config = data / "config.yaml"
@@ -168,7 +168,7 @@ def _lamps_ms() -> float | None:
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         time.sleep(1.5)
-        with _box("--audio", "jack", "--jack-server", name):
+        with running_box("--audio", "jack", "--jack-server", name):
             return max(_plug_ms(jack, name) for _ in range(5))
     finally:
         server.terminate()

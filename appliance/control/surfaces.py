@@ -116,7 +116,7 @@ class _Surfaces:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         telling = [self._presence.stop()] if self._presence else []
-        await asyncio.gather(*(server.stop() for server in self._servers), *telling, return_exceptions=True)
+        await asyncio.gather(*(server.stop() for server in {*self._servers, self._osc}), *telling, return_exceptions=True)
         await self._access.stop()
 
     async def _play_devices(self) -> None:

@@ -92,10 +92,11 @@ class AddressTree:
         return list(found.values())
 
     def watched(self, pattern: str) -> list[str]:
-        """The addresses, ``/pad/N/…`` under their own names, that one who watches means by a pattern or by a prefix such as
-        ``/pad/3``: with a star at its end, and without any pattern, all that stands below too."""
+        """The addresses, ``/pad/N/…`` under their own names, that one who watches means by an address, a pattern, or a prefix
+        such as ``/pad/3``; with a star at its end, a pattern means all that stands below too."""
         branches: Iterable[_Branch] = self._branches(pattern.rstrip("/"))
-        if not is_pattern(pattern) or pattern.endswith("*"):
+        alone = not is_pattern(pattern) and any(branch.leaves for branch in branches)
+        if not alone and (pattern.endswith("*") or not is_pattern(pattern)):
             branches = [below for branch in branches for below in _all_below(branch)]
         return [branch.path for branch in branches if branch.leaves]
 

@@ -129,6 +129,8 @@ def _enlarge(made: socket.socket) -> None:
         made.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BYTES)
     except OSError:  # needs CAP_NET_ADMIN
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        if (granted := made.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)) < RECEIVE_BYTES // 4:
+            log.info("OSC: the system grants %d kB for what comes in; for floods raise net.core.rmem_max", granted // 1024)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
 
 

@@ -3,8 +3,8 @@
 
 ``GET /mixer/crossfader`` answers with the node, ``GET /mixer/crossfader?VALUE`` with that attribute, ``GET /?HOST_INFO`` says
 where OSC and the WebSocket are. 404: no such address; 204: the node has no such attribute; 400: nobody has. On the WebSocket
-``{"COMMAND": "LISTEN", "DATA": "/mixer/crossfader"}`` asks for the value and its changes, which come as OSC packets; OSC packets
-are taken there too.
+``{"COMMAND": "LISTEN", "DATA": "/mixer/crossfader"}`` asks for the value and its changes, which come as OSC packets; such are
+taken there too.
 """
 
 from __future__ import annotations
@@ -82,8 +82,9 @@ class OscQueryServer:
         self._end()
         for client in tuple(self._clients.values()):
             client.task.cancel()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
 
     # -- HTTP
 
@@ -97,6 +98,8 @@ class OscQueryServer:
         query = [name for name in request.query if name]
         if "HOST_INFO" in query:
             return _json(_dumps(self._host_info(request)))
+        if not self._osc.gate.may(request.remote or "", "/", False):
+            raise NotAllowed(f"{request.remote} is not known to this box", status=403)
         if not self._tree.has(path):
             raise UnknownAddress(f"{path!r} is no address of this box{self._desk.box.values.namespace.hint(path)}")
         may = self._may(request)
