@@ -19,6 +19,8 @@ _PARAMETER_OF = {99: (Source.NRPN, 1), 98: (Source.NRPN, 0), 101: (Source.RPN, 1
 _ENTRY, _ENTRY_FINE, _MORE, _LESS = 6, 38, 96, 97
 _NO_PARAMETER = 16383
 FULL = 127
+NO_MESSAGE: Message = (0, -1)
+"""Of what does not come by MIDI."""
 FULL_14 = 16383
 
 

@@ -20,10 +20,12 @@ from appliance.bus import layout
 from appliance.bus.events import Event, Kind
 from appliance.bus.midi_out import MidiOut
 from appliance.control.desk import Desk
+from appliance.control.hid.devices import KeyDevices
 from appliance.control.mapping.compile import Compiled
 from appliance.control.mapping.controls import Message
 from appliance.control.mapping.library import ProfileLibrary, shipped_folder
 from appliance.control.mapping.match import fits
+from appliance.control.mapping.profile import DeviceKind
 from appliance.control.mapping.table import PortTable
 from appliance.control.midi.alsa import AlsaPorts
 from appliance.control.midi.hand import Hand
@@ -32,6 +34,7 @@ from appliance.control.midi.leds import TICK_S, Lamps
 from appliance.control.midi.reading import obey
 from appliance.control.midi.router import Router
 from appliance.control.midi.view import View
+from appliance.control.osc.devices import OscDevices
 from appliance.namespace import Address
 
 log = logging.getLogger(__name__)
@@ -67,6 +70,8 @@ class Devices:
         self._table = PortTable(desk.box)
         self._out = MidiOut(desk.box.segment)
         self._router = Router(desk)
+        self._programs = OscDevices(desk, self._router)
+        self._keys = KeyDevices(desk, self._router)
         self._view = View(desk)
         self._devices: dict[str, Device] = {}
         self._generic: Hand | None = None
@@ -85,8 +90,9 @@ class Devices:
         try:
             await self._scan()
             self._desk.on_event(self._on_event)
+            self._desk.osc_programs = self._programs.take
             self._start_threads()
-            await asyncio.gather(self._watch_files(), self._light())
+            await asyncio.gather(self._watch_files(), self._light(), self._keys.run())
         finally:
             self._loop = None
             await self._stop()
@@ -107,6 +113,9 @@ class Devices:
                 device.lamps.leave()
         threads = [thread for thread in (self._jack, self._alsa) if thread is not None]
         await asyncio.gather(*(asyncio.to_thread(thread.stop) for thread in threads))
+        self._desk.osc_programs = None
+        self._programs.close()
+        self._keys.close()
         self._router.stop()
         self._view.close()
 
@@ -139,6 +148,8 @@ class Devices:
             if fallback and self._table.plane(0) >= len(fallback.planes):
                 self._table.forget(0)
             self._generic = Hand(fallback, self._router, plane=self._table.plane(0)) if fallback else None
+            self._programs.use(self._library.of_kind(DeviceKind.OSC))
+            self._keys.use(self._library.of_kind(DeviceKind.KEYS))
             self._assign()
             if self._alsa is not None:
                 self._alsa.profiles_changed()
@@ -252,6 +263,8 @@ class Devices:
                      for d in self._devices.values() if d.compiled is compiled]
             if compiled is self._library.fallback():
                 ports += [{"port": name, "engine": "midi_in", "lamps": None} for name in generic]
+            ports += [{"port": place, "engine": None, "lamps": None}
+                      for place in (*self._programs.present(compiled), *self._keys.present(compiled))]
             in_force.append({"profile": compiled.profile.name, "file": str(path), "devices": ports})
         self._desk.publish("/system/profiles", in_force)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from appliance.bus.binding import BindingFlag, BindingKind
 from appliance.bus.takeover import UNKNOWN
 from appliance.control.mapping.compile import Compiled
-from appliance.control.mapping.controls import Control, Message, Touch
+from appliance.control.mapping.controls import FULL, NO_MESSAGE, Control, Message, Touch
 from appliance.control.mapping.planes import Entry
 from appliance.control.mapping.profile import Mode, Source
 from appliance.control.mapping.rules import Rule
@@ -33,6 +33,7 @@ class Press:
 
     rule: Rule | None
     waiting: list[asyncio.TimerHandle] = field(default_factory=list)
+    message: Message = NO_MESSAGE
 
 
 class Hand:
@@ -40,10 +41,11 @@ class Hand:
     that the engine is on (after a restart of control)."""
 
     def __init__(self, compiled: Compiled, router: Router, flash: Flash | None = None, send: Send | None = None,
-                 plane: int = 0) -> None:
+                 plane: int = 0, latched: Mapping[str, int] | None = None) -> None:
         self.layers = {name: values[0] for name, values in compiled.values.items()}
         for layer in compiled.plane_layers:
             self.layers[layer.name] = layer.value(plane)
+        self.layers.update((name, value) for name, value in (latched or {}).items() if value in compiled.values.get(name, ()))
         self._compiled = compiled
         self._router = router
         self._flash = flash
@@ -82,10 +84,24 @@ class Hand:
             plane = self._note_planes.pop(note, plane)
         return self._compiled.planes[plane].get((status, data1))
 
+    def touch(self, touch: Touch) -> None:
+        """A touch of a device that is no MIDI device: the engine does none of it."""
+        if touch.control in self._compiled.layer_of:
+            self._change_layer(touch)
+        self._take(touch, done=False)
+
     def leave(self) -> None:
-        """The device has gone: what it held is let go."""
+        """The device has gone: what it held is let go, layers too."""
         for control, press in list(self._pressed.items()):
             self._let_go(control, press)
+        for name, layer in self._compiled.profile.layers.items():
+            if layer.way == "hold":
+                self.layers[name] = self._compiled.values[name][0]
+
+    @property
+    def latched(self) -> dict[str, int]:
+        """The layers that stay as they are when the device comes back."""
+        return {name: value for name, value in self.layers.items() if self._compiled.profile.layers[name].way != "hold"}
 
     # -- layers
 
@@ -122,7 +138,7 @@ class Hand:
 
     def _is_button(self, control: Control, rule: Rule | None) -> bool:
         """Whether its release belongs to its press."""
-        if self._compiled.profile.surface[control[0]].source is Source.NOTE:
+        if self._compiled.profile.surface[control[0]].source in (Source.NOTE, Source.KEY):
             return True
         holds = rule is not None and any(action.mode is Mode.HOLD for action in rule.actions)
         return holds or self._has_gestures(control)
@@ -134,7 +150,7 @@ class Hand:
         control = touch.control
         if control in self._pressed:
             return  # a CC button that repeats itself while it is held
-        press = self._pressed[control] = Press(rule)
+        press = self._pressed[control] = Press(rule, message=touch.message)
         if not self._has_gestures(control):
             return
         now = time.monotonic()
@@ -150,9 +166,7 @@ class Hand:
 
     def _let_go(self, control: Control, press: Press) -> None:
         """As if it had been released."""
-        surface = self._compiled.profile.surface[control[0]]
-        for status, data1 in surface.messages(control[1])[:1]:
-            self._take(Touch(control, 0.0, 127, 0, (status, data1)), done=False)
+        self._take(Touch(control, 0.0, FULL, 0, press.message), done=False)
 
     def _rule(self, control: Control, gesture: Gesture, after_s: float | None = None) -> Rule | None:
         """The first that counts now."""

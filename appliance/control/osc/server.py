@@ -67,6 +67,7 @@ class OscServer(asyncio.DatagramProtocol):
             what = f"OSC cannot listen on {self._endpoint}: {why}; free the port or choose another (osc: port)"
             raise Unavailable(what) from None
         self._transport = transport
+        self._desk.osc_send = self._send
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         for work in (self._feedback.run(), self._sample()):
             self._keep(asyncio.create_task(work))
@@ -79,6 +80,7 @@ class OscServer(asyncio.DatagramProtocol):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._transport is not None:
             self._transport.close()
+            self._desk.osc_send = None
 
     # -- asyncio's side
 
@@ -104,6 +106,8 @@ class OscServer(asyncio.DatagramProtocol):
                 word(message, peer)
                 return
             targets = self._tree.match(message.address, self._desk.box.values.bank)
+            if not targets and self._desk.osc_programs is not None and self._desk.osc_programs(message, peer):
+                return  # another program's own address, which a profile knows
             if not targets:
                 raise UnknownAddress(f"{message.address!r} matches no address of this box")
             if is_pattern(message.address):
