@@ -130,8 +130,8 @@ class KeyDevices:
         if error.errno in (errno.ENOENT, errno.ENODEV):
             return  # it went while we opened it
         if error.errno in (errno.EACCES, errno.EPERM):
-            self._say("rights", f"{one.name}: its keys may not be read ({one.node}: {error.strerror}): add the box's user to the "
-                                "group input (sudo usermod -aG input USER) and start the box again")
+            self._say("rights", f"{one.name}: its keys may not be read ({one.node}: {error.strerror}): add the box's user to "
+                                "the group input (sudo usermod -aG input USER), start the box again")
             self._left_alone[one.node] = one.stamp
         elif error.errno == errno.EBUSY:
             self._say(one.name, f"{one.name}: another program has taken its keys for itself; close that, or say grab: false "

@@ -56,8 +56,8 @@ class Compiled:
         return {control: (name, number) for name, controls in self.layers.items() for number, control in enumerate(controls)}
 
     def decoder(self) -> Decoder:
-        """For one device."""
-        used = dict.fromkeys((*self.rules, *self.layer_of))
+        """For one device's MIDI."""
+        used = dict.fromkeys((*self.rules, *self.layer_of)) if self.profile.device.kind is DeviceKind.MIDI else ()
         return Decoder((control, self.profile.surface[control[0]]) for control in used)
 
 

@@ -11,7 +11,7 @@ import json
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from appliance.control.mapping.forms import Bytes, Channels, Section, message_template
 from appliance.control.mapping.oscforms import read_message
@@ -177,6 +177,11 @@ COLOURS = ("white", "red", "orange", "yellow", "green", "cyan", "blue", "violet"
 """Colours of the LED language; a palette that lacks one shows white."""
 
 
+def _message(text: str) -> str:
+    read_message(text)
+    return text
+
+
 class Feedback(Section):
     """What a control's lamp shows: a thing that speaks the LED language (``/pad/N``, ``/scene/N``), or an address on or off."""
 
@@ -185,7 +190,7 @@ class Feedback(Section):
     colour: str = Field("white", description="colour of a lamp that shows an address")
     equals: Any = Field(None, description="light when the address has this value (N counts here too)")
     above: float | None = Field(None, description="light when the address's value is above this")
-    osc: str = Field("", description="of a program: the message that tells it, with vv; left out: the control's own address")
+    osc: Annotated[str, AfterValidator(_message)] = Field("", description="of a program: the message that tells it, with vv; left out: the control's own address")
 
     @model_validator(mode="before")
     @classmethod

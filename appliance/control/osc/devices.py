@@ -145,8 +145,8 @@ class OscDevices:
 
     def _later(self, delay_s: float, message: Message, peer: Peer) -> None:
         if delay_s > FARTHEST_S or len(self._waiting) >= MOST_WAITING:
-            raise BadValue(f"OSC: {message.address} lies {delay_s:.0f} s ahead, and {len(self._waiting)} messages wait: that is "
-                           "too much")
+            raise BadValue(f"OSC: {message.address} lies {delay_s:.0f} s ahead, and {len(self._waiting)} messages wait: "
+                           "that is too much")
 
         def now() -> None:
             self._waiting.discard(timer)

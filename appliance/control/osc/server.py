@@ -105,9 +105,11 @@ class OscServer(asyncio.DatagramProtocol):
             if (word := self._words.get(message.address)) is not None:
                 word(message, peer)
                 return
+            if not is_pattern(message.address) and message.address not in NAMESPACE and self._is_programs(message, peer):
+                return
             targets = self._tree.match(message.address, self._desk.box.values.bank)
-            if not targets and self._desk.osc_programs is not None and self._desk.osc_programs(message, peer):
-                return  # another program's own address, which a profile knows
+            if not targets and self._is_programs(message, peer):
+                return
             if not targets:
                 raise UnknownAddress(f"{message.address!r} matches no address of this box")
             if is_pattern(message.address):
@@ -115,6 +117,10 @@ class OscServer(asyncio.DatagramProtocol):
             self._obey_all(targets, message, peer)
         except ApplianceError as error:
             self._refuse(error, peer)
+
+    def _is_programs(self, message: Message, peer: Peer) -> bool:
+        """Whether it is an address of another program that a profile knows; then it has been done."""
+        return self._desk.osc_programs is not None and self._desk.osc_programs(message, peer)
 
     def _obey_all(self, targets: list[Address], message: Message, peer: Peer) -> None:
         """One that refuses does not keep a pattern from the others; the first refusal is raised at the end."""
