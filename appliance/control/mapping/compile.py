@@ -17,7 +17,7 @@ from appliance.control.mapping.echoes import Echo, make_echoes
 from appliance.control.mapping.keynames import NAMES
 from appliance.control.mapping.lights import Light, make_light
 from appliance.control.mapping.planes import Entry, PlaneLayer, make_planes, plane_layers
-from appliance.control.mapping.profile import BUTTONS, KIND, DeviceKind, Profile
+from appliance.control.mapping.profile import BUTTONS, KIND, DeviceKind, Mode, Profile, Source
 from appliance.control.mapping.rules import Refused, Rule, make_rules, with_takeover
 from appliance.control.mapping.selectors import (
     Gesture,
@@ -54,6 +54,14 @@ class Compiled:
     def layer_of(self) -> dict[Control, tuple[str, int]]:
         """The layer that a button changes, and its number among that layer's buttons."""
         return {control: (name, number) for name, controls in self.layers.items() for number, control in enumerate(controls)}
+
+    @cached_property
+    def held_controllers(self) -> tuple[Message, ...]:
+        """Controllers that are buttons: what they do ends when they are let go."""
+        return tuple(message for control, rules in self.rules.items()
+                     if self.profile.surface[control[0]].source is Source.CC
+                     and any(action.mode is Mode.HOLD for rule in rules for action in rule.actions)
+                     for message in self.profile.surface[control[0]].messages(control[1]))
 
     def decoder(self) -> Decoder:
         """For one device's MIDI."""

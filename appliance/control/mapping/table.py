@@ -75,11 +75,12 @@ class PortTable:
         written = self._written[port] or [{}]
         return [(plane, status, number) for plane, status, number in found if plane < len(written)]
 
-    def forget(self, port: int) -> None:
-        """Another device plays here: no layer is on, and where its faders stand is not known."""
+    def forget(self, port: int, plane: int = 0) -> None:
+        """Another device plays here, or the same has come back: where its faders stand is not known; the layers that are on are
+        those of ``plane``."""
         self._last[port] = 0
         with contextlib.suppress(Unavailable):  # no engine takes commands: the next begins with no layer
-            self._box.commands.send(Code.SET_PLANE, port, 0.0)
+            self._box.commands.send(Code.SET_PLANE, port, float(plane))
 
     def _clear(self, port: int, keep: Planes) -> None:
         """What an earlier process left: hand over all that will not be bound."""

@@ -158,7 +158,7 @@ async def test_pads_by_argument_with_velocity_and_a_layer(stage: Stage, tmp_path
     await stage.play(MIXER, tmp_path)
     done: list[tuple[str, list[Any]]] = []
     real = stage.desk.do_now
-    stage.desk.do_now = lambda at, args, frame=0: (done.append((str(at), args)), real(at, args, frame))[1]  # type: ignore
+    stage.desk.do_now = lambda at, args, frame=0: (done.append((str(at), args)), real(at, args, frame))[1]  # type: ignore[method-assign]
     await stage.send("/grid", 1, 2, 0.5)
     await stage.send("/grid", 1, 2, 0.0)
     assert [(at, args[0]) for at, args in done] == [("/bank/1/pad/7/trigger", 0.5), ("/bank/1/pad/7/trigger", 0.0)]
@@ -281,7 +281,8 @@ async def test_the_whole_way_from_a_file_to_a_program(tmp_path: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "mixer.yaml").write_text(MIXER.replace("PORT", str(program.port)), encoding="utf-8")
         assert await until(lambda: program.shows("/track/1/volume") == 1.0)
-        await asyncio.to_thread(subprocess.run, ["oscsend", "127.0.0.1", str(where.port), "/track/1/volume", "f", "0.5"], check=True)
+        command = ["oscsend", "127.0.0.1", str(where.port), "/track/1/volume", "f", "0.5"]
+        await asyncio.to_thread(subprocess.run, command, check=True)
         assert await until(lambda: desk.get_now("/channel/1/fader") == 0.5)
         told = desk.get_now("/system/profiles")
         assert [d["port"] for p in told for d in p["devices"] if p["profile"] == "Mixer program"] in (
@@ -308,7 +309,7 @@ async def test_the_whole_way_from_a_file_to_a_program(tmp_path: Path) -> None:
     (("/go, trigger", "/go, triger"), "triger", "did you mean trigger?"),
     (('"/channel/{n}/fader"}', '"/channel/{m}/fader"}'), '"/channel/{m}', "captured is n"),
     (('"/channel/{n}/fader"}', '"/channel/{n}/fadr"}'), '"/channel/{n}/fadr"', "did you mean /channel/1/fader?"),
-    (("shift + go: {to: /pads/bank", "go held: {to: /pads/bank"), "/pads/bank, value: 8", "held is for buttons, not for trigger"),
+    (("shift + go: {to: /pads/bank", "go held: {to: /pads/bank"), "/pads/bank, value: 8", "is for buttons, not for trigger"),
     (("/go/lamp vv", '"/go/lamp \'vv"'), '"/go/lamp', "is not closed"),
     (('volume: "/channel/{n}/fader"\n  trim', 'volume: "/pad/{n}"\n  trim'), '"/pad/{n}"', "the language of lamps"),
     (("argument: 3", "argument: 0"), "0}", "greater than or equal to 1"),
