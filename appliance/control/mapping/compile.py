@@ -56,6 +56,12 @@ class Compiled:
         return {control: (name, number) for name, controls in self.layers.items() for number, control in enumerate(controls)}
 
     @cached_property
+    def bound(self) -> frozenset[Message]:
+        """The messages of all controls that do something."""
+        return frozenset(message for control in (*self.rules, *self.layer_of)
+                         for message in self.profile.surface[control[0]].messages(control[1]))
+
+    @cached_property
     def held_controllers(self) -> tuple[Message, ...]:
         """Controllers that are buttons: what they do ends when they are let go."""
         return tuple(message for control, rules in self.rules.items()

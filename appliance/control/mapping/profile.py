@@ -190,7 +190,8 @@ class Feedback(Section):
     colour: str = Field("white", description="colour of a lamp that shows an address")
     equals: Any = Field(None, description="light when the address has this value (N counts here too)")
     above: float | None = Field(None, description="light when the address's value is above this")
-    osc: Annotated[str, AfterValidator(_message)] = Field("", description="of a program: the message that tells it, with vv; left out: the control's own address")
+    osc: Annotated[str, AfterValidator(_message)] = Field(
+        "", description="of a program: the message that tells it, with vv; left out: the control's own address")
 
     @model_validator(mode="before")
     @classmethod

@@ -66,12 +66,13 @@ class PortTable:
             return int(self._last[port, channel, number]) > 1
         return bool(self._pressed[port, channel, number] & HELD)
 
-    def let_go(self, port: int) -> list[tuple[int, int, int]]:
-        """The keys that are down, as ``(plane of the press, status of the note off, number)``; they then count as up."""
+    def let_go(self, port: int, only: int | None = None) -> list[tuple[int, int, int]]:
+        """The keys that are down (of one channel, 0 … 15), as ``(plane of the press, status of the note off, number)``; they
+        then count as up."""
         held = self._pressed[port]
         found = [(int(held[channel, number]) & ~HELD, 0x80 + channel, number)
-                 for channel, number in np.argwhere(held & HELD).tolist()]
-        held[:] = 0
+                 for channel, number in np.argwhere(held & HELD).tolist() if only in (None, channel)]
+        held[slice(None) if only is None else only] = 0
         written = self._written[port] or [{}]
         return [(plane, status, number) for plane, status, number in found if plane < len(written)]
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from appliance.control.desk import Desk
 from appliance.control.mapping.compile import Compiled
-from appliance.control.mapping.controls import Message
+from appliance.control.mapping.controls import ALL_OFF, Message
 from appliance.control.mapping.library import ProfileLibrary
 from appliance.control.mapping.match import fits
 from appliance.control.midi.hand import Hand
@@ -220,15 +220,22 @@ class AlsaPorts(threading.Thread):
         if status & 0xF0 == 0xB0:
             device.last[status, data1] = data2
         obey(self._desk, entry, status, data2, last)
+        if status & 0xF0 == 0xB0 and data1 in ALL_OFF and (status, data1) not in device.compiled.bound:
+            self._release(device, status & 15)
+
+    def _release(self, device: AlsaDevice, only: int | None = None) -> None:
+        """The keys that are down (of one channel) come up."""
+        for status, number in tuple(device.down):
+            if status & 0xF0 == 0x90 and only in (None, status & 15):
+                self._take(device, bytes((status - 0x10, number, 0)))
 
     def _leave(self, device: AlsaDevice) -> None:
         """On the loop: what it held is let go, as if it had come up."""
         if device.hand is None:
             return
+        self._release(device)
         for status, number in tuple(device.down):
-            if status & 0xF0 == 0x90:
-                self._take(device, bytes((status - 0x10, number, 0)))
-            elif (status, number) in device.compiled.held_controllers:
+            if (status, number) in device.compiled.held_controllers:
                 self._take(device, bytes((status, number, 0)))
         device.hand.leave()
         self._latched[_key(device.name)] = device.hand.latched

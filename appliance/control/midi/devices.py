@@ -22,7 +22,7 @@ from appliance.bus.midi_out import MidiOut
 from appliance.control.desk import Desk
 from appliance.control.hid.devices import KeyDevices
 from appliance.control.mapping.compile import Compiled
-from appliance.control.mapping.controls import Message
+from appliance.control.mapping.controls import ALL_OFF, Message
 from appliance.control.mapping.library import ProfileLibrary, shipped_folder
 from appliance.control.mapping.match import fits
 from appliance.control.mapping.profile import Device as DeviceFacts
@@ -233,12 +233,12 @@ class Devices:
         self._release_keys(device.slot, device.compiled)
         self._table.forget(device.slot, device.hand.plane)
 
-    def _release_keys(self, slot: int, compiled: Compiled) -> None:
-        for plane, status, number in self._table.let_go(slot):
+    def _release_keys(self, slot: int, compiled: Compiled, channel: int | None = None) -> None:
+        for plane, status, number in self._table.let_go(slot, channel):
             obey(self._desk, compiled.planes[plane].get((status, number)), status, 0)
 
     def _watch_generic(self, ports: dict[str, int]) -> None:
-        """When one of the devices without a profile goes, all that they hold is let go of: which of them held it is not known."""
+        """When a device without a profile goes, all that such devices hold is let go of: which of them held it is not known."""
         gone = [name for name, births in self._generic_ports.items() if ports.get(name) != births]
         self._generic_ports = ports
         fallback = self._library.fallback()
@@ -305,11 +305,20 @@ class Devices:
                 lamps.on_event(event)
 
     def _take(self, slot: int, status: int, data1: int, data2: int) -> None:
-        if slot == 0 and self._generic is not None:
+        fallback = self._library.fallback()
+        if slot == 0 and self._generic is not None and fallback is not None:
             self._generic.take(status, data1, data2)
+            self._notes_off(slot, fallback, self._generic, status, data1)
         for device in self._devices.values():
             if device.slot == slot:
                 device.hand.take(status, data1, data2)
+                self._notes_off(slot, device.compiled, device.hand, status, data1)
+
+    def _notes_off(self, slot: int, compiled: Compiled, hand: Hand, status: int, number: int) -> None:
+        """Only what the profile does not bind itself means that no key is down."""
+        if status & 0xF0 == 0xB0 and number in ALL_OFF and (status, number) not in compiled.bound:
+            hand.notes_off(status & 15)
+            self._release_keys(slot, compiled, status & 15)
 
     def _flash(self, name: str, message: Message) -> None:
         device = self._devices.get(name)

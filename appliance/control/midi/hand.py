@@ -98,6 +98,14 @@ class Hand:
             if layer.way == "hold":
                 self.layers[name] = self._compiled.values[name][0]
 
+    def notes_off(self, channel: int) -> None:
+        """All keys of a channel (0 … 15) are up: the device says so."""
+        for control, press in list(self._pressed.items()):
+            if press.message[0] == 0x90 + channel:
+                self._let_go(control, press)
+                if control in self._compiled.layer_of:
+                    self._change_layer(Touch(control, 0.0, FULL, 0, press.message))
+
     @property
     def latched(self) -> dict[str, int]:
         """The layers that stay as they are when the device comes back."""
@@ -129,7 +137,8 @@ class Hand:
             if not done:
                 self._do(press.rule, touch)
             return
-        rule = self._rule(control, Gesture.PRESS)
+        again = self._pressed.get(control)  # a button that repeats itself while it is held, whatever has become of the layer
+        rule = again.rule if again is not None else self._rule(control, Gesture.PRESS)
         if not done:
             self._do(rule, touch)
         if touch.value > 0.0 and self._is_button(control, rule):

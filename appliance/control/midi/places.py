@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which device is which: one that comes back is known again, under whatever number ALSA or JACK gives it now, and two of the same
-make are told apart by the USB port that they sit in.
+"""Which device is which: one that comes back is known again, under whatever number ALSA or JACK gives it now, and two of the
+same make are told apart by the USB port that they sit in.
 
 A device's *make* is its name without the numbers that change; its *path* is its place on the bus, where sysfs tells that.
 """
@@ -62,8 +62,8 @@ def _card_in(name: str) -> int | None:
 
 @dataclass(eq=False, slots=True)
 class Place:
-    """A device that is here, or was. ``number``: which of its make it is, from 1; ``slot``: its port of the engine from 1 (0: none
-    at the moment); ``latched``: the layers that it comes back with."""
+    """A device that is here, or was. ``number``: which of its make it is, from 1; ``slot``: its port of the engine from 1 (0:
+    none at the moment); ``latched``: the layers that it comes back with."""
 
     make: str
     path: str
@@ -81,8 +81,8 @@ class Places:
         self.all: list[Place] = []
 
     def find(self, ports: Sequence[tuple[str, tuple[str, ...]]]) -> dict[str, Place]:
-        """The place of each port, given as ``(name, all its names)``. Where it sits tells most, then its name; what is left is a
-        device of the same make that is not here; else it is new."""
+        """The place of each port, given as ``(name, all its names)``. Where it sits tells most, then its name; what is left is
+        a device of the same make that is not here; else it is new."""
         facts = {name: (make_of(names), path_of(names, self._sound)) for name, names in ports}
         found: dict[str, Place] = {}
         free = list(self.all)

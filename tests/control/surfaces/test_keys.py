@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keypads: real ``struct input_event`` bytes, read by evdev's own reader. The device itself is a pipe and a folder that looks
-like sysfs, because a test machine has no input devices and no uinput: only opening, grabbing and asking what is down are played."""
+like sysfs, because a test machine has no input devices and no uinput: opening, grabbing and asking what is down are played."""
 
 from __future__ import annotations
 
