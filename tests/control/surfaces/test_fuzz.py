@@ -230,6 +230,14 @@ ODD: list[Any] = [
     "1e400"]
 
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+def dumped(tree: Any) -> str:
+    return yaml.dump(tree, Dumper=DUMPER, allow_unicode=True, sort_keys=False)
+
+
 def mutate_tree(rng: random.Random, tree: Any) -> Any:
     """One change somewhere: another value, one less, one twice, two exchanged, another name."""
     places: list[tuple[Any, Any]] = []
@@ -249,7 +257,7 @@ def mutate_tree(rng: random.Random, tree: Any) -> Any:
         case 3:
             other, there = rng.choice(places)
             if there in other if isinstance(other, dict) else there < len(other):
-                node[key] = yaml.safe_load(yaml.safe_dump(other[there]))
+                node[key] = yaml.load(dumped(other[there]), LOADER)
         case 4:
             if isinstance(node, dict):
                 node[rng.choice(ODD[13:]) if rng.random() < 0.5 else f"{key}{rng.choice('xs 1')}"] = node.pop(key)
@@ -265,6 +273,7 @@ def mutate_tree(rng: random.Random, tree: Any) -> Any:
 
 
 def mutate_text(rng: random.Random, text: str) -> str:
+    text = text or "profile: 1\n"
     lines = text.split("\n")
     at = rng.randrange(len(lines))
     match rng.randrange(6):
@@ -279,7 +288,7 @@ def mutate_text(rng: random.Random, text: str) -> str:
         case _:
             text = "\n".join(lines)
             for _ in range(rng.randrange(1, 6)):
-                place = rng.randrange(len(text))
+                place = rng.randrange(len(text) + 1)
                 sign = rng.choice("{}[]:,#&*!|>'\"%@`-? \n\t\u2028\x85Nn0a\x07é/+.")
                 text = text[:place] + sign + text[place + rng.randrange(2) :]
             return text
@@ -296,7 +305,7 @@ def judge(folder: Path, amount: int, seed: int) -> tuple[int, int]:
         text = rng.choice(originals)
         for _ in range(rng.choice([1, 1, 2, 5])):
             try:
-                text = yaml.safe_dump(mutate_tree(rng, yaml.safe_load(text)), allow_unicode=True, sort_keys=False) \
+                text = dumped(mutate_tree(rng, yaml.load(text, LOADER))) \
                     if rng.random() < 0.6 else mutate_text(rng, text)
             except Exception:  # it is no tree any more: only its text can be changed further
                 text = mutate_text(rng, text)

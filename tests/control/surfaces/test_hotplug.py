@@ -40,7 +40,7 @@ bindings:
   shift + key 3: {to: /channel/3/mute, mode: hold}
   key 3: {to: /channel/4/mute, mode: hold}
   key 8: {to: /channel/5/mute, mode: toggle}
-  key 8 held 0.3: {to: /channel/6/mute, mode: toggle}
+  key 8 held 2: {to: /channel/6/mute, mode: toggle}
   fader 1: /channel/1/fader
   side 2 + fader 2: /channel/7/fader
   side 1 + fader 2: /channel/8/fader
@@ -94,7 +94,7 @@ async def test_pulled_out_with_a_held_note_a_layer_and_a_gesture(stage: Any, hot
     assert await until(lambda: plane(stage, slot) == 0), "the layer was held"
     assert await until(lambda: any(e.code == CUE and e.index == 1 for e in stage.events)), "a controller's button is let go"
     assert get("/channel/6/mute") is False, "it was not held long enough, and is not held any more"
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(2.2)
     assert get("/channel/6/mute") is False
     assert not stage.box.record["midi_pressed"][0][slot].astype(int).__and__(0x80).any()
     again = await plugged(stage, "one")
