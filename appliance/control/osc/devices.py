@@ -33,6 +33,8 @@ from appliance.nodes import NAMESPACE
 
 INTERVAL_S = 1 / 60
 """Each control of a program is told of a change so often at most."""
+SETTLE_S = 0.1
+"""So long after a press a program's button is told what it stands for, if it shows something else."""
 SILENT_S = 60.0
 """A program that begins to speak again after so long may be another: it is told everything."""
 FARTHEST_S = 3600.0
@@ -54,6 +56,7 @@ class Program:
     heard_s: float = -1e9
     shown: dict[Key, float | str] = field(default_factory=dict)
     pending: dict[Key, Echo] = field(default_factory=dict)
+    settling: dict[Key, asyncio.TimerHandle] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class OscDevices:
         self._profiles = [(compiled, _addresses(compiled)) for compiled in ordered]
         kept = {id(compiled) for compiled in ordered}
         for key in [key for key in self._programs if key[0] not in kept]:
-            self._programs.pop(key).hand.leave()
+            self._end(self._programs.pop(key))
         self._echoes = {}
         for compiled in ordered:
             for address in {echo.address for echo in compiled.echoes}:
@@ -98,7 +101,7 @@ class OscDevices:
     def close(self) -> None:
         self._leave()
         for program in self._programs.values():
-            program.hand.leave()
+            self._end(program)
         for timer in (*self._waiting, *([self._flushing] if self._flushing else [])):
             timer.cancel()
 
@@ -166,7 +169,7 @@ class OscDevices:
         if program is None:
             own = [at for at in self._programs if at[0] == id(compiled)]
             if len(own) >= MOST_PROGRAMS:
-                self._programs.pop(min(own, key=lambda at: self._programs[at].heard_s)).hand.leave()
+                self._end(self._programs.pop(min(own, key=lambda at: self._programs[at].heard_s)))
 
             def send(datagram: bytes) -> None:
                 if program is not None and program.peer is not None:
@@ -198,6 +201,22 @@ class OscDevices:
             self._touching = None
         if program.hand.layers != layers:
             self._tell_all(program)
+        for echo in program.compiled.echoes:
+            if echo.control == heard.control and echo.action is None and echo.key not in program.settling:
+                timer = asyncio.get_running_loop().call_later(SETTLE_S, self._settle, program, echo)
+                program.settling[echo.key] = timer
+
+    def _settle(self, program: Program, echo: Echo) -> None:
+        """A button does not show what it stands for by itself: let go, it is dark, though what it started goes on."""
+        program.settling.pop(echo.key, None)
+        program.pending[echo.key] = echo
+        self._flush_soon()
+
+    @staticmethod
+    def _end(program: Program) -> None:
+        program.hand.leave()
+        for timer in program.settling.values():
+            timer.cancel()
 
     # -- what programs are shown
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from appliance.bus.commit import committed
 from appliance.bus.events import Kind
 from appliance.control.mapping.profile import Device as Facts
 from appliance.control.midi.devices import pair
-from appliance.control.midi.jackports import MidiPort
+from appliance.control.midi.jackports import JackPorts, MidiPort
 from appliance.control.midi.places import Places, make_of, numbers_in, path_of
 from appliance.nodes import NAMESPACE
 from tests.control.surfaces import test_midi as midi
@@ -351,3 +352,20 @@ def test_who_comes_back_is_known_and_who_is_here_stays() -> None:
     assert one.slot == 0, "somebody else sits there now"
 
 
+
+
+def test_a_port_that_went_between_two_looks_is_another_one() -> None:
+    ports = JackPorts("none", lambda ports: None, lambda pair: None, lambda line: None)
+
+    def look(names: set[str], *told: str) -> dict[str, int]:
+        ports._count_births(names, Counter(told))
+        return dict(ports._births)
+
+    assert look({"a", "b"}, "a") == {"a": 1, "b": 1}
+    assert look({"a", "b"}, "b") == {"a": 1, "b": 1}, "the notice of what was seen first"
+    assert look({"a", "b"}) == {"a": 1, "b": 1}
+    assert look({"a", "b"}, "a") == {"a": 2, "b": 1}, "gone and back"
+    assert look({"b"}) == {"a": 2, "b": 1}
+    assert look({"a", "b"}, "a", "b", "b") == {"a": 3, "b": 3}
+    ports._unannounced["b"] = time.monotonic() - 60
+    assert look({"a", "b"}, "b") == {"a": 3, "b": 4}, "a notice that comes so late is of another one"

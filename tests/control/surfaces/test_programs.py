@@ -206,6 +206,24 @@ async def test_a_program_is_shown_everything_and_never_its_own_value(stage: Stag
     assert len(values) < 10, "the newest is enough"
 
 
+async def test_a_button_that_is_let_go_goes_on_to_show_what_it_started(stage: Stage, tmp_path: Path) -> None:
+    text = MIXER.replace('mute: "/channel/{n}/mute"', 'mute: {to: "/channel/{n}/mute", mode: toggle}', 1)
+    await stage.play(text, tmp_path)
+    assert await until(lambda: stage.program.shows("/track/1/mute") == 0.0)
+    stage.program.told.clear()
+    await stage.send("/track/1/mute", 1)
+    await asyncio.sleep(0.2)
+    assert stage.program.listen() == [], "it shows that already"
+    await stage.send("/track/1/mute", 0)
+    assert stage.desk.get_now("/channel/1/mute") is True
+    assert await until(lambda: stage.program.shows("/track/1/mute") == 1.0)
+    await stage.send("/track/1/mute", 1)
+    await stage.send("/track/1/mute", 0)
+    await asyncio.sleep(0.3)
+    assert stage.desk.get_now("/channel/1/mute") is False
+    assert [m.args for m in stage.program.listen()] == [(1.0,)]
+
+
 async def test_a_program_without_a_place_is_answered_where_it_sends_from(stage: Stage, tmp_path: Path) -> None:
     await stage.play(MIXER.replace(', to: "127.0.0.1:PORT"', ""), tmp_path)
     assert stage.program.listen() == []
