@@ -81,7 +81,8 @@ $(DONE)/venv: | $(DONE)/debian
 	@touch $@
 
 $(DONE)/python: pyproject.toml constraints.txt | $(DONE)/venv
-	$(PIP) install -qq --constraint constraints.txt --editable '.[link]' || \
+	$(PIP) install -qq --constraint constraints.txt --editable '.[link,keys]' || \
+		$(PIP) install -qq --constraint constraints.txt --editable '.[link]' || \
 		$(PIP) install -qq --constraint constraints.txt --editable .
 	@touch $@
 

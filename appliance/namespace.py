@@ -77,8 +77,8 @@ class Node:
     ``reads`` names the telemetry field that tells the node's current state (``deck.playing``); a COMMAND with ``reads`` can
     be read and watched like a value. ``optional`` says that a COMMAND or CALL may come without argument. A COMMAND whose
     type is BOOL toggles when it comes without. ``there`` False: declared so that it can be named; what does it has not started.
-    ``scope`` is what a device from elsewhere needs to change or do it; reading takes ``play``, but a ``private`` node is read on
-    this machine only.
+    ``scope`` is what a device from elsewhere needs to change or do it; reading takes ``play``, but a ``private`` node is read
+    on this machine only.
     """
 
     name: str

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that starts the tests in the background ignores it for all they start
+# a shell that starts the tests in the background ignores it for all they start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CALM = {
     "cli": ("check",),
     "control/surfaces": ("mixxx", "profiles"),
     "engine": (
-        "balance", "booth", "clickless", "clock", "clock_in", "clock_link", "clock_out", "deck_cues", "deck_loops", "deck_speed",
-        "deck_sync", "decks", "exactness", "interpolation", "keylock", "limiter", "loudness", "midi_planes", "mixer", "pads",
+        "balance", "booth", "clickless", "clock", "clock_in", "clock_link", "clock_out", "deck_cues", "deck_loops",
+        "deck_speed", "deck_sync", "decks", "exactness", "interpolation", "keylock", "limiter", "loudness", "midi_planes",
+        "mixer", "pads",
         "rendering", "track_gain",
     ),
     "gen": ("conform", "procedural", "request"),
@@ -25,7 +27,7 @@ CALM = {
     "soak": ("memory",),
     "visuals": ("analysis", "header", "pictures", "scene"),
 }
-"""Folders, and the files in them whose tests only compute: nothing in them waits for a clock, so a busy machine changes nothing."""
+"""Folders, and the files in them whose tests only compute: nothing in them waits for a clock."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

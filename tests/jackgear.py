@@ -232,3 +232,55 @@ class MidiListener(_Gear):
     def told(self) -> np.ndarray:
         """``(frame time, status, 14 bits of data)``: all messages, also those of cycles whose time is not certain."""
         return self._log[: int(self.words[10]), [0, 1, 3]].copy()
+
+
+@cfunc(types.int32(types.uint32, types.intp), nopython=True, cache=True, error_model="numpy")
+def _burst(frames, context):
+    # words 8 messages, 9 how many, 10 how many are out, 11 the cycle's frame time, 14 go, 15 bursts so far
+    x = carray(pointer(context), (32,), np.int64)
+    out = _port_buffer(x[1], frames)
+    _clear(out)
+    if load_acquire(context + 8 * 14) == 0:
+        return np.int32(0)
+    messages = carray(pointer(x[8]), (x[9], 3), np.uint8)
+    written = 0
+    for number in range(x[9]):
+        place = _reserve(out, np.uint32(number * int(frames) // x[9]), types.uintp(3))
+        if place != 0:
+            message = carray(pointer(place), (3,), np.uint8)
+            for i in range(3):
+                message[i] = messages[number, i]
+            written += 1
+    x[10] = written
+    x[11] = int(_frame_time(x[0]))
+    x[14] = 0
+    store_release(context + 8 * 15, x[15] + 1)
+    return np.int32(0)
+
+
+class Burst(_Gear):
+    """A device that sends all its ``messages`` (each of three bytes) in one cycle, as often as it is told to."""
+
+    def __init__(self, server: str, messages: np.ndarray, name: str = "burst", port: str = "out") -> None:
+        super().__init__(name, server, _burst)
+        self._messages = np.ascontiguousarray(messages, np.uint8)
+        self.port = self.client.midi_outports.register(port)
+        self.words[1] = self._address(self.port._ptr)
+        self.words[8:10] = (self._messages.ctypes.data, len(messages))
+        self.client.activate()
+
+    @property
+    def connections(self) -> set[str]:
+        return {port.name for port in self.client.get_all_connections(self.port)}
+
+    def go(self) -> None:
+        self.words[14] = 1
+
+    @property
+    def bursts(self) -> int:
+        return int(self.words[15])
+
+    @property
+    def written(self) -> int:
+        """Of the last burst."""
+        return int(self.words[10])

@@ -43,7 +43,8 @@ CLOCK_TICKS = 96
 CLOCK_MESSAGES = 128
 """MIDI clock messages in a block, more than the longest can have."""
 HEARD_CYCLES = 8
-HEARD_MIDI = 512
+HEARD_MIDI = 2048
+"""MIDI messages of a cycle that an engine takes: whoever takes the cycle over obeys all of them."""
 SCOPE_FRAMES = 8192
 """Length of the ring with the last frames of the master, for visuals and meters."""
 LOUDNESS_STEPS = 1 << 18

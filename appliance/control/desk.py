@@ -27,6 +27,7 @@ from appliance.nodes import NAMESPACE
 
 if TYPE_CHECKING:
     from appliance.bus.hub import HubServer
+    from appliance.control.osc.packet import Message as OscMessage
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,10 @@ class Desk:
         one stand apart."""
         self._events_lost = 0
         self._outcomes: dict[int, asyncio.Future[Event]] = {}
+        self.osc_send: Callable[[bytes, tuple[str, int]], object] | None = None
+        """Sends a datagram from the box's OSC port, while that is open."""
+        self.osc_programs: Callable[[OscMessage, tuple[str, int]], bool] | None = None
+        """Takes OSC that the namespace does not know, where a profile does; set while profiles are in force."""
 
     # -- reading
 

@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 
 from appliance.bus import layout
-from appliance.bus.layout import CELL_FRAMES, CLIPS, CLOCK_MESSAGES, DECKS, MAX_BLOCK_FRAMES, MIDI_EVENT, MIDI_PORTS
+from appliance.bus.layout import (
+    CELL_FRAMES,
+    CLIPS,
+    CLOCK_MESSAGES,
+    DECKS,
+    HEARD_MIDI,
+    MAX_BLOCK_FRAMES,
+    MIDI_EVENT,
+    MIDI_PORTS,
+)
 from appliance.bus.loudness import k_weighting
 from appliance.engine.dsp.curve import CURVE_FRAMES, CURVE_LINE, CURVE_SHAPE, curve_weights
 from appliance.engine.dsp.lanes import LANE_SOUND, LANE_TABLE
@@ -25,7 +34,7 @@ from appliance.nodes.mixer import CHANNELS
 OUTPUTS = 6
 """Master, cue, booth; left and right of each."""
 INPUTS = 2
-MIDI_EVENTS = 2048
+MIDI_EVENTS = HEARD_MIDI
 COST_BLOCKS = 1 << 16
 ISOLATOR_HZ = (250.0, 2500.0)
 

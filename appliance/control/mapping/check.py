@@ -3,22 +3,25 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from appliance.control.mapping.compile import Compiled, Misfit, compile_profile
 from appliance.control.mapping.match import claims
-from appliance.control.mapping.profile import Profile
+from appliance.control.mapping.profile import Binding, Device, Feedback, Lamp, Layer, Profile, Surface
 from appliance.errors import BadFile
 
 FILE_BYTES = 512 * 1024
+_SECTIONS: dict[str, type[BaseModel]] = {"device": Device, "surface": Surface, "layers": Layer, "bindings": Binding,
+                                         "lamps": Lamp, "feedback": Feedback}
 Place = tuple[int, int]
 
 
@@ -111,7 +114,7 @@ def _judge(
             if fault["type"] == "string_type" and any(deeper):
                 continue  # it is of another form, and that is what is wrong with it
             place = _place(root, where, key=fault["type"] == "extra_forbidden")
-            problems.append(Problem(path, *place, f"{_dotted(where)}: {_plain(fault)}"))
+            problems.append(Problem(path, *place, f"{_dotted(where)}: {_plain(fault, where)}"))
         return None, sorted(set(problems))
 
     misfits: list[Misfit] = []
@@ -139,14 +142,27 @@ def _written(root: yaml.Node, where: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(left)
 
 
-def _plain(fault: Any) -> str:
+def _plain(fault: Any, where: Sequence[Any]) -> str:
     """Pydantic's words in ours."""
     message = str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
-        return "is no setting here; see docs/profiles.md"
+        return f"is no setting here{_meant(str(where[-1]), _settings(where)) or '; see docs/profiles.md'}"
+    if fault["type"] in ("enum", "literal_error"):
+        message += _meant(str(fault["input"]), re.findall(r"'([^']*)'", str(fault["ctx"]["expected"])))
     if fault["type"] == "missing":
         return "is missing"
     return message[0].lower() + message[1:]
+
+
+def _settings(where: Sequence[Any]) -> list[str]:
+    """The names that stand where this one does."""
+    model = _SECTIONS.get(str(where[0]), Profile) if len(where) > 1 else Profile
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _meant(word: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(names), 1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _dotted(where: Sequence[Any]) -> str:

@@ -13,10 +13,12 @@ from functools import cached_property
 from typing import Any
 
 from appliance.control.mapping.controls import Control, Decoder, Message
+from appliance.control.mapping.echoes import Echo, make_echoes
+from appliance.control.mapping.keynames import NAMES
 from appliance.control.mapping.lights import Light, make_light
 from appliance.control.mapping.picture import picture_controls
 from appliance.control.mapping.planes import Entry, PlaneLayer, make_planes, plane_layers
-from appliance.control.mapping.profile import Binding, Feedback, Profile, Source
+from appliance.control.mapping.profile import BUTTONS, KIND, Binding, DeviceKind, Feedback, Mode, Profile, Source
 from appliance.control.mapping.roles import SHIFT, habits
 from appliance.control.mapping.rules import Refused, Rule, make_rules, with_takeover
 from appliance.control.mapping.selectors import (
@@ -28,6 +30,7 @@ from appliance.control.mapping.selectors import (
     parse_selector,
 )
 from appliance.errors import ApplianceError
+from appliance.nodes import NAMESPACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Compiled:
     said: list[Said] = field(default_factory=list)
     plays: set[Control] = field(default_factory=set)
     shown: list[tuple[Selector, Control, Feedback]] = field(default_factory=list)
+    echoes: list[Echo] = field(default_factory=list)
 
     @property
     def entries(self) -> dict[Message, Entry]:
@@ -65,9 +69,23 @@ class Compiled:
         """The layer that a button changes, and its number among that layer's buttons."""
         return {control: (name, number) for name, controls in self.layers.items() for number, control in enumerate(controls)}
 
+    @cached_property
+    def bound(self) -> frozenset[Message]:
+        """The messages of all controls that do something."""
+        return frozenset(message for control in (*self.rules, *self.layer_of)
+                         for message in self.profile.surface[control[0]].messages(control[1]))
+
+    @cached_property
+    def held_controllers(self) -> tuple[Message, ...]:
+        """Controllers that are buttons: what they do ends when they are let go."""
+        return tuple(message for control, rules in self.rules.items()
+                     if self.profile.surface[control[0]].source is Source.CC
+                     and any(action.mode is Mode.HOLD for rule in rules for action in rule.actions)
+                     for message in self.profile.surface[control[0]].messages(control[1]))
+
     def decoder(self) -> Decoder:
-        """For one device."""
-        used = dict.fromkeys((*self.rules, *self.layer_of))
+        """For one device's MIDI."""
+        used = dict.fromkeys((*self.rules, *self.layer_of)) if self.profile.device.kind is DeviceKind.MIDI else ()
         return Decoder((control, self.profile.surface[control[0]]) for control in used)
 
 
@@ -82,7 +100,10 @@ class Misfit:
 def compile_profile(profile: Profile, misfits: list[Misfit]) -> Compiled:
     """Compile; what does not fit is left out and told in ``misfits``."""
     compiled = Compiled(profile)
-    taken: dict[Message, Control] = {}
+    taken: dict[tuple[Any, ...], Control] = {}
+    _check_sources(profile, misfits)
+    if misfits:
+        return compiled
     _add_layers(compiled, taken, misfits)
     if misfits:
         return compiled
@@ -93,7 +114,10 @@ def compile_profile(profile: Profile, misfits: list[Misfit]) -> Compiled:
         compiled.rules[control] = with_takeover(profile, in_order)
     compiled.plane_layers = plane_layers(profile)
     compiled.planes = make_planes(profile, compiled.plane_layers, compiled.rules)
-    _add_lights(compiled, misfits)
+    if profile.device.kind is DeviceKind.MIDI:
+        _add_lights(compiled, misfits)
+    else:
+        _add_echoes(compiled, misfits)
     for row, text in enumerate(profile.picture):
         try:
             picture_controls(profile, text)
@@ -102,7 +126,22 @@ def compile_profile(profile: Profile, misfits: list[Misfit]) -> Compiled:
     return compiled
 
 
-def _add_layers(compiled: Compiled, taken: dict[Message, Control], misfits: list[Misfit]) -> None:
+def _check_sources(profile: Profile, misfits: list[Misfit]) -> None:
+    """Each kind of device has its own sources; and what the box itself listens to, no profile hears."""
+    kind = profile.device.kind
+    for name, surface in profile.surface.items():
+        where = ("surface", name, surface.source.value)
+        wanted = KIND.get(surface.source, DeviceKind.MIDI)
+        if wanted is not kind:
+            misfits.append(Misfit(where, f"{name}: {surface.source.value} is of a device of kind: {wanted}, and this one is "
+                                         f"kind: {kind}"))
+        elif own := next((one.address for one in surface.osc_controls if one.address in NAMESPACE), None):
+            misfits.append(Misfit(where, f"{name}: {own} is an address of the box itself, which does it without a profile"))
+    if kind is not DeviceKind.MIDI and (given := next((n for n in ("init", "exit", "lamps") if getattr(profile, n)), None)):
+        misfits.append(Misfit((given,), f"{given} is for MIDI devices"))
+
+
+def _add_layers(compiled: Compiled, taken: dict[tuple[Any, ...], Control], misfits: list[Misfit]) -> None:
     profile = compiled.profile
     for name, layer in profile.layers.items():
         where = ("layers", name, layer.way)
@@ -110,9 +149,11 @@ def _add_layers(compiled: Compiled, taken: dict[Message, Control], misfits: list
             compiled.layers[name] = layer_controls(profile, name)
             compiled.values[name] = layer_values(profile, name)
             for control in compiled.layers[name]:
-                source = profile.surface[control[0]].source
-                if source not in (Source.NOTE, Source.CC) or profile.surface[control[0]].encoder is not None:
-                    raise Refused(f"{name}: a layer is changed by a button (note or cc), not by {source.value}")
+                surface = profile.surface[control[0]]
+                if surface.source not in BUTTONS or surface.turns:
+                    raise Refused(f"{name}: a layer is changed by a button (note or cc), not by {surface.source.value}")
+                if surface.only_presses and layer.way == "hold":
+                    raise Refused(f"{name}: a trigger has no release; use toggle, choose or cycle")
                 _take(profile, control, taken)
                 if sum(control in others for others in compiled.layers.values()) > 1:
                     raise Refused(f"{name}: {_named(control)} changes another layer already")
@@ -121,7 +162,7 @@ def _add_layers(compiled: Compiled, taken: dict[Message, Control], misfits: list
 
 
 def _add_rules(
-    compiled: Compiled, found: dict[Control, list[Rule]], taken: dict[Message, Control], misfits: list[Misfit],
+    compiled: Compiled, found: dict[Control, list[Rule]], taken: dict[tuple[Any, ...], Control], misfits: list[Misfit],
 ) -> None:
     profile = compiled.profile
     bound: Bound = {}
@@ -151,8 +192,8 @@ def _add_rules(
 Bound = dict[tuple[Control, Gesture, float, frozenset[tuple[str, int]]], str]
 
 
-def _add_role(compiled: Compiled, text: str, thing: str, found: dict[Control, list[Rule]], taken: dict[Message, Control],
-              bound: Bound) -> None:
+def _add_role(compiled: Compiled, text: str, thing: str, found: dict[Control, list[Rule]],
+              taken: dict[tuple[Any, ...], Control], bound: Bound) -> None:
     """The gestures of a thing, where the profile binds nothing itself."""
     profile = compiled.profile
     selector = parse_selector(profile, text)
@@ -175,14 +216,14 @@ def _add_role(compiled: Compiled, text: str, thing: str, found: dict[Control, li
 
 
 def _has_release(profile: Profile, control: Control, gesture: Gesture) -> bool:
-    return gesture is Gesture.PRESS or profile.surface[control[0]].source in (Source.NOTE, Source.CC)
-
-
-def _take(profile: Profile, control: Control, taken: dict[Message, Control]) -> None:
     surface = profile.surface[control[0]]
-    for message in surface.messages(control[1]) + surface.fine_messages(control[1]):
-        if taken.setdefault(message, control) != control:
-            raise Refused(f"{_shown(message)} is bound already by {_named(taken[message])!r}; one control, one name")
+    return gesture is Gesture.PRESS or (surface.source in BUTTONS and not surface.only_presses)
+
+
+def _take(profile: Profile, control: Control, taken: dict[tuple[Any, ...], Control]) -> None:
+    for claim in profile.surface[control[0]].claims(control[1]):
+        if taken.setdefault(claim, control) != control:
+            raise Refused(f"{_shown(claim)} is bound already by {_named(taken[claim])!r}; one control, one name")
 
 
 def _key(selector: Selector, control: Control) -> tuple[Control, Gesture, float, frozenset[tuple[str, int]]]:
@@ -224,7 +265,24 @@ def _add_lights(compiled: Compiled, misfits: list[Misfit]) -> None:
     compiled.lights.sort(key=lambda light: -light.weight)
 
 
-def _words(error: Refused | NoSuchControl | ApplianceError) -> str:
+def _add_echoes(compiled: Compiled, misfits: list[Misfit]) -> None:
+    profile = compiled.profile
+    for text, feedback in profile.feedback.items():
+        try:
+            selector = parse_selector(profile, text)
+        except NoSuchControl as error:
+            misfits.append(Misfit(("feedback", text), str(error)))
+            continue
+        for control in selector.controls:
+            try:
+                compiled.echoes += make_echoes(profile, selector, control, feedback, compiled.rules.get(control, []))
+            except (Refused, ApplianceError, ValueError) as error:
+                misfits.append(Misfit(("feedback", text, "shows"), f"{text}: {_words(error)}"))
+                break
+    compiled.echoes.sort(key=lambda echo: -echo.weight)
+
+
+def _words(error: Exception) -> str:
     return error.message if isinstance(error, ApplianceError) else str(error)
 
 
@@ -232,7 +290,11 @@ def _named(control: Control) -> str:
     return f"{control[0]} {control[1]}"
 
 
-def _shown(message: Message) -> str:
+def _shown(message: tuple[Any, ...]) -> str:
+    if message[0] == "key":
+        return f"the key {NAMES[message[1]]}"
+    if message[0] == "address":
+        return str(message[1])
     kind = {0x90: "note", 0xA0: "pressure of note", 0xB0: "controller", 0xC0: "program", 0xD0: "channel pressure",
             0xE0: "pitch bend"}[message[0] & 0xF0]
     number = f" {message[1]}" if message[1] >= 0 else ""

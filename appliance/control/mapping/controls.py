@@ -16,9 +16,13 @@ Control = tuple[str, int]
 
 _PARAMETER_OF = {99: (Source.NRPN, 1), 98: (Source.NRPN, 0), 101: (Source.RPN, 1), 100: (Source.RPN, 0)}
 """Controllers that choose a parameter: which kind, and whether it is the upper half of its number."""
+ALL_OFF = (120, 123)
+"""Controllers by which a device says that none of its keys is down: all sound off, all notes off."""
 _ENTRY, _ENTRY_FINE, _MORE, _LESS = 6, 38, 96, 97
 _NO_PARAMETER = 16383
 FULL = 127
+NO_MESSAGE: Message = (0, -1)
+"""Of what does not come by MIDI."""
 FULL_14 = 16383
 
 

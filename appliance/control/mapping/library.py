@@ -16,6 +16,7 @@ import appliance
 from appliance.control.mapping.check import read_profile
 from appliance.control.mapping.compile import Compiled
 from appliance.control.mapping.match import claims, fits
+from appliance.control.mapping.profile import DeviceKind
 
 SHIPPED = (Path(appliance.__file__).parent.parent / "mappings", Path(sys.prefix) / "share" / "appliance" / "mappings")
 
@@ -88,6 +89,8 @@ class ProfileLibrary:
         names = tuple(names)
         best: tuple[int, Compiled] | None = None
         for _, compiled in self.profiles():
+            if compiled.profile.device.kind is not DeviceKind.MIDI:
+                continue
             fit = fits(compiled.profile.device, names)
             if fit and (best is None or fit > best[0]):
                 best = (fit, compiled)
@@ -95,6 +98,9 @@ class ProfileLibrary:
 
     def fallback(self) -> Compiled | None:
         return next((compiled for _, compiled in self.profiles() if compiled.profile.device.fallback), None)
+
+    def of_kind(self, kind: DeviceKind) -> list[Compiled]:
+        return [compiled for _, compiled in self.profiles() if compiled.profile.device.kind is kind]
 
     def _present(self) -> dict[Path, tuple[tuple[int, int, int], int]]:
         found: dict[Path, tuple[tuple[int, int, int], int]] = {}

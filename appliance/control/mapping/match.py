@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from appliance.control.mapping.profile import Device
+from appliance.control.mapping.profile import Device, DeviceKind
 
 
 @lru_cache(maxsize=1024)
@@ -36,5 +36,9 @@ def claims(first: Device, second: Device) -> str:
     the longer one wins."""
     if first.fallback and second.fallback:
         return "every port that no profile claims"
+    if first.kind is not second.kind or first.kind is DeviceKind.OSC:
+        return ""  # programs may share a host: what they send tells them apart
+    if usb := set(first.usb) & set(second.usb):
+        return f"the device {min(usb)}"
     mine = {pattern.lower() for pattern in first.match}
     return ", ".join(repr(p) for p in second.match if p.lower() in mine)

@@ -10,211 +10,37 @@ from __future__ import annotations
 import json
 import re
 from enum import StrEnum
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-MIDI_MESSAGE_BYTES = 232
+from appliance.control.mapping.forms import (
+    HIGHEST_DATA,
+    LIST,
+    Bytes,
+    Channels,
+    Numbers,
+    Section,
+    message_template,
+    read_bytes,
+)
+from appliance.control.mapping.oscforms import read_message
+from appliance.control.mapping.sources import (
+    BUTTONS,
+    BY_CHANNEL,
+    KIND,
+    STATUS,
+    WHOLE,
+    Device,
+    DeviceKind,
+    Encoding,
+    Source,
+    Surface,
+)
 
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-HIGHEST_DATA = 127
-HIGHEST_PARAMETER = 16383
-
-
-def _numbers(value: Any, highest: int = HIGHEST_DATA) -> list[int]:
-    """``7``, ``36..51``, ``51..36`` or a list of these as numbers in their order."""
-    out: list[int] = []
-    for item in value if isinstance(value, list) else [value]:
-        if isinstance(item, bool) or not isinstance(item, int | str):
-            raise ValueError(f"{item!r} is neither a number nor a range like 36..51")
-        found = re.fullmatch(r"\s*(\d{1,5})\s*(?:\.\.\s*(\d{1,5})\s*)?", str(item))
-        if not found:
-            raise ValueError(f"{item!r} is neither a number nor a range like 36..51")
-        first = int(found[1])
-        last = int(found[2]) if found[2] else first
-        if not (0 <= first <= highest and 0 <= last <= highest):
-            raise ValueError(f"{item}: MIDI numbers are 0 … {highest}")
-        out.extend(range(first, last + 1) if first <= last else range(first, last - 1, -1))
-        if len(out) > 16 * (HIGHEST_DATA + 1):
-            raise ValueError(f"{len(out)} controls are more than a device has")
-    if not out:
-        raise ValueError("no numbers")
-    return out
-
-
-def _parameters(value: Any) -> list[int]:
-    return _numbers(value, HIGHEST_PARAMETER)
-
-
-def _channels(value: Any) -> list[int]:
-    if value == "any":
-        return list(range(1, 17))
-    channels = _numbers(value)
-    if any(not 1 <= channel <= 16 for channel in channels):
-        raise ValueError("MIDI channels are 1 … 16, or any")
-    return channels
-
-
-def _bytes(value: Any) -> bytes:
-    """``F0 47 7F F7`` as bytes."""
-    if not isinstance(value, str):
-        raise ValueError('bytes are written as text in hexadecimal, like "F0 7E 7F 06 01 F7"')
-    try:
-        data = bytes.fromhex(value.replace(",", " "))
-    except ValueError:
-        raise ValueError(f"{value!r} is not hexadecimal, like F0 7E 7F 06 01 F7") from None
-    if not 0 < len(data) <= MIDI_MESSAGE_BYTES:
-        raise ValueError(f"a message has 1 … {MIDI_MESSAGE_BYTES} bytes, not {len(data)}")
-    if data[0] < 0x80:
-        raise ValueError(f"a message begins with a status byte (80 or above), not {data[0]:02X}")
-    if data[0] == 0xF0 and data[-1] != 0xF7:
-        raise ValueError("a SysEx message ends with F7")
-    return data
-
-
-_RANGE: Any = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 127}, {"type": "string", "pattern": r"^\d+(\.\.\d+)?$"}]}
-_LIST: Any = {"anyOf": [*_RANGE["anyOf"], {"type": "array", "items": _RANGE}]}
-_PARAMETER: Any = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": HIGHEST_PARAMETER}, _RANGE["anyOf"][1]]}
-_PARAMETERS: Any = {"anyOf": [*_PARAMETER["anyOf"], {"type": "array", "items": _PARAMETER}]}
-_ANY_LIST: Any = {"anyOf": [{"const": "any"}, *_LIST["anyOf"]]}
-Numbers = Annotated[list[int], BeforeValidator(_numbers), Field(json_schema_extra=_LIST)]
-Parameters = Annotated[list[int], BeforeValidator(_parameters), Field(json_schema_extra=_PARAMETERS)]
-Channels = Annotated[list[int], BeforeValidator(_channels), Field(json_schema_extra=_ANY_LIST)]
-Bytes = Annotated[bytes, BeforeValidator(_bytes), Field(json_schema_extra={"type": "string"})]
-
-
-NamePart = Annotated[str, Field(min_length=2)]
-
-
-class Device(Section):
-    """How the device is recognised: by parts of its ports' names (``*`` stands for anything), in any case."""
-
-    match: list[NamePart] = Field([], description="part of the name of the port that it sends from")
-    output: list[NamePart] = Field([], description="part of the name of the port that its lamps hear; left out: as match")
-    exclude: list[NamePart] = Field([], description="part of the names of its ports that are not meant")
-    identity: Bytes | None = Field(None, description="answer to the identity request, for checks by a person")
-    fallback: bool = Field(False, description="the profile of every port that no other profile claims")
-
-    @model_validator(mode="after")
-    def _recognisable(self) -> Device:
-        if not self.match and not self.fallback:
-            raise ValueError("say how the device is recognised: match: [part of its port's name]")
-        return self
-
-
-class Source(StrEnum):
-    NOTE = "note"
-    CC = "cc"
-    CC14 = "cc14"
-    BEND = "bend"
-    PRESSURE = "pressure"
-    POLY = "poly"
-    NRPN = "nrpn"
-    RPN = "rpn"
-    PROGRAM = "program"
-
-
-BY_CHANNEL = (Source.BEND, Source.PRESSURE)
-"""Sources that a channel has one of: a row of them is a row of channels."""
-WHOLE = (Source.CC14, Source.BEND, Source.NRPN, Source.RPN)
-"""Those of 14 bits."""
-STATUS = {Source.NOTE: 0x90, Source.POLY: 0xA0, Source.CC: 0xB0, Source.CC14: 0xB0, Source.NRPN: 0xB0, Source.RPN: 0xB0,
-          Source.PROGRAM: 0xC0, Source.PRESSURE: 0xD0, Source.BEND: 0xE0}
-
-
-class Encoding(StrEnum):
-    """How an endless encoder says which way and how far."""
-
-    TWOS = "twos"  # 1, 2 … up; 127, 126 … down
-    OFFSET = "offset"  # 65, 66 … up; 63, 62 … down
-    SIGN = "sign"  # 1, 2 … up; 65, 66 … down
-
-
-class Surface(Section):
-    """One control, or a row of equal ones numbered from 1 in the order given."""
-
-    note: Numbers | None = Field(None, description="note numbers")
-    cc: Numbers | None = Field(None, description="controller numbers")
-    cc14: Numbers | None = Field(None, description="controllers of 14 bits: the numbers of their coarse halves")
-    bend: Literal[True] | None = Field(None, description="pitch bend, 14 bits; with several channels a row of them")
-    pressure: Literal[True] | None = Field(None, description="channel pressure; with several channels a row of them")
-    poly: Numbers | None = Field(None, description="polyphonic pressure: note numbers")
-    nrpn: Parameters | None = Field(None, description="non-registered parameters, 0 … 16383")
-    rpn: Parameters | None = Field(None, description="registered parameters, 0 … 16383")
-    program: Numbers | None = Field(None, description="program changes: a press each")
-    channel: Channels = Field([1], description="MIDI channels 1 … 16, or any")
-    by_channel: bool = Field(False, description="each channel has controls of its own: those of the first channel come first")
-    fine: Numbers | None = Field(None, description="cc14: the numbers of the fine halves; left out: 32 above the coarse ones")
-    fine_first: bool = Field(False, description="cc14: the device sends the fine half before the coarse one")
-    encoder: Encoding | None = Field(None, description="cc: an endless encoder, and how it says which way and how far")
-
-    per_turn: int | None = Field(None, ge=1, le=100_000, description="cc: ticks of a full turn of an encoder, for jog wheels")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Surface:
-        given = [s.value for s in Source if getattr(self, s.value) is not None]
-        if len(given) != 1:
-            kinds = ", ".join(Source)
-            raise ValueError(f"a control is one of {kinds}; here {' and '.join(given) or 'none'} is given")
-        if self.per_turn is not None and self.encoder is None:
-            raise ValueError("per_turn is for endless encoders: say how it counts, encoder: twos, offset or sign")
-        if self.encoder is not None and self.source is not Source.CC:
-            raise ValueError(f"an endless encoder sends controllers (cc), not {self.source.value}")
-        if (self.fine is not None or self.fine_first) and self.source is not Source.CC14:
-            raise ValueError("only cc14 has fine halves")
-        if self.source is Source.CC14 and len(self.fine_numbers) != len(self.cc14 or []):
-            raise ValueError("fine needs as many numbers as cc14")
-        if self.by_channel and self.source in BY_CHANNEL:
-            raise ValueError(f"a row of {self.source.value} is one of channels anyhow; by_channel is for those with numbers")
-        if self.source is Source.CC14 and max(self.fine_numbers) > HIGHEST_DATA:
-            raise ValueError("coarse halves are 0 … 95, or say which the fine ones are: fine: 96")
-        return self
-
-    @cached_property
-    def source(self) -> Source:
-        return next(s for s in Source if getattr(self, s.value) is not None)
-
-    @property
-    def count(self) -> int:
-        """How many controls the row has."""
-        if self.source in BY_CHANNEL:
-            return len(self.channel)
-        return len(getattr(self, self.source.value)) * (len(self.channel) if self.by_channel else 1)
-
-    def place(self, member: int) -> tuple[list[int], int]:
-        """Channels of member 1…, and its number's place in the list of numbers."""
-        if self.source in BY_CHANNEL:
-            return [self.channel[member - 1]], 0
-        if not self.by_channel:
-            return self.channel, member - 1
-        at, number = divmod(member - 1, len(getattr(self, self.source.value)))
-        return [self.channel[at]], number
-
-    @property
-    def fine_numbers(self) -> list[int]:
-        """Of 14-bit controllers: the numbers of the fine halves."""
-        return self.fine if self.fine is not None else [number + 32 for number in self.cc14 or []]
-
-    def fine_messages(self, member: int) -> list[tuple[int, int]]:
-        """Of a 14-bit controller: the fine half's, one a channel."""
-        if self.source is not Source.CC14:
-            return []
-        channels, at = self.place(member)
-        return [(STATUS[self.source] + channel - 1, self.fine_numbers[at]) for channel in channels]
-
-    def messages(self, member: int) -> list[tuple[int, int]]:
-        """``(status of press or move, data 1)`` of member 1…: one a channel. What a channel has one of has no data 1 of its
-        own: -1. Of 14-bit controllers the coarse half's. Parameters have no one message that they are told by: none."""
-        channels, at = self.place(member)
-        if self.source in (Source.NRPN, Source.RPN):
-            return []
-        number = -1 if self.source in BY_CHANNEL else getattr(self, self.source.value)[at]
-        return [(STATUS[self.source] + channel - 1, number) for channel in channels]
+__all__ = ["BUTTONS", "BY_CHANNEL", "KIND", "STATUS", "WHOLE", "Binding", "Curve", "Device", "DeviceKind", "Encoding",
+           "Feedback", "Lamp", "Layer", "Mode", "Profile", "Source", "Surface", "Takeover", "message_template", "schema",
+           "schema_text"]
 
 
 class Mode(StrEnum):
@@ -287,6 +113,7 @@ class Binding(Section):
 
     to: str | list[Binding] | None = Field(None, description="address, as in /pad/N/trigger; a list: all of them")
     midi: str | None = Field(None, description="a message to the device instead, such as B0 10 vv; vv: the control's value")
+    osc: str | None = Field(None, description="an OSC message instead, such as 127.0.0.1:9001 /cue/1/level vv")
     mode: Mode = Mode.AUTO
     range: tuple[float, float] | None = Field(None, description="values at the two ends; turned round, it inverts")
     curve: Curve | None = Field(None, description="left out: the address's own scaling")
@@ -309,8 +136,8 @@ class Binding(Section):
 
     @model_validator(mode="after")
     def _one_target(self) -> Binding:
-        if (self.to is None) == (self.midi is None):
-            raise ValueError("say what it does: to: an address, or midi: a message")
+        if (self.to is not None) + (self.midi is not None) + (self.osc is not None) != 1:
+            raise ValueError("say what it does, one of: to: an address, midi: a message, osc: a message to a program")
         if self.values and "value" in self.model_fields_set:
             raise ValueError("either one value, or values for each of the row")
         if isinstance(self.to, list):
@@ -323,16 +150,9 @@ class Binding(Section):
                     raise ValueError("each of several targets is an address with settings; conditions stand with the whole")
         if self.midi is not None:
             message_template(self.midi)
+        if self.osc is not None:
+            read_message(self.osc)
         return self
-
-
-def message_template(text: str) -> list[int | None]:
-    """``B0 10 vv`` as bytes; None where the control's value goes. Raises ValueError."""
-    words = text.split()
-    if not all(re.fullmatch(r"[0-9A-Fa-f]{2}|[vV]{2}", word) for word in words):
-        raise ValueError(f"{text!r} is not hexadecimal, like B0 10 vv")
-    data = _bytes(" ".join("00" if word.lower() == "vv" else word for word in words))
-    return [None if word.lower() == "vv" else byte for word, byte in zip(words, data, strict=True)]
 
 
 def _alternatives(value: Any) -> Any:
@@ -369,7 +189,7 @@ class Lamp(Section):
                           "less 1, vv the value, rr gg bb the colour")
     most: int = Field(127, ge=1, le=127, description="rgb: value of full red, green or blue")
     values: Numbers = Field(list(range(128)), description="ring, meter: values from the least to the most",
-                            json_schema_extra=_LIST)
+                            json_schema_extra=LIST)
 
     @model_validator(mode="after")
     def _complete(self) -> Lamp:
@@ -392,9 +212,14 @@ def lamp_template(text: str) -> list[int | str]:
     variable = [word[0] == "N" or word in ("nn", "ss", "vv", "rr", "gg", "bb") for word in words]
     if not all(open_ or re.fullmatch(r"[0-9a-f]{2}", word) for word, open_ in zip(words, variable, strict=True)):
         raise ValueError(f"{text!r} is not hexadecimal, like B0 nn vv; nn, ss, vv, rr, gg, bb and N-1 are what varies")
-    _bytes(" ".join(("90" if at == 0 else "00") if open_ else word
-                    for at, (word, open_) in enumerate(zip(words, variable, strict=True))))
+    read_bytes(" ".join(("90" if at == 0 else "00") if open_ else word
+                        for at, (word, open_) in enumerate(zip(words, variable, strict=True))))
     return [word if open_ else int(word, 16) for word, open_ in zip(words, variable, strict=True)]
+
+
+def _message(text: str) -> str:
+    read_message(text)
+    return text
 
 
 class Feedback(Section):
@@ -407,6 +232,8 @@ class Feedback(Section):
     above: float | None = Field(None, description="light when the address's value is above this")
     range: tuple[float, float] | None = Field(None, description="ring, meter: values at the two ends; left out: the address's, "
                                               "of a meter -48 … 0 dB")
+    osc: Annotated[str, AfterValidator(_message)] = Field(
+        "", description="of a program: the message that tells it, with vv; left out: the control's own address")
 
     @model_validator(mode="before")
     @classmethod
@@ -427,12 +254,12 @@ class Profile(Section):
     init: list[Bytes] = Field([], description="messages sent to the device when it comes")
     exit: list[Bytes] = Field([], description="messages sent to it when the box lets it go")
     surface: dict[Name, Surface]
-    layers: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")], Layer] = {}
+    layers: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")], Layer] = Field({})
     takeover: Takeover | None = Field(None, description="of all its bindings; left out: pickup in layers, else jump")
-    bindings: dict[str, Bindings] = {}
+    bindings: dict[str, Bindings] = Field({})
     roles: dict[str, str] = Field({}, description="controls that stand for a thing, such as pad: /pad/N; its gestures and lamp")
-    lamps: dict[str, Lamp] = {}
-    feedback: dict[str, Feedback] = {}
+    lamps: dict[str, Lamp] = Field({})
+    feedback: dict[str, Feedback] = Field({})
     picture: list[str] = Field([], description="the device seen from above, row by row: pad 1..4, knob 1, -")
 
 

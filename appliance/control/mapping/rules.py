@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 from appliance.control.mapping.controls import Control
+from appliance.control.mapping.oscforms import OscMessage, read_message
 from appliance.control.mapping.profile import (
+    BUTTONS,
     BY_CHANNEL,
     WHOLE,
     Binding,
     Curve,
+    DeviceKind,
     Mode,
     Profile,
     Source,
@@ -40,8 +44,9 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a control does with one address, or the message that it sends (``midi``, None where its value goes). ``ends``: the
-    values at 0 and at full travel; ``rest``: for the curve centre, the middle of the travel and the value there."""
+    """What a control does with one address, or the message that it sends (``midi``, None where its value goes; ``osc``).
+    ``ends``: the values at 0 and at full travel; ``rest``: for the curve centre, the middle of the travel and the value
+    there."""
 
     address: str
     mode: Mode
@@ -55,6 +60,7 @@ class Action:
     takeover: Takeover | None = None
     midi: tuple[int | None, ...] = ()
     rest: tuple[float, float] = (0.5, 0.0)
+    osc: OscMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +80,24 @@ def make_rules(profile: Profile, selector: Selector, binding: Binding, control: 
     """One rule, or one for each value of the layers that stand in its addresses. Raises :class:`Refused`, ApplianceError."""
     fixed = dict(selector.layers)
     targets = binding.to if isinstance(binding.to, list) else [binding]
-    texts = [target.to for target in targets if isinstance(target.to, str)] + list(binding.when)
+    surface, member = profile.surface[control[0]], control[1]
+    captured = surface.captured(member)
+    texts = [text for target in targets for text in (target.to, target.osc) if isinstance(text, str)] + list(binding.when)
     texts += [target.value for target in targets if isinstance(target.value, str) and ROLE.fullmatch(target.value)]
-    open_layers = sorted({name for text in texts for name in re.findall(r"\{([^}]*)\}", text)} - set(fixed))
+    open_layers = sorted({name for text in texts for name in re.findall(r"\{([^}]*)\}", text)} - set(fixed) - set(captured))
     try:
-        choices = [layer_values(profile, name) for name in open_layers if _is_layer(profile, name)]
+        choices = [layer_values(profile, name) for name in open_layers if _is_layer(profile, name, captured)]
     except NoSuchControl as error:
         raise Refused(str(error)) from None
     check_count(choices)
     rules: list[Rule] = []
     for values in product(*choices):
         layers = {**fixed, **dict(zip(open_layers, values, strict=True))}
-        surface, member = profile.surface[control[0]], control[1]
-        if selector.gesture is not Gesture.PRESS and surface.source is not Source.NOTE and surface.source is not Source.CC:
-            raise Refused(f"{selector.gesture} is for buttons, not for {surface.source.value}")
-        actions = tuple(_action(surface, member, target, layers, selector.gesture) for target in targets)
-        when = tuple(_condition(text, value, member, layers) for text, value in binding.when.items())
+        if selector.gesture is not Gesture.PRESS and (surface.source not in BUTTONS or surface.only_presses):
+            raise Refused(f"{selector.gesture} is for buttons, not for {surface.word}")
+        names = {**layers, **captured}
+        actions = tuple(_action(profile, surface, member, target, names, selector.gesture) for target in targets)
+        when = tuple(_condition(text, value, member, names) for text, value in binding.when.items())
         rules.append(Rule(tuple(sorted(layers.items())), len(fixed), selector.gesture, selector.after_s, when, actions))
     return rules
 
@@ -100,9 +108,10 @@ def check_count(choices: list[tuple[int, ...]]) -> None:
         raise Refused(f"its layers have {count} values together; {MOST_RULES} at most")
 
 
-def _is_layer(profile: Profile, name: str) -> bool:
+def _is_layer(profile: Profile, name: str, captured: Mapping[str, str]) -> bool:
     if name not in profile.layers:
-        raise Refused(f"{{{name}}} is no layer of this profile; there are {', '.join(profile.layers) or 'none'}")
+        caught = f", and captured is {', '.join(captured)}" if captured else ""
+        raise Refused(f"{{{name}}} is no layer of this profile; there are {', '.join(profile.layers) or 'none'}{caught}")
     return True
 
 
@@ -115,10 +124,10 @@ def with_takeover(profile: Profile, rules: list[Rule]) -> list[Rule]:
             for rule in rules]
 
 
-def fill_in(template: str, number: int, layers: dict[str, int] | None = None) -> str:
-    """``/channel/N+4/fader`` with the control's number, ``/deck/{deck}/play`` with a layer's value."""
+def fill_in(template: str, number: int, names: Mapping[str, int | str] | None = None) -> str:
+    """``/channel/N+4/fader`` with the control's number, ``/deck/{deck}/play`` with a layer's value or what was captured."""
     text = re.sub(r"(?<=/)N([+-]\d{1,3})?(?=/|$)", lambda found: str(number + int(found[1] or 0)), template)
-    return re.sub(r"\{([^}]*)\}", lambda found: str((layers or {}).get(found[1], found[0])), text)
+    return re.sub(r"\{([^}]*)\}", lambda found: str((names or {}).get(found[1], found[0])), text)
 
 
 def number_in(value: Any, member: int) -> Any:
@@ -128,19 +137,19 @@ def number_in(value: Any, member: int) -> Any:
     return value
 
 
-def _condition(template: str, value: Any, member: int, layers: dict[str, int]) -> tuple[str, Any]:
-    text = fill_in(template, member, layers)
+def _condition(template: str, value: Any, member: int, names: Mapping[str, int | str]) -> tuple[str, Any]:
+    text = fill_in(template, member, names)
     address = NAMESPACE.find(text)
     address.require_readable()
     return text, address.node.check(number_in(value, member), text)
 
 
-def _action(surface: Surface, member: int, binding: Binding, layers: dict[str, int], gesture: Gesture) -> Action:
-    if binding.midi is not None:
-        follows = gesture is Gesture.PRESS and binding.mode in (Mode.AUTO, Mode.FOLLOW)
-        return Action("", Mode.FOLLOW if follows else Mode.PRESS, midi=tuple(message_template(binding.midi)))
+def _action(profile: Profile, surface: Surface, member: int, binding: Binding, names: Mapping[str, int | str],
+            gesture: Gesture) -> Action:
+    if binding.midi is not None or binding.osc is not None:
+        return _message(profile, member, binding, names, gesture)
     assert isinstance(binding.to, str)
-    text = fill_in(binding.to, member, layers)
+    text = fill_in(binding.to, member, names)
     address = NAMESPACE.find(text)
     if binding.values:
         own = binding.values[(member - 1) % len(binding.values)]
@@ -149,7 +158,7 @@ def _action(surface: Surface, member: int, binding: Binding, layers: dict[str, i
         else:
             binding = Binding.model_validate({**binding.model_dump(exclude_unset=True, exclude={"values"}), "value": own})
     if isinstance(binding.value, str) and ROLE.fullmatch(binding.value):
-        binding = binding.model_copy(update={"value": fill_in(binding.value, member, layers)})
+        binding = binding.model_copy(update={"value": fill_in(binding.value, member, names)})
     if (number := number_in(binding.value, member)) is not binding.value:
         binding = binding.model_copy(update={"value": number})
     mode = _mode(address, surface, binding, gesture)
@@ -179,6 +188,29 @@ def _rest(address: Address, ends: tuple[float, float]) -> float:
     return (ends[0] + ends[1]) / 2
 
 
+def _message(profile: Profile, member: int, binding: Binding, names: Mapping[str, int | str], gesture: Gesture) -> Action:
+    follows = gesture is Gesture.PRESS and binding.mode in (Mode.AUTO, Mode.FOLLOW)
+    mode, ends = Mode.FOLLOW if follows else Mode.PRESS, binding.range or (0.0, 1.0)
+    curve = binding.curve or Curve.LINEAR
+    if binding.midi is not None:
+        if profile.device.kind is not DeviceKind.MIDI:
+            raise Refused("midi goes to the device itself, and this one takes none; see docs/profiles.md")
+        return Action("", mode, midi=tuple(message_template(binding.midi)))
+    return Action("", mode, ends, curve, osc=osc_message(profile, binding.osc or "", member, names))
+
+
+def osc_message(profile: Profile, text: str, member: int, names: Mapping[str, int | str]) -> OscMessage:
+    """With the control's number and what was captured filled in. Raises :class:`Refused`."""
+    message = read_message(text)
+    if message.peer is None and profile.device.kind is not DeviceKind.OSC:
+        raise Refused(f"say to whom, as in osc: 127.0.0.1:9001 {message.address}")
+    address = fill_in(message.address, member, names)
+    if unknown := re.search(r"\{([^}]*)\}", address):
+        raise Refused(f"{unknown[0]} is no layer of this profile, nor captured")
+    args = (number_in(fill_in(arg, member, names) if isinstance(arg, str) else arg, member) for arg in message.args)
+    return replace(message, address=address, args=tuple(args))
+
+
 def _mode(address: Address, surface: Surface, binding: Binding, gesture: Gesture) -> Mode:
     """What ``auto`` means here; raises for what cannot be."""
     node, mode, source = address.node, binding.mode, surface.source
@@ -189,21 +221,21 @@ def _mode(address: Address, surface: Surface, binding: Binding, gesture: Gesture
     given = "value" in binding.model_fields_set
     if mode is Mode.AUTO:
         mode = _auto_mode(address, surface, gesture, given)
-    if mode is Mode.RELATIVE and (source is not Source.CC or not _turnable(address)):
-        raise Refused(f"relative is for endless encoders (cc) on a value, not for {source.value} on {address}")
-    if mode is Mode.RELATIVE and surface.encoder is None:
-        raise Refused("relative needs an endless encoder; say in surface how it counts: encoder: twos, offset or sign")
-    if surface.encoder is not None and mode is not Mode.RELATIVE:
+    if mode is Mode.RELATIVE and (source not in (Source.CC, Source.OSC) or not _turnable(address)):
+        raise Refused(f"relative is for endless encoders (cc, osc) on a value, not for {source.value} on {address}")
+    if mode is Mode.RELATIVE and not surface.turns:
+        how = "relative: true" if source is Source.OSC else "encoder: twos, offset or sign"
+        raise Refused(f"relative needs an endless encoder; say in surface how it counts: {how}")
+    if surface.turns and mode is not Mode.RELATIVE:
         raise Refused(f"an endless encoder has no place that {address} could follow; it is relative")
     if gesture is not Gesture.PRESS and mode in (Mode.FOLLOW, Mode.HOLD):
         raise Refused(f"{gesture} happens once: use press, toggle or set")
-    if mode is Mode.FOLLOW and (source in (Source.NOTE, Source.PROGRAM) or not number or node.kind is Kind.CALL):
-        raise Refused(f"{address} cannot follow a {source.value}; give mode: toggle, hold or press, or set with a value")
+    if mode is Mode.FOLLOW and (surface.is_button or not number or node.kind is Kind.CALL):
+        raise Refused(f"{address} cannot follow a {surface.word}; give mode: toggle, hold or press, or set with a value")
     if mode in (Mode.TOGGLE, Mode.HOLD, Mode.SET, Mode.STEP, Mode.PRESS) and (source in WHOLE or source in BY_CHANNEL):
-        name = "pitch bend" if source is Source.BEND else source.value
-        raise Refused(f"{name} has no press; it can only follow")
-    if mode is Mode.HOLD and source is Source.PROGRAM:
-        raise Refused("a program change has no release; use press, toggle or set")
+        raise Refused(f"{surface.word} has no press; it can only follow")
+    if mode is Mode.HOLD and surface.only_presses:
+        raise Refused(f"a {surface.word} has no release; use press, toggle or set")
     if mode is Mode.TOGGLE and not (node.kind is Kind.VALUE or (node.kind is Kind.COMMAND and node.type is Type.BOOL)):
         raise Refused(f"{address} is no switch; toggle does not fit")
     if mode is Mode.HOLD and (node.kind is Kind.CALL or not number):
@@ -226,8 +258,8 @@ def _turnable(address: Address) -> bool:
 
 
 def _auto_mode(address: Address, surface: Surface, gesture: Gesture, given: bool) -> Mode:
-    node, source = address.node, surface.source
-    if surface.encoder is not None:
+    node = address.node
+    if surface.turns:
         return Mode.RELATIVE
     if given:
         return Mode.PRESS if node.kind in (Kind.COMMAND, Kind.CALL) else Mode.SET
@@ -235,13 +267,13 @@ def _auto_mode(address: Address, surface: Surface, gesture: Gesture, given: bool
         return Mode.PRESS
     if gesture is not Gesture.PRESS:
         return Mode.PRESS if node.kind is Kind.COMMAND else Mode.TOGGLE
-    if source is Source.PROGRAM and node.kind is Kind.COMMAND:
+    if surface.only_presses and node.kind is Kind.COMMAND:
         return Mode.TOGGLE if node.type is Type.BOOL and not node.momentary else Mode.PRESS
     if node.momentary:
         return Mode.HOLD
     if node.kind is Kind.COMMAND and node.type is Type.BOOL:
         return Mode.TOGGLE
-    if node.kind is Kind.VALUE and node.type is Type.BOOL and source in (Source.NOTE, Source.PROGRAM):
+    if node.kind is Kind.VALUE and node.type is Type.BOOL and surface.is_button:
         return Mode.TOGGLE
     return Mode.FOLLOW
 

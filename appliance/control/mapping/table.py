@@ -84,20 +84,22 @@ class PortTable:
             return int(self._last[port, channel, number]) > 1
         return bool(self._pressed[port, channel, number] & HELD)
 
-    def let_go(self, port: int) -> list[tuple[int, int, int]]:
-        """The keys that are down, as ``(plane of the press, status of the note off, number)``; they then count as up."""
+    def let_go(self, port: int, only: int | None = None) -> list[tuple[int, int, int]]:
+        """The keys that are down (of one channel, 0 … 15), as ``(plane of the press, status of the note off, number)``; they
+        then count as up."""
         held = self._pressed[port]
         found = [(int(held[channel, number]) & ~HELD, 0x80 + channel, number)
-                 for channel, number in np.argwhere(held & HELD).tolist()]
-        held[:] = 0
+                 for channel, number in np.argwhere(held & HELD).tolist() if only in (None, channel)]
+        held[slice(None) if only is None else only] = 0
         written = self._written[port] or [{}]
         return [(plane, status, number) for plane, status, number in found if plane < len(written)]
 
-    def forget(self, port: int) -> None:
-        """Another device plays here: no layer is on, and where its faders stand is not known."""
+    def forget(self, port: int, plane: int = 0) -> None:
+        """Another device plays here, or the same has come back: where its faders stand is not known; the layers that are on are
+        those of ``plane``."""
         self._last[port] = 0
         with contextlib.suppress(Unavailable):  # no engine takes commands: the next begins with no layer
-            self._box.commands.send(Code.SET_PLANE, port, 0.0)
+            self._box.commands.send(Code.SET_PLANE, port, float(plane))
 
     def _clear(self, port: int, keep: Planes) -> None:
         """What an earlier process left: hand over all that will not be bound."""

@@ -40,7 +40,7 @@ class DeviceAddresses:
         desk.register("/device/{device}/takeover", self._takeover)
 
     def tell(self) -> None:
-        now = {number: (one.name, one.hand._compiled.profile.name, dict(one.hand.layers))
+        now = {number: (one.name, one.hand.compiled.profile.name, dict(one.hand.layers))
                for number, one in self._played().items() if number <= DEVICES}
         if now == self._told:
             return
@@ -74,7 +74,7 @@ class DeviceAddresses:
 
 def _waiting(desk: Desk, device: Played) -> list[dict[str, Any]]:
     hand, found = device.hand, []
-    compiled = hand._compiled
+    compiled = hand.compiled
     for control in compiled.rules:
         rule = hand._rule(control, Gesture.PRESS)
         for action in rule.actions if rule else ():

@@ -20,11 +20,12 @@ from typing import Any
 
 from appliance.control.desk import Desk
 from appliance.control.mapping.compile import Compiled
-from appliance.control.mapping.controls import Message
+from appliance.control.mapping.controls import ALL_OFF, Message
 from appliance.control.mapping.library import ProfileLibrary
 from appliance.control.mapping.match import fits
 from appliance.control.midi.hand import Hand
 from appliance.control.midi.leds import Lamps
+from appliance.control.midi.places import make_of, path_of
 from appliance.control.midi.reading import obey
 from appliance.control.midi.router import Router
 from appliance.control.midi.view import View
@@ -69,7 +70,8 @@ class AlsaPorts(threading.Thread):
         self._say = later(desk.say)
         self._heard = later(self._take)
         self._begin = later(self._begin_with)
-        self._left = later(Hand.leave)
+        self._left = later(self._leave)
+        self._latched: dict[tuple[str, str], dict[str, int]] = {}
         self._is_jacks = is_jacks
         self._api = api
         self.watch: Watch | None = None
@@ -201,7 +203,7 @@ class AlsaPorts(threading.Thread):
             if device.lamps is not None:
                 device.lamps.flash(message)
 
-        device.hand = Hand(device.compiled, self._router, flash, send)
+        device.hand = Hand(device.compiled, self._router, flash, send, latched=self._latched.get(_key(device.name)))
         if device.sink is not None:
             device.lamps = Lamps(device.compiled, self._view, send, device.hand.layers, lambda message: message in device.down,
                                  device.hand.held, device.hand.asks)
@@ -228,6 +230,25 @@ class AlsaPorts(threading.Thread):
             if status & 0xF0 == 0xB0:
                 device.last[status, data1] = data2
             obey(self._desk, entry, status, data2, last)
+        if status & 0xF0 == 0xB0 and data1 in ALL_OFF and (status, data1) not in device.compiled.bound:
+            self._release(device, status & 15)
+
+    def _release(self, device: AlsaDevice, only: int | None = None) -> None:
+        """The keys that are down (of one channel) come up."""
+        for status, number in tuple(device.down):
+            if status & 0xF0 == 0x90 and only in (None, status & 15):
+                self._take(device, bytes((status - 0x10, number, 0)))
+
+    def _leave(self, device: AlsaDevice) -> None:
+        """On the loop: what it held is let go, as if it had come up."""
+        if device.hand is None:
+            return
+        self._release(device)
+        for status, number in tuple(device.down):
+            if (status, number) in device.compiled.held_controllers:
+                self._take(device, bytes((status, number, 0)))
+        device.hand.leave()
+        self._latched[_key(device.name)] = device.hand.latched
 
     def _close(self, device: AlsaDevice) -> None:
         for port in (device.source, device.sink):
@@ -236,11 +257,16 @@ class AlsaPorts(threading.Thread):
                 port.delete()
         device.sink = None
         if device.hand is not None:
-            self._left(device.hand)
+            self._left(device)
 
     def _close_all(self) -> None:
         while self._devices:
             self._close(self._devices.popitem()[1])
+
+
+def _key(name: str) -> tuple[str, str]:
+    """Which device it is, whatever its number."""
+    return make_of((name,)), path_of((name,))
 
 
 def _send(device: AlsaDevice, data: bytes) -> bool:

@@ -12,7 +12,7 @@ import contextlib
 import difflib
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,22 +21,27 @@ from appliance.bus import layout
 from appliance.bus.events import Event, Kind
 from appliance.bus.midi_out import MidiOut
 from appliance.control.desk import Desk
+from appliance.control.hid.devices import KeyDevices
 from appliance.control.learn.teacher import Learn
 from appliance.control.learn.where import Sources
 from appliance.control.mapping.compile import Compiled
-from appliance.control.mapping.controls import Message
+from appliance.control.mapping.controls import ALL_OFF, Message
 from appliance.control.mapping.library import ProfileLibrary, shipped_folder
 from appliance.control.mapping.match import fits
+from appliance.control.mapping.profile import Device as DeviceFacts
+from appliance.control.mapping.profile import DeviceKind
 from appliance.control.mapping.table import PortTable
 from appliance.control.midi.addresses import DeviceAddresses, Played
 from appliance.control.midi.alsa import AlsaPorts
 from appliance.control.midi.hand import Hand
 from appliance.control.midi.jackports import ENGINE_INPUT, JackPorts, MidiPort, Pair
 from appliance.control.midi.leds import TICK_S, Lamps
+from appliance.control.midi.places import BRIDGES, Place, Places, make_of, numbers_in
 from appliance.control.midi.reading import obey
 from appliance.control.midi.router import Router
 from appliance.control.midi.view import View
 from appliance.control.midi.watch import Watch
+from appliance.control.osc.devices import OscDevices
 from appliance.namespace import Address
 
 log = logging.getLogger(__name__)
@@ -58,6 +63,8 @@ class Device:
     slot: int
     sink: str | None
     hand: Hand
+    place: Place
+    births: int
     lamps: Lamps | None = None
 
 
@@ -72,14 +79,16 @@ class Devices:
         self._table = PortTable(desk.box)
         self._out = MidiOut(desk.box.segment)
         self._router = Router(desk)
+        self._programs = OscDevices(desk, self._router)
+        self._keys = KeyDevices(desk, self._router)
         self._view = View(desk)
         self.watch = Watch(desk, Sources(self.path_of), self._table.tell_all)
         self._addresses = DeviceAddresses(desk, self._played)
         self._learn = Learn(desk, self)
-        self._generic_ports: list[str] = []
         self._devices: dict[str, Device] = {}
         self._generic: Hand | None = None
-        self._slots: dict[str, int] = {}
+        self._places = Places()
+        self._generic_ports: dict[str, int] = {}
         self._ports: list[MidiPort] = []
         self._said: set[str] = set()
         self._jack: JackPorts | None = None
@@ -96,8 +105,9 @@ class Devices:
         try:
             await self._scan()
             self._desk.on_event(self._on_event)
+            self._desk.osc_programs = self._programs.take
             self._start_threads()
-            await asyncio.gather(self._watch_files(), self._light())
+            await asyncio.gather(self._watch_files(), self._light(), self._keys.run())
         finally:
             self._desk.monitored_by(None)
             self._learn.end()
@@ -121,6 +131,9 @@ class Devices:
                 device.lamps.leave()
         threads = [thread for thread in (self._jack, self._alsa) if thread is not None]
         await asyncio.gather(*(asyncio.to_thread(thread.stop) for thread in threads))
+        self._desk.osc_programs = None
+        self._programs.close()
+        self._keys.close()
         self._router.stop()
         self._view.close()
 
@@ -154,6 +167,8 @@ class Devices:
             if fallback and self._table.plane(0) >= len(fallback.planes):
                 self._table.forget(0)
             self._generic = Hand(fallback, self._router, plane=self._table.plane(0)) if fallback else None
+            self._programs.use(self._library.of_kind(DeviceKind.OSC))
+            self._keys.use(self._library.of_kind(DeviceKind.KEYS))
             self._assign()
             if self._alsa is not None:
                 self._alsa.profiles_changed()
@@ -169,9 +184,6 @@ class Devices:
 
     def _ports_changed(self, ports: list[MidiPort]) -> None:
         self._ports = ports
-        for port in ports:
-            if port.name not in self._slots and (slot := _slot_of(port)):
-                self._slots[port.name] = slot  # an earlier life of this process has connected it there
         self._assign()
 
     def _is_jacks(self, name: str) -> bool:
@@ -186,19 +198,15 @@ class Devices:
         sources, sinks = [p for p in usable if p.source], [p for p in usable if not p.source]
         engines = sorted({p.client for p in self._ports if ENGINE.fullmatch(p.client)})
         before, self._devices = self._devices, {}
-        for name in before.keys() - {port.name for port in sources}:
-            self._let_go(before[name])
-        generic: list[str] = []
-        taken: set[str] = set()
-        for port in self._in_order(sources):
-            compiled = self._library.choose(port.names)
-            slot = self._slot(port.name) if compiled and not compiled.profile.device.fallback else 0
-            if compiled is None or slot == 0:
-                generic.append(port.name)
-                continue
-            sink = _pair(port, compiled, [s for s in sinks if s.name not in taken])
-            taken.add(sink or "")
-            self._place(before.get(port.name), port, compiled, slot, sink)
+        births = {port.name: port.births for port in sources}
+        for name in [name for name, device in before.items() if births.get(name) != device.births]:
+            self._let_go(before.pop(name))  # it has gone, or has gone and come back since the last look
+        seated = self._seat({port.name: port for port in sources})
+        lamps = pair([(port, compiled.profile.device) for port, compiled, _ in seated], sinks)
+        for port, compiled, place in seated:
+            self._place(before.get(port.name), port, compiled, place, lamps.get(port.name))
+        generic = [port.name for port in sources if port.name not in self._devices]
+        self._watch_generic({name: births[name] for name in generic})
         pairs = [(name, f"{engine}:midi_in") for engine in engines for name in generic if self._library.fallback()]
         for device in self._devices.values():
             for engine in engines:
@@ -207,51 +215,72 @@ class Devices:
                     pairs.append((f"{engine}:midi_out_{device.slot + 1}", device.sink))
         if self._jack is not None:
             self._jack.want(tuple(pairs))
-        self._generic_ports = generic
         self._publish(generic)
         self._addresses.tell()
 
-    def _in_order(self, sources: list[MidiPort]) -> Iterable[MidiPort]:
-        """Those that had a place first, so that nobody takes it from them."""
-        return sorted(sources, key=lambda port: (port.name not in self._slots, port.name))
-
-    def _slot(self, name: str) -> int:
-        """The engine's port for a device: its own from before, else a free one; 0 when there is none."""
-        used = {device.slot for device in self._devices.values()}
-        slot = self._slots.get(name, 0)
-        if slot in used or slot == 0:
-            absent = {s for n, s in self._slots.items() if n != name}
-            free = [s for s in range(1, layout.MIDI_PORTS) if s not in used]
-            slot = next((s for s in free if s not in absent), free[0] if free else 0)
-        if slot:
-            self._slots = {n: s for n, s in self._slots.items() if s != slot}
-            self._slots[name] = slot
-        else:
-            self._say_once(f"MIDI: {name} plays as a generic device: all {layout.MIDI_PORTS - 1} places for devices with a "
-                           f"profile are taken; unplug one")
-        return slot
+    def _seat(self, sources: dict[str, MidiPort]) -> list[tuple[MidiPort, Compiled, Place]]:
+        """Those that a profile claims and for which there is a port of the engine. Who had one keeps it; who comes back gets it
+        again."""
+        chosen = {name: compiled for name, port in sources.items()
+                  if (compiled := self._library.choose(port.names)) and not compiled.profile.device.fallback}
+        places = self._places.find([(name, sources[name].names) for name in chosen])
+        for name, place in places.items():
+            if not place.slot:
+                place.slot = _slot_of(sources[name])  # an earlier life of this process has connected it there
+        seated: list[tuple[MidiPort, Compiled, Place]] = []
+        used: set[int] = set()
+        for name in sorted(places, key=lambda name: (not places[name].slot, places[name].make, places[name].number)):
+            if slot := self._places.seat(places[name], layout.MIDI_PORTS - 1, used):
+                used.add(slot)
+                seated.append((sources[name], chosen[name], places[name]))
+            else:
+                self._say_once(f"MIDI: {name} plays as a generic device: all {layout.MIDI_PORTS - 1} places for devices with a "
+                               f"profile are taken; unplug one")
+        return seated
 
     def _let_go(self, device: Device) -> None:
-        """It went in the middle of something: what its keys held is released, as if they had come up."""
+        """It went in the middle of something: what it held is released, as if it had come up; layers that are held end, those
+        that are chosen come back with it."""
+        plane = device.compiled.planes[min(device.hand.plane, len(device.compiled.planes) - 1)]
+        held = [message for message in device.compiled.held_controllers if self._table.is_down(device.slot, message)]
         device.hand.leave()
-        for plane, status, number in self._table.let_go(device.slot):
-            obey(self._desk, device.compiled.planes[plane].get((status, number)), status, 0)
+        device.place.latched = device.hand.latched
+        for message in held:
+            obey(self._desk, plane.get(message), message[0], 0)
+        self._release_keys(device.slot, device.compiled)
+        self._table.forget(device.slot, device.hand.plane)
 
-    def _place(self, before: Device | None, port: MidiPort, compiled: Compiled, slot: int, sink: str | None) -> None:
-        if before is not None and before.compiled is compiled and (before.slot, before.sink) == (slot, sink):
+    def _release_keys(self, slot: int, compiled: Compiled, channel: int | None = None) -> None:
+        for plane, status, number in self._table.let_go(slot, channel):
+            obey(self._desk, compiled.planes[plane].get((status, number)), status, 0)
+
+    def _watch_generic(self, ports: dict[str, int]) -> None:
+        """When a device without a profile goes, all that such devices hold is let go of: which of them held it is not known."""
+        gone = [name for name, births in self._generic_ports.items() if ports.get(name) != births]
+        self._generic_ports = ports
+        fallback = self._library.fallback()
+        if gone and fallback is not None and self._generic is not None:
+            self._generic.leave()
+            self._release_keys(0, fallback)
+
+    def _place(self, before: Device | None, port: MidiPort, compiled: Compiled, place: Place, sink: str | None) -> None:
+        slot = place.slot
+        if before is not None and before.compiled is compiled and before.slot == slot:
+            before.sink = sink  # once it is connected, it is told everything
             self._devices[port.name] = before
             return
-        plane = self._table.plane(slot)
+        plane, latched = self._table.plane(slot), None
         if (before is None and self._table.is_known(slot)) or plane >= len(compiled.planes):
-            self._table.forget(slot)
-            plane = 0
+            latched = place.latched
+            plane = Hand(compiled, self._router, latched=latched).plane
+            self._table.forget(slot, plane)
         self._table.put(slot, compiled)
 
         def send(data: bytes) -> bool:
             return self._out.send(slot, data)
 
-        hand = Hand(compiled, self._router, lambda message: self._flash(port.name, message), send, plane)
-        device = self._devices[port.name] = Device(port.name, compiled, slot, sink, hand)
+        hand = Hand(compiled, self._router, lambda message: self._flash(port.name, message), send, plane, latched)
+        device = self._devices[port.name] = Device(port.name, compiled, slot, sink, hand, place, port.births)
         if compiled.lights or compiled.profile.init:
             device.lamps = Lamps(compiled, self._view, send, hand.layers, lambda message: self._table.is_down(slot, message),
                                  hand.held, hand.asks)
@@ -268,10 +297,12 @@ class Devices:
     def _publish(self, generic: list[str]) -> None:
         in_force = []
         for path, compiled in self._library.profiles():
-            ports = [{"port": d.name, "engine": f"midi_in_{d.slot + 1}", "lamps": d.sink}
+            ports = [{"port": d.name, "engine": f"midi_in_{d.slot + 1}", "lamps": d.sink, "number": d.place.number}
                      for d in self._devices.values() if d.compiled is compiled]
             if compiled is self._library.fallback():
                 ports += [{"port": name, "engine": "midi_in", "lamps": None} for name in generic]
+            ports += [{"port": place, "engine": None, "lamps": None}
+                      for place in (*self._programs.present(compiled), *self._keys.present(compiled))]
             in_force.append({"profile": compiled.profile.name, "file": str(path), "devices": ports})
         self._desk.publish("/system/profiles", in_force)
 
@@ -306,6 +337,7 @@ class Devices:
                     hand.take(*data)
             else:
                 hand.take(*data)
+            self._notes_off(event.index, hand, data[0], data[1])
             if hand.layers != before:
                 self._addresses.tell()
 
@@ -342,6 +374,12 @@ class Devices:
     def layers_of(self, device: str) -> dict[str, int]:
         return next((dict(one.hand.layers) for one in self._played().values() if one.name == device), {})
 
+    def _notes_off(self, slot: int, hand: Hand, status: int, number: int) -> None:
+        """Only what the profile does not bind itself means that no key is down."""
+        if status & 0xF0 == 0xB0 and number in ALL_OFF and (status, number) not in hand.compiled.bound:
+            hand.notes_off(status & 15)
+            self._release_keys(slot, hand.compiled, status & 15)
+
     def _flash(self, name: str, message: Message) -> None:
         device = self._devices.get(name)
         if device is not None and device.lamps is not None:
@@ -372,13 +410,27 @@ def _slot_of(port: MidiPort) -> int:
     return int(places[0]) - 1 if places else 0
 
 
-def _pair(port: MidiPort, compiled: Compiled, sinks: list[MidiPort]) -> str | None:
-    """The port that the device's lamps hear: of those that fit the one whose name is most like the source's."""
-    fitting = [s for s in sinks if fits(compiled.profile.device, s.names, output=True)]
-    if not fitting:
-        return None
+def pair(devices: list[tuple[MidiPort, DeviceFacts]], sinks: list[MidiPort]) -> dict[str, str]:
+    """The port that each device's lamps hear. The pairs that are most alike come first, over all devices: of two of the same
+    make, neither takes the other's. Nobody listens to lamps of another client, where clients are devices and it has its own."""
+    found: list[tuple[tuple[bool, bool, float], str, str]] = []
+    for port, device in devices:
+        for sink in sinks:
+            if fits(device, sink.names, output=True):
+                likeness = (sink.client == port.client, numbers_in(sink.names) == numbers_in(port.names),
+                            difflib.SequenceMatcher(None, sink.name, port.name).ratio())
+                found.append((likeness, port.name, sink.name))
+    owners = {port.client for port, _ in devices} - set(BRIDGES)
+    pairs: dict[str, str] = {}
+    for (own, same, _), source, sink in sorted(found, reverse=True):
+        stranger = not own and sink.partition(":")[0] in owners
+        twin = own and not same and source.partition(":")[0].lower() in BRIDGES
+        if source not in pairs and sink not in pairs.values() and not stranger and not (twin and _has_twin(source, devices)):
+            pairs[source] = sink
+    return pairs
 
-    def likeness(sink: MidiPort) -> tuple[bool, float]:
-        return sink.client == port.client, difflib.SequenceMatcher(None, sink.name, port.name).ratio()
 
-    return max(fitting, key=likeness).name
+def _has_twin(name: str, devices: list[tuple[MidiPort, DeviceFacts]]) -> bool:
+    """Whether another device of the same make is here."""
+    makes = {port.name: make_of(port.names) for port, _ in devices}
+    return sum(make == makes[name] for make in makes.values()) > 1

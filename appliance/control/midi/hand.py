@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from appliance.bus.binding import BindingFlag, BindingKind
 from appliance.bus.takeover import UNKNOWN
 from appliance.control.mapping.compile import Compiled
-from appliance.control.mapping.controls import Control, Message, Touch
+from appliance.control.mapping.controls import FULL, NO_MESSAGE, Control, Message, Touch
 from appliance.control.mapping.planes import Entry
 from appliance.control.mapping.profile import Mode, Source
 from appliance.control.mapping.roles import SHIFT
@@ -44,6 +44,7 @@ class Press:
     waiting: list[asyncio.TimerHandle] = field(default_factory=list)
     long_s: tuple[float, float] | None = None
     since_s: float = field(default_factory=time.monotonic)
+    message: Message = NO_MESSAGE
 
 
 class Hand:
@@ -51,11 +52,12 @@ class Hand:
     that the engine is on (after a restart of control)."""
 
     def __init__(self, compiled: Compiled, router: Router, flash: Flash | None = None, send: Send | None = None,
-                 plane: int = 0) -> None:
+                 plane: int = 0, latched: Mapping[str, int] | None = None) -> None:
         self.layers = {name: values[0] for name, values in compiled.values.items()}
         for layer in compiled.plane_layers:
             self.layers[layer.name] = layer.value(plane)
-        self._compiled = compiled
+        self.layers.update((name, value) for name, value in (latched or {}).items() if value in compiled.values.get(name, ()))
+        self.compiled = compiled
         self._router = router
         self._flash = flash
         self._send = send
@@ -70,7 +72,7 @@ class Hand:
     @property
     def plane(self) -> int:
         """The engine's plane for the layers that are on."""
-        return sum(layer.values.index(self.layers[layer.name]) * layer.stride for layer in self._compiled.plane_layers)
+        return sum(layer.values.index(self.layers[layer.name]) * layer.stride for layer in self.compiled.plane_layers)
 
     def take(self, status: int, data1: int, data2: int) -> Entry | None:
         """Take a channel message that the engine has handed over or told of, or any of a device that it does not hear.
@@ -80,7 +82,7 @@ class Hand:
             return entry
         touch = self._decoder.feed(status, data1, data2)
         if touch is not None:
-            if touch.control in self._compiled.layer_of:
+            if touch.control in self.compiled.layer_of:
                 self._change_layer(touch)
             engines = entry is not None and entry.kind not in (BindingKind.HAND_OVER, BindingKind.LAYER)
             self._take(touch, done=engines)
@@ -93,30 +95,52 @@ class Hand:
             self._note_planes[note] = plane
         elif status & 0xE0 == 0x80:
             plane = self._note_planes.pop(note, plane)
-        return self._compiled.planes[plane].get((status, data1))
+        return self.compiled.planes[plane].get((status, data1))
+
+    def touch(self, touch: Touch) -> None:
+        """A touch of a device that is no MIDI device: the engine does none of it."""
+        if touch.control in self.compiled.layer_of:
+            self._change_layer(touch)
+        self._take(touch, done=False)
 
     def leave(self) -> None:
-        """The device has gone: what it held is let go."""
+        """The device has gone: what it held is let go, layers too."""
         for control, press in list(self._pressed.items()):
             self._let_go(control, press)
+        for name, layer in self.compiled.profile.layers.items():
+            if layer.way == "hold":
+                self.layers[name] = self.compiled.values[name][0]
+
+    def notes_off(self, channel: int) -> None:
+        """All keys of a channel (0 … 15) are up: the device says so."""
+        for control, press in list(self._pressed.items()):
+            if press.message[0] == 0x90 + channel:
+                self._let_go(control, press)
+                if control in self.compiled.layer_of:
+                    self._change_layer(Touch(control, 0.0, FULL, 0, press.message))
+
+    @property
+    def latched(self) -> dict[str, int]:
+        """The layers that stay as they are when the device comes back."""
+        return {name: value for name, value in self.layers.items() if self.compiled.profile.layers[name].way != "hold"}
 
     # -- layers
 
     def put_layer(self, name: str, value: int) -> None:
         """By hand of another surface. Raises :class:`BadValue` when there is no such layer, or it has no such value."""
-        values = self._compiled.values.get(name)
+        values = self.compiled.values.get(name)
         if values is None:
-            raise BadValue(f"{self._compiled.profile.name} has no layer {name!r}; it has "
-                           f"{', '.join(self._compiled.values) or 'none'}")
+            raise BadValue(f"{self.compiled.profile.name} has no layer {name!r}; it has "
+                           f"{', '.join(self.compiled.values) or 'none'}")
         if value not in values:
             raise BadValue(f"the layer {name} has the values {', '.join(map(str, values))}, not {value}")
         self.layers[name] = value
 
     def _change_layer(self, touch: Touch) -> None:
-        name, number = self._compiled.layer_of[touch.control]
-        values, before = self._compiled.values[name], self.layers[name]
+        name, number = self.compiled.layer_of[touch.control]
+        values, before = self.compiled.values[name], self.layers[name]
         pressed = touch.value > 0.0
-        match self._compiled.profile.layers[name].way:
+        match self.compiled.profile.layers[name].way:
             case "hold":
                 self.layers[name] = values[1 if pressed else 0]
             case "toggle" | "cycle" if pressed:
@@ -136,7 +160,8 @@ class Hand:
             if not done:
                 self._do(press.rule, touch)
             return
-        rule = self._rule(control, Gesture.PRESS)
+        again = self._pressed.get(control)  # a button that repeats itself while it is held, whatever has become of the layer
+        rule = again.rule if again is not None else self._rule(control, Gesture.PRESS)
         if not done:
             self._do(rule, touch)
         if touch.value > 0.0 and self._is_button(control, rule):
@@ -148,19 +173,19 @@ class Hand:
 
     def _is_button(self, control: Control, rule: Rule | None) -> bool:
         """Whether its release belongs to its press."""
-        if self._compiled.profile.surface[control[0]].source is Source.NOTE:
+        if self.compiled.profile.surface[control[0]].source in (Source.NOTE, Source.KEY):
             return True
         holds = rule is not None and any(action.mode is Mode.HOLD for action in rule.actions)
         return holds or self._has_gestures(control)
 
     def _has_gestures(self, control: Control) -> bool:
-        return any(rule.gesture is not Gesture.PRESS for rule in self._compiled.rules.get(control, ()))
+        return any(rule.gesture is not Gesture.PRESS for rule in self.compiled.rules.get(control, ()))
 
     def _begin(self, touch: Touch, rule: Rule | None) -> None:
         control = touch.control
         if control in self._pressed:
             return  # a CC button that repeats itself while it is held
-        press = self._pressed[control] = Press(rule)
+        press = self._pressed[control] = Press(rule, message=touch.message)
         if not self._has_gestures(control):
             return
         now = time.monotonic()
@@ -168,7 +193,7 @@ class Hand:
             self._do(self._rule(control, Gesture.DOUBLE), touch)
         else:
             self._pressed_s[control] = now
-        for after_s in sorted({r.after_s for r in self._compiled.rules[control] if r.gesture is Gesture.HELD}):
+        for after_s in sorted({r.after_s for r in self.compiled.rules[control] if r.gesture is Gesture.HELD}):
             held = self._rule(control, Gesture.HELD, after_s)
             if held is not None:
                 loop = asyncio.get_running_loop()
@@ -181,13 +206,13 @@ class Hand:
         if not self.layers.get(SHIFT):
             return False
         now = time.monotonic()
-        return any(control in self._compiled.plays and now - press.since_s >= HELD_S
+        return any(control in self.compiled.plays and now - press.since_s >= HELD_S
                    for control, press in self._pressed.items())
 
     def held(self, message: Message) -> float | None:
         """How much of a long hold of this control is over, 0…1; None when there is none."""
         for control, press in self._pressed.items():
-            if press.long_s is None or message not in self._compiled.profile.surface[control[0]].messages(control[1]):
+            if press.long_s is None or message not in self.compiled.profile.surface[control[0]].messages(control[1]):
                 continue
             share = (time.monotonic() - press.long_s[0]) / press.long_s[1]
             return share if share < 1.0 else None
@@ -200,13 +225,11 @@ class Hand:
 
     def _let_go(self, control: Control, press: Press) -> None:
         """As if it had been released."""
-        surface = self._compiled.profile.surface[control[0]]
-        for status, data1 in surface.messages(control[1])[:1]:
-            self._take(Touch(control, 0.0, 127, 0, (status, data1)), done=False)
+        self._take(Touch(control, 0.0, FULL, 0, press.message), done=False)
 
     def _rule(self, control: Control, gesture: Gesture, after_s: float | None = None) -> Rule | None:
         """The first that counts now."""
-        for rule in self._compiled.rules.get(control, ()):
+        for rule in self.compiled.rules.get(control, ()):
             if rule.gesture is gesture and (after_s is None or rule.after_s == after_s) \
                     and all(self.layers[name] == value for name, value in rule.layers) and self._router.holds(rule.when):
                 return rule
@@ -221,4 +244,4 @@ class Hand:
         refused = (lambda: flash(touch.message)) if flash else None
         for action in rule.actions:
             last = self._last.get(touch.control, UNKNOWN)
-            self._router.perform(self._compiled.profile.name, action, touch, last, refused, self._send)
+            self._router.perform(self.compiled.profile.name, action, touch, last, refused, self._send)

@@ -13,6 +13,7 @@ import logging
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ STOP_S = 0.5
 RETRY_S = 1.0
 SAY_AFTER_TRIES = 8
 LOST_AFTER_ERRORS = 3
+NOTICE_S = 2.0
 
 ENGINE_INPUT = re.compile(r"appliance-[ab](?:-\d+)?:midi_in(?:_(\d))?")
 
@@ -80,6 +82,8 @@ class JackPorts(threading.Thread):
         self._wake = threading.Event()
         self._ending = False
         self._births: dict[str, int] = {}
+        self._there: set[str] = set()
+        self._unannounced: dict[str, float] = {}
         self._known: list[MidiPort] = []
         self._wanted: tuple[Pair, ...] = ()
         self._tried: dict[Pair, tuple[int, int]] = {}
@@ -129,6 +133,7 @@ class JackPorts(threading.Thread):
                 log.info("the JACK server %r has gone; waiting for the next", self._server)
                 self._close()
                 self._known = []
+                self._there = set()
                 self._tried.clear()
                 self._made.clear()
                 self._ports_changed([])
@@ -177,10 +182,10 @@ class JackPorts(threading.Thread):
         self._wake.set()
 
     def _look(self) -> None:
-        for (name,) in self._news.take() if self._news is not None else ():
-            self._births[name] = self._births.get(name, 0) + 1
+        told = Counter(name for (name,) in (self._news.take() if self._news is not None else ()))
         ports: list[MidiPort] = []
         found = self._client.get_ports(is_midi=True)
+        self._count_births({port.name for port in found}, told)
         feeds = self._feeds([port for port in found if ENGINE_INPUT.fullmatch(port.name)])
         for port in found:
             try:
@@ -192,6 +197,23 @@ class JackPorts(threading.Thread):
         if ports != self._known:
             self._known = ports
             self._ports_changed(ports)
+
+    def _count_births(self, names: set[str], told: Counter[str]) -> None:
+        """A port that is there again after a look without it, or of whose appearance the server tells while we know it, is
+        another one. The notice of a port that we have seen first may come a little later."""
+        now = time.monotonic()
+        for name in self._there - names:
+            self._unannounced.pop(name, None)
+        for name in names:
+            again = told[name]
+            if name not in self._there:
+                self._births[name] = self._births.get(name, 0) + 1
+                if not again:
+                    self._unannounced[name] = now
+            elif again:
+                again -= now - self._unannounced.pop(name, -NOTICE_S) < NOTICE_S
+                self._births[name] += again
+        self._there = names
 
     def _feeds(self, inputs: list[Any]) -> dict[str, tuple[str, ...]]:
         """By source: the engines' ports that it is connected to, by us, by an earlier life of this process, or by hand."""

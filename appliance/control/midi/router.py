@@ -12,8 +12,11 @@ from typing import Any
 from appliance.bus.takeover import NOTHING, picked_up, scaled
 from appliance.control.desk import Desk
 from appliance.control.mapping.controls import Touch
+from appliance.control.mapping.oscforms import VALUE
 from appliance.control.mapping.profile import Curve, Mode, Takeover
 from appliance.control.mapping.rules import Action
+from appliance.control.osc.outlet import Outlet
+from appliance.control.osc.packet import encode
 from appliance.errors import ApplianceError
 from appliance.namespace import Address, Kind, Type
 
@@ -22,6 +25,7 @@ FAST_S = 0.02
 SLOW_S = 0.12
 COMPLAIN_S = 1.0
 """The same complaint is not repeated so soon."""
+SAY_AGAIN_S = 10.0
 
 
 class Router:
@@ -33,10 +37,13 @@ class Router:
         self._turned_s: dict[str, float] = {}
         self._complained: tuple[str, float] = ("", 0.0)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unsent_s = -SAY_AGAIN_S
+        self.outlet = Outlet(desk)
 
     def stop(self) -> None:
         for task in tuple(self._tasks):
             task.cancel()
+        self.outlet.close()
 
     def holds(self, conditions: tuple[tuple[str, Any], ...]) -> bool:
         """Whether all these addresses have these values."""
@@ -53,8 +60,8 @@ class Router:
                 send: Callable[[bytes], object] | None = None) -> None:
         """Do an action for a touch of a control that was at ``last`` before. ``refused`` hears of a press that failed; ``send``
         writes to the device."""
-        if action.midi:
-            self._send(action, touch, send)
+        if action.midi or action.osc:
+            self._send(profile, action, touch, send)
             return
         try:
             self._do(self._desk.find(action.address), action, touch, last, refused or (lambda: None))
@@ -165,11 +172,34 @@ class Router:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    @staticmethod
-    def _send(action: Action, touch: Touch, send: Callable[[bytes], object] | None) -> None:
-        if send is not None and (action.mode is Mode.FOLLOW or touch.value > 0.0):
+    def _send(self, profile: str, action: Action, touch: Touch, send: Callable[[bytes], object] | None) -> None:
+        if action.mode is not Mode.FOLLOW and touch.value <= 0.0:
+            return
+        if action.osc is not None:
+            amount = message_value(action, touch.value)
+            datagram = encode(action.osc.address, *(amount if arg == VALUE else arg for arg in action.osc.args))
+            if action.osc.peer is not None:
+                self.outlet.send(datagram, action.osc.peer)
+            elif send is not None:
+                send(datagram)
+        elif send is not None:
             value = round(touch.value * 127)
-            send(bytes(value if byte is None else byte for byte in action.midi))
+            if send(bytes(value if byte is None else byte for byte in action.midi)) is False:
+                self._say_unsent(profile)
+
+    def _say_unsent(self, profile: str) -> None:
+        now = time.monotonic()
+        if now - self._unsent_s > SAY_AGAIN_S:
+            self._unsent_s = now
+            self._desk.say(f"{profile}: MIDI messages to the device do not go out: nothing carries them at the moment")
+
+
+def message_value(action: Action, travel: float) -> float:
+    """The number that stands in an OSC message for ``travel`` 0…1 of the control."""
+    low, high = action.ends
+    if action.curve is Curve.LOG and low > 0 and high > 0:
+        return low * (high / low) ** travel
+    return low + (travel * travel if action.curve is Curve.SQUARE else travel) * (high - low)
 
 
 def follow(found: Address, action: Action, travel: float) -> Any:

@@ -122,7 +122,7 @@ class Watch:
             yield
             return
         self.flush()
-        source = self._sources.of(device, hand._compiled)
+        source = self._sources.of(device, hand.compiled)
         line = Line(device, at_s, data, source.profile, source.file)
         touch = source.touch(*data)
         rule = hand._rule(touch.control, Gesture.PRESS) if touch else None
@@ -284,7 +284,7 @@ def _entry(hand: Hand, status: int, data1: int, data2: int) -> Entry | None:
     plane = hand.plane
     if status & 0xE0 == 0x80 and not (status & 0x10 and data2 > 0):
         plane = hand._note_planes.get((status & 15, data1), plane)
-    return hand._compiled.planes[plane].get((status, data1))
+    return hand.compiled.planes[plane].get((status, data1))
 
 
 def _values(desk: Desk, rule: Rule | None) -> dict[str, Any]:
@@ -311,10 +311,10 @@ def _amount(desk: Desk, address: str, amount: float) -> Any:
 
 def _nothing(desk: Desk, hand: Hand, touch: Touch, rule: Rule | None) -> str:
     """Why a control of the profile did nothing."""
-    rules = [one for one in hand._compiled.rules.get(touch.control, ()) if one.gesture is Gesture.PRESS]
+    rules = [one for one in hand.compiled.rules.get(touch.control, ()) if one.gesture is Gesture.PRESS]
     if rule is not None or touch.value == 0.0:
         return "released" if touch.value == 0.0 else ""
-    if not hand._compiled.rules.get(touch.control) and touch.control not in hand._compiled.layer_of:
+    if not hand.compiled.rules.get(touch.control) and touch.control not in hand.compiled.layer_of:
         return UNBOUND
     in_layers = [one for one in rules if all(hand.layers[name] == value for name, value in one.layers)]
     if not in_layers:

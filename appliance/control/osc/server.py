@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from appliance.bus.pattern import is_pattern
 from appliance.config import Endpoint, Osc
 from appliance.control.desk import Desk
 from appliance.control.osc.feedback import MAX_RATE, Feedback
@@ -51,7 +52,7 @@ class OscServer:
         self._settings: Osc = settings
         self._desk = desk
         self.gate: Gate = gate or ListGate(settings.allow)
-        tree = AddressTree(NAMESPACE)
+        tree = self._tree = AddressTree(NAMESPACE)
         self.feedback = Feedback(desk, tree, self.send, self.gate.may, timeout_s=settings.timeout_s,
                                  heartbeat_s=settings.heartbeat_s)
         self._orders = Orders(desk, tree, self.gate, self.feedback, self.send, self._refuse, self._start)
@@ -72,22 +73,28 @@ class OscServer:
     async def start(self) -> Endpoint:
         """Listen; returns where. Raises :class:`Unavailable` when UDP's address cannot be had. TCP comes later where its port
         is not free."""
-        for attempt in range(TRIES):
+        udp, where = await self._listen()
+        self._transports["udp"] = udp
+        self._desk.osc_send = lambda packet, place: udp.send(packet, Peer(*place))
+        self.run()
+        return where
+
+    async def _listen(self) -> tuple[UdpServer, Endpoint]:
+        """By UDP, and by TCP under the same number; where that is the system's to choose, one that both can have."""
+        for more in reversed(range(TRIES)):
             udp = UdpServer(self.endpoint, self.receive, self.feedback.gone)
             where = await udp.start()
             try:
                 if self._settings.tcp:
                     await self._listen_tcp(where)
+                return udp, where
             except Unavailable as error:
-                if not self.endpoint.port and attempt < TRIES - 1:
-                    await udp.stop()
-                    continue  # a free number for both
-                self._desk.say(error.message)
-                self._start(self._listen_tcp_later(where))
-            break
-        self._transports["udp"] = udp
-        self.run()
-        return where
+                if self.endpoint.port or not more:
+                    self._desk.say(error.message)
+                    self._start(self._listen_tcp_later(where))
+                    return udp, where
+            await udp.stop()
+        raise AssertionError("the last try returns")
 
     async def _listen_tcp(self, where: Endpoint) -> None:
         tcp = TcpServer(where, self.receive, self.feedback.gone)
@@ -122,6 +129,7 @@ class OscServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._orders.stop()
+        self._desk.osc_send = None
         for transport in self._transports.values():
             await transport.stop()
         self._transports.clear()
@@ -161,7 +169,7 @@ class OscServer:
                 log.exception("OSC: internal error at %s", message.address)
 
     def _take(self, message: Message, peer: Peer) -> None:
-        if any(tap(message, peer) for tap in self.taps):
+        if any(tap(message, peer) for tap in self.taps) or self._is_programs(message, peer):
             return
         word = self._words.get(message.address)
         if word is None:
@@ -172,6 +180,15 @@ class OscServer:
             word(message, peer)
         except ApplianceError as error:
             self._refuse(error, peer, message.address)
+
+    def _is_programs(self, message: Message, peer: Peer) -> bool:
+        """Whether it is an address of another program that a profile knows; then it has been done."""
+        programs, address = self._desk.osc_programs, message.address
+        if programs is None or address in self._words or address in NAMESPACE or not self.gate.may(peer.host, "/", False):
+            return False
+        if is_pattern(address) and self._tree.match(address, self._desk.box.values.bank):
+            return False
+        return programs(message, (peer.host, peer.port))
 
     # -- words about the connection
 

@@ -268,7 +268,7 @@ async def test_it_is_picked_up_at_the_end_of_its_travel_and_lost_when_somebody_e
 
 
 def test_the_engines_planes_hold_what_can_be_plain(make: Make) -> None:
-    compiled = make(LAYERS)._compiled
+    compiled = make(LAYERS).compiled
     assert len(compiled.planes) == 8
     rate = [NAMESPACE.find(f"/deck/{deck}/rate").slot for deck in (1, 3)]
     assert [plane.get((0xB0, 1)) for plane in compiled.planes] == [None] * 8, "a curve that the table does not have"
@@ -314,7 +314,7 @@ bindings:
 async def test_a_role_brings_the_gestures_that_are_the_same_everywhere(desk: Desk, make: Make) -> None:
     hand = make(ROLES)
     trigger, stop, cut = (NAMESPACE.command("pad", name) for name in ("trigger", "stop", "cut"))
-    plain, shifted = hand._compiled.planes[:2]
+    plain, shifted = hand.compiled.planes[:2]
     assert [plain[0x90, 36 + n].code for n in range(4)] == [trigger] * 4
     assert all(plain[0x90, 36 + n].flags & BindingFlag.TELL for n in range(4)), "the engine plays and tells: it may be held"
     assert [shifted[0x90, 36 + n].code for n in range(4)] == [stop, stop, stop, cut], "what the profile binds itself counts"
