@@ -72,7 +72,10 @@ class Orders:
 
     def _targets(self, message: Message) -> list[Address]:
         """Raises :class:`UnknownAddress`; what may have been meant is looked for (20 ms) a few times a second only."""
-        address, bank = message.address, self._desk.box.values.bank
+        address = message.address
+        if (found := self._tree.exact.get(address)) is not None:
+            return [found]
+        bank = self._desk.box.values.bank
         if is_pattern(address):
             targets = self._tree.match(address, bank)
             if not targets:

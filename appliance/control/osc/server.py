@@ -72,22 +72,23 @@ class OscServer:
     async def start(self) -> Endpoint:
         """Listen; returns where. Raises :class:`Unavailable` when UDP's address cannot be had. TCP comes later where its port
         is not free."""
-        for attempt in range(TRIES):
+        tries = 0
+        while True:
+            tries += 1
             udp = UdpServer(self.endpoint, self.receive, self.feedback.gone)
             where = await udp.start()
             try:
                 if self._settings.tcp:
                     await self._listen_tcp(where)
             except Unavailable as error:
-                if not self.endpoint.port and attempt < TRIES - 1:
+                if not self.endpoint.port and tries < TRIES:
                     await udp.stop()
-                    continue  # a free number for both
+                    continue  # a number that is free for both
                 self._desk.say(error.message)
                 self._start(self._listen_tcp_later(where))
-            break
-        self._transports["udp"] = udp
-        self.run()
-        return where
+            self._transports["udp"] = udp
+            self.run()
+            return where
 
     async def _listen_tcp(self, where: Endpoint) -> None:
         tcp = TcpServer(where, self.receive, self.feedback.gone)
