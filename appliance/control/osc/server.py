@@ -24,7 +24,7 @@ from appliance.control.osc.packet import Message, decode, encode
 from appliance.control.osc.peer import Over, Peer, Transport
 from appliance.control.osc.tcp import TcpServer
 from appliance.control.osc.trie import AddressTree
-from appliance.control.osc.udp import UdpServer
+from appliance.control.osc.udp import DATAGRAM_BYTES, UdpServer
 from appliance.errors import ApplianceError, BadValue, NotAllowed, Unavailable
 from appliance.nodes import NAMESPACE
 
@@ -209,6 +209,9 @@ class OscServer:
 
     def send(self, packet: bytes, peer: Peer) -> bool:
         """False when there is no room at the moment."""
+        if peer.over == "udp" and len(packet) > DATAGRAM_BYTES:
+            address = packet[: packet.index(b"\0")].decode()
+            packet = encode("/error", address, f"the answer has {len(packet)} bytes and fits no datagram; ask by TCP or HTTP")
         transport = self._transports.get(peer.over)
         return transport is None or transport.send(packet, peer)
 

@@ -17,6 +17,7 @@ from pythonosc.osc_message import OscMessage
 
 from appliance.config import Endpoint, Osc
 from appliance.control.desk import Desk
+from appliance.control.osc.framing import escape
 from appliance.control.osc.gate import ListGate
 from appliance.control.osc.packet import IMMEDIATELY, NTP_TO_UNIX_S, decode, encode
 from appliance.control.osc.peer import Peer
@@ -220,6 +221,22 @@ def test_the_list_of_the_config_is_the_default_gate() -> None:
     assert "osc: allow" in gate.hello("192.168.8.9", "", 9001)
     with pytest.raises(ValueError, match="not-a-network"):
         Osc(allow=["not-a-network"])
+
+
+async def test_an_answer_that_fits_no_datagram_is_told_and_comes_by_tcp(rig: Rig) -> None:
+    async def long(address: Any, args: list[Any]) -> str:
+        return "x" * 70_000
+
+    rig.desk.register("/session/list", long)
+    ear = await rig.ear()
+    ear.send("/session/list")
+    assert "by TCP" in (await ear.wait("/error"))[0][1]
+    reader, writer = await asyncio.open_connection(rig.endpoint.host, rig.endpoint.port)
+    writer.write(escape(encode("/session/list")))
+    async with asyncio.timeout(5):
+        answer = (await reader.readuntil(b"\0\xc0")).strip(b"\xc0")
+    assert OscMessage(answer).params == ["/session/list", "x" * 70_000]
+    writer.close()
 
 
 def typed(address: str, tags: str, data: bytes = b"") -> bytes:
