@@ -231,7 +231,7 @@ async def test_an_answer_that_fits_no_datagram_is_told_and_comes_by_tcp(rig: Rig
     ear = await rig.ear()
     ear.send("/session/list")
     assert "by TCP" in (await ear.wait("/error"))[0][1]
-    reader, writer = await asyncio.open_connection(rig.endpoint.host, rig.endpoint.port)
+    reader, writer = await asyncio.open_connection(rig.endpoint.host, rig.endpoint.port, limit=2**20)
     writer.write(escape(encode("/session/list")))
     async with asyncio.timeout(5):
         answer = (await reader.readuntil(b"\0\xc0")).strip(b"\xc0")
