@@ -19,7 +19,7 @@ from appliance.config import Endpoint, Osc
 from appliance.control.desk import Desk
 from appliance.control.osc.feedback import MAX_RATE, Feedback
 from appliance.control.osc.gate import Gate, ListGate
-from appliance.control.osc.orders import Orders
+from appliance.control.osc.orders import Orders, Others
 from appliance.control.osc.packet import Message, decode, encode
 from appliance.control.osc.peer import Over, Peer, Transport
 from appliance.control.osc.tcp import TcpServer
@@ -38,8 +38,6 @@ PAUSE_AT = 4096
 """Packets that wait here before TCP clients have to."""
 RETRY_S = 2.0
 TRIES = 8
-
-Tap = Callable[[Message, Peer], bool]
 
 
 class OscServer:
@@ -61,8 +59,6 @@ class OscServer:
         self._waiting: deque[tuple[bytes, Peer]] = deque(maxlen=BACKLOG)
         self._working = self._running = False
         self._errors: dict[str, _Allowance] = {}
-        self.taps: list[Tap] = []
-        """Asked with every message before the namespace; one that answers true has taken it."""
         self._words: dict[str, Callable[[Message, Peer], None]] = {
             "/subscribe": self._subscribe, "/unsubscribe": self._unsubscribe, "/hello": self._hello, "/bye": self._bye,
             # what another box says: never answered, or two boxes would quarrel
@@ -162,8 +158,6 @@ class OscServer:
                 log.exception("OSC: internal error at %s", message.address)
 
     def _take(self, message: Message, peer: Peer) -> None:
-        if any(tap(message, peer) for tap in self.taps):
-            return
         word = self._words.get(message.address)
         if word is None:
             self._orders.take(message, peer)
@@ -205,7 +199,20 @@ class OscServer:
         _, to, _ = _words_and_numbers(Message(message.address, tuple(a for a in message.args if not isinstance(a, str))), peer)
         self.feedback.bye(to, peer)
 
+    @property
+    def others(self) -> Others | None:
+        """Asked, with the sender's host and port, about addresses that are none of the box's; true: it has been done."""
+        return self._orders.others
+
+    @others.setter
+    def others(self, others: Others | None) -> None:
+        self._orders.others = others
+
     # -- answers
+
+    def send_to(self, packet: bytes, where: tuple[str, int]) -> None:
+        """From the box's own UDP port to any."""
+        self.send(packet, Peer(*where))
 
     def send(self, packet: bytes, peer: Peer) -> bool:
         """False when there is no room at the moment."""

@@ -299,6 +299,25 @@ async def test_bundles_of_all_times(rig: Rig) -> None:
     assert time.time() >= (soon / 2**32 - NTP_TO_UNIX_S) - 0.002
 
 
+async def test_what_is_none_of_the_boxs_addresses_may_be_anothers(rig: Rig) -> None:
+    taken: list[tuple[str, tuple[str, int]]] = []
+
+    def others(message: Any, where: tuple[str, int]) -> bool:
+        taken.append((message.address, where))
+        return message.address == "/track/1/volume"
+
+    rig.server.others = others
+    ear = await rig.ear()
+    for address in ("/channel/1/fader", "/channel/*/fader", "/pad/1/gain",
+                    "/track/1/volume", "/track/2/volume", "/track/?/volume"):
+        ear.send(address, 0.5)
+    assert [address for address, _ in await ear.wait("/error", 2)] == ["/track/2/volume", "/track/?/volume"]
+    here = ("127.0.0.1", ear.port)
+    assert taken == [("/track/1/volume", here), ("/track/2/volume", here), ("/track/?/volume", here)]
+    rig.server.send_to(encode("/track/1/volume", 0.25), here)
+    assert await ear.wait("/track/1/volume") == [[0.25]]
+
+
 async def test_values_before_an_action_are_set_before_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a fader's journey only the last value is set, but never after an action that came later."""
     seen: list[tuple[str, Any]] = []
