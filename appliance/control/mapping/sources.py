@@ -172,7 +172,8 @@ class Surface(Section):
         if self.source is Source.CC14 and len(self.fine_numbers) != len(self.cc14 or []):
             raise ValueError("fine needs as many numbers as cc14")
         if self.by_channel and (self.source in BY_CHANNEL or self.source in KIND):
-            raise ValueError(f"a row of {self.source.value} is none of channels with numbers; by_channel is for those")
+            why = "is one of channels anyhow" if self.source in BY_CHANNEL else "has no channels"
+            raise ValueError(f"a row of {self.source.value} {why}; by_channel is for those with numbers")
         if self.source is Source.CC14 and max(self.fine_numbers) > HIGHEST_DATA:
             raise ValueError("coarse halves are 0 … 95, or say which the fine ones are: fine: 96")
         return self

@@ -32,6 +32,7 @@ _BANK = NAMESPACE.find("/pads/bank")
 Answer = Callable[[bytes, Peer], object]
 Refuse = Callable[[ApplianceError, Peer, str], None]
 Start = Callable[[Awaitable[None]], None]
+Others = Callable[[Message, tuple[str, int]], bool]
 
 
 class Orders:
@@ -50,6 +51,7 @@ class Orders:
         self._schedule = Schedule()
         self._values: dict[int, tuple[Address, Any, Peer]] = {}
         self._next_hint_s = 0.0
+        self.others: Others | None = None
 
     def stop(self) -> None:
         self._schedule.stop()
@@ -57,6 +59,8 @@ class Orders:
     def take(self, message: Message, peer: Peer) -> None:
         """Do it; a refusal is answered. Values may wait until :meth:`flush`."""
         try:
+            if self._is_others(message, peer):
+                return
             targets = self._targets(message)
         except ApplianceError as error:
             self._refuse(error, peer, message.address)
@@ -70,9 +74,23 @@ class Orders:
                     self._refuse(error, peer, message.address if len(targets) == 1 else target.address)
                 refused = True
 
+    def _is_others(self, message: Message, peer: Peer) -> bool:
+        """Whether it is none of the box's addresses, and somebody here knows it all the same."""
+        address = message.address
+        if self.others is None or address in self._tree.exact or not self._gate.may(peer.host, "/", True):
+            return False
+        ours = self._tree.match(address, self._desk.box.values.bank) if is_pattern(address) else address in NAMESPACE
+        if ours:
+            return False
+        self.flush()
+        return self.others(message, (peer.host, peer.port))
+
     def _targets(self, message: Message) -> list[Address]:
         """Raises :class:`UnknownAddress`; what may have been meant is looked for (20 ms) a few times a second only."""
-        address, bank = message.address, self._desk.box.values.bank
+        address = message.address
+        if (found := self._tree.exact.get(address)) is not None:
+            return [found]
+        bank = self._desk.box.values.bank
         if is_pattern(address):
             targets = self._tree.match(address, bank)
             if not targets:

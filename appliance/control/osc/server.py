@@ -15,17 +15,16 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from appliance.bus.pattern import is_pattern
 from appliance.config import Endpoint, Osc
 from appliance.control.desk import Desk
 from appliance.control.osc.feedback import MAX_RATE, Feedback
 from appliance.control.osc.gate import Gate, ListGate
-from appliance.control.osc.orders import Orders
+from appliance.control.osc.orders import Orders, Others
 from appliance.control.osc.packet import Message, decode, encode
 from appliance.control.osc.peer import Over, Peer, Transport
 from appliance.control.osc.tcp import TcpServer
 from appliance.control.osc.trie import AddressTree
-from appliance.control.osc.udp import UdpServer
+from appliance.control.osc.udp import DATAGRAM_BYTES, UdpServer
 from appliance.errors import ApplianceError, BadValue, NotAllowed, Unavailable
 from appliance.nodes import NAMESPACE
 
@@ -40,8 +39,6 @@ PAUSE_AT = 4096
 RETRY_S = 2.0
 TRIES = 8
 
-Tap = Callable[[Message, Peer], bool]
-
 
 class OscServer:
     """All that speak OSC with this box."""
@@ -52,18 +49,17 @@ class OscServer:
         self._settings: Osc = settings
         self._desk = desk
         self.gate: Gate = gate or ListGate(settings.allow)
-        tree = self._tree = AddressTree(NAMESPACE)
+        tree = AddressTree(NAMESPACE)
         self.feedback = Feedback(desk, tree, self.send, self.gate.may, timeout_s=settings.timeout_s,
                                  heartbeat_s=settings.heartbeat_s)
         self._orders = Orders(desk, tree, self.gate, self.feedback, self.send, self._refuse, self._start)
+        self._orders.others = self._to_programs
         self._transports: dict[Over, Transport] = {}
         self._tcp: TcpServer | None = None
         self._tasks: set[asyncio.Future[Any]] = set()
         self._waiting: deque[tuple[bytes, Peer]] = deque(maxlen=BACKLOG)
         self._working = self._running = False
         self._errors: dict[str, _Allowance] = {}
-        self.taps: list[Tap] = []
-        """Asked with every message before the namespace; one that answers true has taken it."""
         self._words: dict[str, Callable[[Message, Peer], None]] = {
             "/subscribe": self._subscribe, "/unsubscribe": self._unsubscribe, "/hello": self._hello, "/bye": self._bye,
             # what another box says: never answered, or two boxes would quarrel
@@ -169,8 +165,6 @@ class OscServer:
                 log.exception("OSC: internal error at %s", message.address)
 
     def _take(self, message: Message, peer: Peer) -> None:
-        if any(tap(message, peer) for tap in self.taps) or self._is_programs(message, peer):
-            return
         word = self._words.get(message.address)
         if word is None:
             self._orders.take(message, peer)
@@ -181,14 +175,9 @@ class OscServer:
         except ApplianceError as error:
             self._refuse(error, peer, message.address)
 
-    def _is_programs(self, message: Message, peer: Peer) -> bool:
-        """Whether it is an address of another program that a profile knows; then it has been done."""
-        programs, address = self._desk.osc_programs, message.address
-        if programs is None or address in self._words or address in NAMESPACE or not self.gate.may(peer.host, "/", False):
-            return False
-        if is_pattern(address) and self._tree.match(address, self._desk.box.values.bank):
-            return False
-        return programs(message, (peer.host, peer.port))
+    def _to_programs(self, message: Message, place: tuple[str, int]) -> bool:
+        """What profiles of other programs know; they come and go with the devices."""
+        return self._desk.osc_programs is not None and self._desk.osc_programs(message, place)
 
     # -- words about the connection
 
@@ -221,10 +210,26 @@ class OscServer:
         _, to, _ = _words_and_numbers(Message(message.address, tuple(a for a in message.args if not isinstance(a, str))), peer)
         self.feedback.bye(to, peer)
 
+    @property
+    def others(self) -> Others | None:
+        """Asked, with the sender's host and port, about addresses that are none of the box's; true: it has been done."""
+        return self._orders.others
+
+    @others.setter
+    def others(self, others: Others | None) -> None:
+        self._orders.others = others
+
     # -- answers
+
+    def send_to(self, packet: bytes, where: tuple[str, int]) -> None:
+        """From the box's own UDP port to any."""
+        self.send(packet, Peer(*where))
 
     def send(self, packet: bytes, peer: Peer) -> bool:
         """False when there is no room at the moment."""
+        if peer.over == "udp" and len(packet) > DATAGRAM_BYTES:
+            address = packet[: packet.index(b"\0")].decode()
+            packet = encode("/error", address, f"the answer has {len(packet)} bytes and fits no datagram; ask by TCP or HTTP")
         transport = self._transports.get(peer.over)
         return transport is None or transport.send(packet, peer)
 

@@ -42,6 +42,8 @@ class AddressTree:
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
+        self.exact = {address.address: address for address in namespace}
+        """Without ``/pad/N/…``."""
         self._root = _Branch("")
         banks: dict[str, list[Address]] = {}
         for address in namespace:

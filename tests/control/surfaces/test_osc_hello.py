@@ -17,6 +17,7 @@ from pythonosc.osc_message import OscMessage
 
 from appliance.config import Endpoint, Osc
 from appliance.control.desk import Desk
+from appliance.control.osc.framing import escape
 from appliance.control.osc.gate import ListGate
 from appliance.control.osc.packet import IMMEDIATELY, NTP_TO_UNIX_S, decode, encode
 from appliance.control.osc.peer import Peer
@@ -136,7 +137,7 @@ async def test_a_port_that_refuses_is_dropped_at_once(rig: Rig) -> None:
 
 
 async def test_silence_is_answered_with_bye_and_any_word_is_life(rig: Rig) -> None:
-    rig.server.feedback._timeout_s = 0.4
+    rig.server.feedback._timeout_s = 1.0
     silent, alive = await rig.ear(), await rig.ear()
     silent.send("/hello", "silent")
     alive.send("/hello", "alive")
@@ -222,6 +223,22 @@ def test_the_list_of_the_config_is_the_default_gate() -> None:
         Osc(allow=["not-a-network"])
 
 
+async def test_an_answer_that_fits_no_datagram_is_told_and_comes_by_tcp(rig: Rig) -> None:
+    async def long(address: Any, args: list[Any]) -> str:
+        return "x" * 70_000
+
+    rig.desk.register("/session/list", long)
+    ear = await rig.ear()
+    ear.send("/session/list")
+    assert "by TCP" in (await ear.wait("/error"))[0][1]
+    reader, writer = await asyncio.open_connection(rig.endpoint.host, rig.endpoint.port, limit=2**20)
+    writer.write(escape(encode("/session/list")))
+    async with asyncio.timeout(5):
+        answer = (await reader.readuntil(b"\0\xc0")).strip(b"\xc0")
+    assert OscMessage(answer).params == ["/session/list", "x" * 70_000]
+    writer.close()
+
+
 def typed(address: str, tags: str, data: bytes = b"") -> bytes:
     def padded(text: str) -> bytes:
         return text.encode() + bytes(4 - len(text) % 4)
@@ -267,7 +284,7 @@ def tag_of(unix_s: float) -> int:
 
 async def test_bundles_of_all_times(rig: Rig) -> None:
     ear = await rig.ear()
-    past, far, soon = tag_of(time.time() - 100), tag_of(time.time() + 7200), tag_of(time.time() + 0.3)
+    past, far, soon = tag_of(time.time() - 100), tag_of(time.time() + 7200), tag_of(time.time() + 1.0)
     ear.raw(bundle(past, encode("/channel/1/fader", 0.1), bundle(IMMEDIATELY, encode("/channel/2/fader", 0.2))))
     ear.raw(bundle(0, encode("/channel/3/fader", 0.3)))
     ear.raw(bundle(far, encode("/channel/4/fader", 0.4)))
@@ -280,6 +297,25 @@ async def test_bundles_of_all_times(rig: Rig) -> None:
     assert await rig.desk.get("/gen/prompt") not in ("first", "second")  # an inner bundle is never before its outer one
     await until(lambda: rig.desk.get_now("/gen/prompt") == "second")
     assert time.time() >= (soon / 2**32 - NTP_TO_UNIX_S) - 0.002
+
+
+async def test_what_is_none_of_the_boxs_addresses_may_be_anothers(rig: Rig) -> None:
+    taken: list[tuple[str, tuple[str, int]]] = []
+
+    def others(message: Any, where: tuple[str, int]) -> bool:
+        taken.append((message.address, where))
+        return message.address == "/track/1/volume"
+
+    rig.server.others = others
+    ear = await rig.ear()
+    for address in ("/channel/1/fader", "/channel/*/fader", "/pad/1/gain",
+                    "/track/1/volume", "/track/2/volume", "/track/?/volume"):
+        ear.send(address, 0.5)
+    assert [address for address, _ in await ear.wait("/error", 2)] == ["/track/2/volume", "/track/?/volume"]
+    here = ("127.0.0.1", ear.port)
+    assert taken == [("/track/1/volume", here), ("/track/2/volume", here), ("/track/?/volume", here)]
+    rig.server.send_to(encode("/track/1/volume", 0.25), here)
+    assert await ear.wait("/track/1/volume") == [[0.25]]
 
 
 async def test_values_before_an_action_are_set_before_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

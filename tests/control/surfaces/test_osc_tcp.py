@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -112,6 +113,14 @@ async def test_python_osc_speaks_tcp_with_the_box(rig: Rig) -> None:
 
     assert await asyncio.to_thread(talk, "1.0", 0.5) == [0.5]
     assert await asyncio.to_thread(talk, "1.1", 0.25) == [0.25]
+
+
+@pytest.mark.skipif(shutil.which("oscsend") is None, reason="liblo-tools is not installed")
+async def test_liblo_speaks_tcp_with_the_box(rig: Rig) -> None:
+    target = f"osc.tcp://{rig.endpoint.host}:{rig.endpoint.port}"
+    send = await asyncio.create_subprocess_exec("oscsend", target, "/channel/1/fader", "f", "0.25")
+    assert await send.wait() == 0
+    await rig.until("/channel/1/fader", 0.25)
 
 
 async def test_hello_over_tcp_lasts_as_long_as_the_connection(rig: Rig) -> None:
