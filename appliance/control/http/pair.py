@@ -125,7 +125,7 @@ async def _fields(request: web.Request) -> tuple[dict[str, Any], bool]:
         raise ApplianceError("the request did not come to its end in time", status=408) from None
     if len(body) > BODY_BYTES:
         raise ApplianceError(f"the request is larger than {BODY_BYTES} bytes", status=413)
-    if request.content_type == "application/x-www-form-urlencoded":
+    if request.content_type == "application/x-www-form-urlencoded" and not body.lstrip().startswith(b"{"):  # curl -d says so
         try:
             fields = parse_qs(body.decode(), max_num_fields=8, keep_blank_values=True)
         except ValueError:

@@ -464,6 +464,9 @@ async def test_a_program_pairs(web: Web) -> None:
     status, asked = await web.post("/pair", {"name": "script", "scope": "edit"})
     assert (status, 110 <= asked["seconds"] <= 120) == (200, True)
     assert web.code not in json.dumps(asked)
+    plain = {"Content-Type": "application/x-www-form-urlencoded"}  # what curl -d says of JSON
+    status, asked = await web.post("/pair", b'{"name": "script", "scope": "edit"}', headers=plain)
+    assert (status, set(asked)) == (200, {"id", "seconds"})
     status, answer = await web.post("/pair/code", {"id": asked["id"], "code": web.code})
     assert (status, answer["name"], answer["scope"]) == (200, "script", "edit")
     visitor = web.access.visitor(STRANGER, answer["token"])
