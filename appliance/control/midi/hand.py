@@ -29,11 +29,12 @@ Send = Callable[[bytes], object]
 
 @dataclass(slots=True)
 class Press:
-    """What a release ends: the rule that counted when it was pressed; and the gestures that it may still become."""
+    """What a release ends, in the bank in which it was pressed: the rule that counted when it was pressed; and the gestures that it may still become."""
 
     rule: Rule | None
     waiting: list[asyncio.TimerHandle] = field(default_factory=list)
     message: Message = NO_MESSAGE
+    bank: int = 1
 
 
 class Hand:
@@ -135,12 +136,12 @@ class Hand:
             for timer in press.waiting:
                 timer.cancel()
             if not done:
-                self._do(press.rule, touch)
+                self._do(press.rule, touch, press.bank)
             return
         again = self._pressed.get(control)  # a button that repeats itself while it is held, whatever has become of the layer
         rule = again.rule if again is not None else self._rule(control, Gesture.PRESS)
         if not done:
-            self._do(rule, touch)
+            self._do(rule, touch, again.bank if again is not None else None)
         if touch.value > 0.0 and self._is_button(control, rule):
             self._begin(touch, rule)
         self._last[control] = touch.value
@@ -159,7 +160,7 @@ class Hand:
         control = touch.control
         if control in self._pressed:
             return  # a CC button that repeats itself while it is held
-        press = self._pressed[control] = Press(rule, message=touch.message)
+        press = self._pressed[control] = Press(rule, message=touch.message, bank=self._router.bank)
         if not self._has_gestures(control):
             return
         now = time.monotonic()
@@ -185,11 +186,11 @@ class Hand:
                 return rule
         return None
 
-    def _do(self, rule: Rule | None, touch: Touch) -> None:
+    def _do(self, rule: Rule | None, touch: Touch, bank: int | None = None) -> None:
         if rule is None:
             return
         flash = self._flash
         refused = (lambda: flash(touch.message)) if flash else None
         for action in rule.actions:
             last = self._last.get(touch.control, UNKNOWN)
-            self._router.perform(self._compiled.profile.name, action, touch, last, refused, self._send)
+            self._router.perform(self._compiled.profile.name, action, touch, last, refused, self._send, bank)
