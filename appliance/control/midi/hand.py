@@ -29,7 +29,7 @@ Send = Callable[[bytes], object]
 
 @dataclass(slots=True)
 class Press:
-    """What a release ends: the rule that counted when it was pressed, in that bank; and the gestures that it may still become."""
+    """What a release ends: the rule that counted when it was pressed, and the bank; the gestures that it may still become."""
 
     rule: Rule | None
     waiting: list[asyncio.TimerHandle] = field(default_factory=list)
