@@ -52,7 +52,8 @@ class AlsaDevice:
     hand: Hand | None = None
     last: dict[tuple[int, int], int] = field(default_factory=dict)
     """What each controller has sent last, for soft take-over."""
-    down: set[Message] = field(default_factory=set)
+    down: dict[Message, int] = field(default_factory=dict)
+    """Keys and buttons that are held, and the bank in which each was pressed."""
 
 
 class AlsaPorts(threading.Thread):
@@ -221,15 +222,20 @@ class AlsaPorts(threading.Thread):
         status, data1, data2 = data[0], data[1], data[2] if len(data) == 3 else 0
         if device.hand is None:
             return
-        down = device.down.add if data2 and status >= 0x90 else device.down.discard
-        down((status | 0x10, data1))
+        message, bank = (status | 0x10 if status < 0xA0 else status, data1), self._router.bank
+        if data2 and 0x90 <= status < 0xA0 and device.down.get(message, bank) != bank:
+            self._take(device, bytes((status - 0x10, data1, 0)))  # pressed again in another bank: both must come up
+        if data2 and status >= 0x90:
+            device.down[message] = bank
+        else:
+            bank = device.down.pop(message, bank)
         watch = self.watch.message(device.name, device.hand, (status, data1, data2), time.monotonic()) if self.watch else None
         with watch or nullcontext():
             entry = device.hand.take(status, data1, data2)
             last = device.last.get((status, data1), -1)
             if status & 0xF0 == 0xB0:
                 device.last[status, data1] = data2
-            obey(self._desk, entry, status, data2, last)
+            obey(self._desk, entry, status, data2, last, bank)
         if status & 0xF0 == 0xB0 and data1 in ALL_OFF and (status, data1) not in device.compiled.bound:
             self._release(device, status & 15)
 

@@ -37,14 +37,15 @@ LONG_S = 2.5
 
 @dataclass(slots=True)
 class Press:
-    """What a release ends: the rule that counted when it was pressed; and the gestures that it may still become. ``long_s``: of
-    a hold that ends something, when it began and how long it is."""
+    """What a release ends: the rule that counted when it was pressed, and the bank; the gestures that it may still become.
+    ``long_s``: of a hold that ends something, when it began and how long it is."""
 
     rule: Rule | None
     waiting: list[asyncio.TimerHandle] = field(default_factory=list)
     long_s: tuple[float, float] | None = None
     since_s: float = field(default_factory=time.monotonic)
     message: Message = NO_MESSAGE
+    bank: int = 1
 
 
 class Hand:
@@ -158,12 +159,12 @@ class Hand:
             for timer in press.waiting:
                 timer.cancel()
             if not done:
-                self._do(press.rule, touch)
+                self._do(press.rule, touch, press.bank)
             return
         again = self._pressed.get(control)  # a button that repeats itself while it is held, whatever has become of the layer
         rule = again.rule if again is not None else self._rule(control, Gesture.PRESS)
         if not done:
-            self._do(rule, touch)
+            self._do(rule, touch, again.bank if again is not None else None)
         if touch.value > 0.0 and self._is_button(control, rule):
             fresh = control not in self._pressed
             self._begin(touch, rule)
@@ -185,7 +186,7 @@ class Hand:
         control = touch.control
         if control in self._pressed:
             return  # a CC button that repeats itself while it is held
-        press = self._pressed[control] = Press(rule, message=touch.message)
+        press = self._pressed[control] = Press(rule, message=touch.message, bank=self._router.bank)
         if not self._has_gestures(control):
             return
         now = time.monotonic()
@@ -235,7 +236,7 @@ class Hand:
                 return rule
         return None
 
-    def _do(self, rule: Rule | None, touch: Touch) -> None:
+    def _do(self, rule: Rule | None, touch: Touch, bank: int | None = None) -> None:
         if self.observer is not None:
             self.observer(rule, touch)
         if rule is None:
@@ -244,4 +245,4 @@ class Hand:
         refused = (lambda: flash(touch.message)) if flash else None
         for action in rule.actions:
             last = self._last.get(touch.control, UNKNOWN)
-            self._router.perform(self.compiled.profile.name, action, touch, last, refused, self._send)
+            self._router.perform(self.compiled.profile.name, action, touch, last, refused, self._send, bank)

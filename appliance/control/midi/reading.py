@@ -56,12 +56,13 @@ def effect(entry: Entry | None, status: int, data2: int, *, bank: int, current: 
     return Effect(-1, index, low if current > (low + high) / 2 else high)
 
 
-def obey(desk: Desk, entry: Entry | None, status: int, data2: int, last: int = -1) -> None:
-    """Do what the engine would have done."""
+def obey(desk: Desk, entry: Entry | None, status: int, data2: int, last: int = -1, bank: int | None = None) -> None:
+    """Do what the engine would have done; in the chosen bank, or (a release) in that of its press."""
     if entry is None:
         return
     box = desk.box
-    bank, vector = box.values.bank, box.values.vector
+    vector = box.values.vector
+    bank = box.values.bank if bank is None else bank
     current = float(vector[target(entry, bank)]) if entry.kind in (BindingKind.VALUE, BindingKind.TOGGLE) else 0.0
     result = effect(entry, status, data2, bank=bank, current=current, last=last)
     if result is None:

@@ -19,6 +19,7 @@ from appliance.control.osc.outlet import Outlet
 from appliance.control.osc.packet import encode
 from appliance.errors import ApplianceError
 from appliance.namespace import Address, Kind, Type
+from appliance.nodes import NAMESPACE
 
 FAST_S = 0.02
 """An encoder whose ticks come so close is turned fast."""
@@ -45,6 +46,11 @@ class Router:
             task.cancel()
         self.outlet.close()
 
+    @property
+    def bank(self) -> int:
+        """The chosen one."""
+        return self._desk.box.values.bank
+
     def holds(self, conditions: tuple[tuple[str, Any], ...]) -> bool:
         """Whether all these addresses have these values."""
         try:
@@ -57,14 +63,15 @@ class Router:
         self._desk.rested(self._desk.find(address).address)
 
     def perform(self, profile: str, action: Action, touch: Touch, last: float, refused: Callable[[], None] | None,
-                send: Callable[[bytes], object] | None = None) -> None:
+                send: Callable[[bytes], object] | None = None, bank: int | None = None) -> None:
         """Do an action for a touch of a control that was at ``last`` before. ``refused`` hears of a press that failed; ``send``
-        writes to the device."""
+        writes to the device; ``bank``: the one that ``/pad/N`` means, if it is not the chosen one."""
         if action.midi or action.osc:
             self._send(profile, action, touch, send)
             return
         try:
-            self._do(self._desk.find(action.address), action, touch, last, refused or (lambda: None))
+            found = self._desk.find(action.address) if bank is None else NAMESPACE.find(action.address, bank)
+            self._do(found, action, touch, last, refused or (lambda: None))
         except ApplianceError as error:
             self._complain(f"{profile}: {error.message}")
             if refused:

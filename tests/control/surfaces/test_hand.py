@@ -101,6 +101,17 @@ async def test_a_device_that_goes_lets_go(desk: Desk, make: Make) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_release_belongs_to_the_bank_of_its_press(desk: Desk, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    hand = make("surface: {key: {note: 20..23}}\nbindings: {key: {to: /pad/N/trigger, velocity: false}}\n")
+    done: list[tuple[str, Any]] = []
+    monkeypatch.setattr(desk, "do_now", lambda found, args, frame=0: done.append((str(found), args[0])))
+    hand.take(0x90, 21, 100)
+    desk.set_now("/pads/bank", 3)
+    hand.take(0x80, 21, 0)
+    assert done == [("/bank/1/pad/2/trigger", 1.0), ("/bank/1/pad/2/trigger", 0.0)]
+
+
+@pytest.mark.asyncio
 async def test_hold_and_double(desk: Desk, make: Make) -> None:
     hand = make("""\
 surface: {key: {note: 20..23}}
@@ -273,7 +284,7 @@ def test_the_engines_planes_hold_what_can_be_plain(make: Make) -> None:
     rate = [NAMESPACE.find(f"/deck/{deck}/rate").slot for deck in (1, 3)]
     assert [plane.get((0xB0, 1)) for plane in compiled.planes] == [None] * 8, "a curve that the table does not have"
     text = LAYERS.replace(", curve: centre", "").replace("{to: /clock/metre}", FILTER)
-    compiled = make(text)._compiled
+    compiled = make(text).compiled
     found = [plane.get((0xB0, 1)) for plane in compiled.planes]
     shift, fx = NAMESPACE.find(FILTER).slot, None
     assert [entry and entry.index for entry in found] == [rate[0], shift, rate[0], fx, rate[1], shift, rate[1], fx]
