@@ -64,9 +64,7 @@ class FakeControl:
         self._app = app
         self.type = str(control.control_type)
         self.name = control.get("name")
-        self.color = control.get("color")
-        if control.has("textColor"):
-            self.textColor = control.get("textColor")
+        self._colours = {key: control.get(key) for key in ("color", "textColor") if control.has(key)}
         self.file = control
         self.osc = [FakeMessage(m) for m in control.messages]
         self.below = [FakeControl(app, child) for child in control.children]
@@ -77,6 +75,22 @@ class FakeControl:
         self.values = Values(self, {v.key: v.default for v in control.values})
         self.script = app.script(self, control.get("script")) if control.has("script") else None
         self.quiet = False
+
+    @property
+    def color(self) -> Any:
+        return self._colours["color"]
+
+    @color.setter
+    def color(self, given: Any) -> None:
+        self._colours["color"] = py2tosc.Color(*given.values())
+
+    @property
+    def textColor(self) -> Any:  # the property's name in TouchOSC
+        return self._colours["textColor"]
+
+    @textColor.setter
+    def textColor(self, given: Any) -> None:
+        self._colours["textColor"] = py2tosc.Color(*given.values())
 
     def walk(self) -> list[FakeControl]:
         return [self, *(c for child in self.below for c in child.walk())]
@@ -118,6 +132,7 @@ class FakeTouchOSC:
         self.now_ms = 1000.0
         self._lua = lua51.LuaRuntime()
         self.table: Any = self._lua.table_from
+        self._colour = self._lua.eval("function(r, g, b, a) return {r, g, b, a} end")
         self.document = py2tosc.loads(tosc)
         self.root = FakeControl(self, self.document.root)
         self.controls = {c.name: c for c in self.root.walk()}
@@ -133,7 +148,7 @@ class FakeTouchOSC:
             scope[name] = everything[name]
         scope["self"] = control
         scope["getMillis"] = lambda: self.now_ms
-        scope["Color"] = lambda r, g, b, a: py2tosc.Color(r, g, b, a)
+        scope["Color"] = self._colour
         scope["sendOSC"] = self._send_osc
         loaded = everything.loadstring(text, "=script")
         assert callable(loaded), loaded
