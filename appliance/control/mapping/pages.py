@@ -17,7 +17,7 @@ from appliance.control.mapping.compile import Compiled
 from appliance.control.mapping.controls import Control
 from appliance.control.mapping.library import shipped_folder
 from appliance.control.mapping.picture import Place, picture_controls
-from appliance.control.mapping.profile import Binding, Feedback, Layer, Mode, Profile
+from appliance.control.mapping.profile import Binding, DeviceKind, Feedback, Layer, Mode, Profile
 from appliance.control.mapping.roles import FOCUS
 from appliance.control.mapping.rules import fill_in, number_in
 from appliance.control.mapping.selectors import Gesture, Selector, layer_controls, layer_values
@@ -181,7 +181,8 @@ def _doc(doc: str) -> str:
 
 def _device(profile: Profile) -> str:
     names = ", ".join(f"`{name}`" for name in profile.device.match) or "every port that no other profile claims"
-    lines = [f"Recognised by its port's name: {names}."]
+    of = "its own name" if profile.device.kind is DeviceKind.KEYS else "its port's name"
+    lines = [f"Recognised by {of}: {names}."]
     if profile.init:
         lines.append(f"When it comes, the box sends {len(profile.init)} message{'s' * (len(profile.init) > 1)} to set it up"
                      + (", and sets it back when it lets it go." if profile.exit else "."))

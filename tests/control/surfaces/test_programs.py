@@ -174,7 +174,7 @@ async def test_what_is_of_no_use_is_answered_and_nothing_moves(stage: Stage, tmp
     await stage.send("/track/1/volume")
     await stage.send("/grid", 9, 9, 1.0)
     await stage.send("/trakc/1/volume", 0.5)
-    errors = [m.args[0] for m in stage.program.listen() if m.address == "/error"]
+    errors = [m.args[-1] for m in stage.program.listen() if m.address == "/error"]
     assert [("argument 1" in e, "is no address" in e) for e in errors] == [(True, False)] * 2 + [(False, True)] * 2, errors
     assert stage.desk.get_now("/channel/1/fader") == 1.0
 
