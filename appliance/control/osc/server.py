@@ -106,7 +106,7 @@ class OscServer(asyncio.DatagramProtocol):
             if message.address == "/error":
                 return  # another box's complaint: never answered, or two boxes would quarrel
             message = self._greeted(message, peer)
-            self._admit(peer, message.address, writing=False)
+            self._admit(peer, "/", writing=False)
             if (word := self._words.get(message.address)) is not None:
                 word(message, peer)
                 return
@@ -143,11 +143,12 @@ class OscServer(asyncio.DatagramProtocol):
         return is_loopback(peer[0]) if self._access is None else self._access.may(peer[0], address, writing)
 
     def _admit(self, peer: Peer, address: str, *, writing: bool) -> None:
+        if self._may(peer, address, writing=writing):
+            return
         if not self._may(peer, "/", writing=False):
             raise ApplianceError("the box does not know you: pair this device at /pair in its browser, or send /hello TOKEN "
                                  "PORT", status=401)
-        if not self._may(peer, address, writing=writing):
-            raise ApplianceError(f"{address} is beyond what this device is paired to; pair it again with more", status=403)
+        raise ApplianceError(f"{address} is beyond what this device is paired to; pair it again with more", status=403)
 
     def _greeted(self, message: Message, peer: Peer) -> Message:
         """``/hello TOKEN PORT`` without its token, which has been looked at."""
