@@ -8,6 +8,7 @@ import fcntl
 import ipaddress
 import socket
 import struct
+from functools import lru_cache
 
 SIOCGIFADDR = 0x8915
 """Linux, netdevice(7): the IPv4 address of an interface."""
@@ -32,6 +33,7 @@ def is_address(host: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """``localhost``, ``127.…``, ``::1``."""
     name = canonical(host)
