@@ -19,6 +19,10 @@ from appliance.control.mapping.profile import Profile
 from appliance.errors import BadFile
 
 FILE_BYTES = 512 * 1024
+DEEPEST = 40
+"""So deep are a profile's sections in each other at most; more is no profile, and would be too much for the reader's stack."""
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's reader, where it is there: shipped profiles are many, and are read whenever the box starts."""
 Place = tuple[int, int]
 
 
@@ -78,7 +82,8 @@ def read_profile(path: Path) -> tuple[Compiled | None, list[Problem]]:
     except ValueError as error:
         return None, [Problem(path, 1, 1, f"cannot be read as text: {error}")]
     try:
-        loader = yaml.SafeLoader(text)
+        _check_depth(text)
+        loader: Any = LOADER(text)
         root = loader.get_single_node()
         twice = list(_twice(root)) if root is not None else []
         tree = loader.construct_document(root) if root is not None else None
@@ -91,6 +96,17 @@ def read_profile(path: Path) -> tuple[Compiled | None, list[Problem]]:
     if not isinstance(tree, dict) or root is None:
         return None, [Problem(path, 1, 1, "a profile is a tree of sections: profile, name, device, surface, bindings, …")]
     return _judge(path, root, tree, twice)
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, LOADER):
+        if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise ValueError("sections in sections, too deep")
+        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            depth -= 1
 
 
 def _judge(
