@@ -22,6 +22,10 @@ from appliance.errors import BadFile
 FILE_BYTES = 512 * 1024
 _SECTIONS: dict[str, type[BaseModel]] = {"device": Device, "surface": Surface, "layers": Layer, "bindings": Binding,
                                          "lamps": Lamp, "feedback": Feedback}
+DEEPEST = 40
+"""So deep are a profile's sections in each other at most; more is no profile, and would be too much for the reader's stack."""
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's reader, where it is there: shipped profiles are many, and are read whenever the box starts."""
 Place = tuple[int, int]
 
 
@@ -86,7 +90,8 @@ def read_profile(path: Path) -> tuple[Compiled | None, list[Problem]]:
 def read_profile_text(path: Path, text: str) -> tuple[Compiled | None, list[Problem]]:
     """The same of a text that stands, or shall stand, in this file."""
     try:
-        loader = yaml.SafeLoader(text)
+        _check_depth(text)
+        loader: Any = LOADER(text)
         root = loader.get_single_node()
         twice = list(_twice(root)) if root is not None else []
         tree = loader.construct_document(root) if root is not None else None
@@ -99,6 +104,17 @@ def read_profile_text(path: Path, text: str) -> tuple[Compiled | None, list[Prob
     if not isinstance(tree, dict) or root is None:
         return None, [Problem(path, 1, 1, "a profile is a tree of sections: profile, name, device, surface, bindings, …")]
     return _judge(path, root, tree, twice)
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, LOADER):
+        if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise ValueError("sections in sections, too deep")
+        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            depth -= 1
 
 
 def _judge(

@@ -122,7 +122,8 @@ def test_faults_are_said_with_line_and_column(tmp_path: Path, change: tuple[str,
 
 
 @pytest.mark.parametrize("data", [
-    b"", b"- 1\n- 2\n", b"\xff\xfe\x00", b"a: &x [*x]", b"[" * 3000, b"x" * 600_000, b"profile: 1: 2"])
+    b"", b"- 1\n- 2\n", b"\xff\xfe\x00", b"a: &x [*x]", b"[" * 3000, b"[" * 500_000, b"- " * 200_000,
+    b"x" * 600_000, b"profile: 1: 2"])
 def test_what_is_no_profile_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(data)
