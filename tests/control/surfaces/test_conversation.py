@@ -221,3 +221,55 @@ async def test_a_line_for_a_person(table: Table) -> None:
     assert crossfader.endswith("→ /mixer/crossfader = 1")
     assert "pad 2 = 0.787" in pad and "/pad/2/trigger = 0.787402" in pad
     assert unknown.endswith("a profile could say:  knob: {cc: 60}")
+
+
+PROFILE = """\
+profile: 1
+name: Mine
+device: {match: ["Learn Box"]}
+surface: {knob: {cc: 1}, cue: {note: 6}, spare: {cc: 9}, shift: {note: 1}, fine: {cc14: 12}, play: {note: 5}}
+layers: {high: shift}
+bindings:
+  # pick up
+  knob: {to: /channel/1/fader, takeover: pickup}
+  cue: {to: /deck/1/keylock, when: {/deck/1/slip: true}}
+  high + knob: /mixer/crossfader
+  fine: {to: /channel/2/fader, takeover: pickup}
+  play held: /deck/1/loop/auto
+"""
+
+
+@pytest.mark.asyncio
+async def test_the_monitor_tells_why_not(table: Table) -> None:
+    own = table.desk.box.data / "mappings" / "mine.yaml"
+    own.parent.mkdir()
+    own.write_text(PROFILE, encoding="utf-8")
+    await table.desk.do("/system/profiles/reload", [])
+    assert (table.get("/device/1/profile"), table.get("/device/1/layers")) == ("Mine", {"high": 0})
+    table.desk.set_now("/channel/1/fader", 0.9)
+    table.desk.set_now("/channel/2/fader", 0.9)
+    lines: list[dict[str, Any]] = []
+    leave = table.desk.listen(lines.append)
+
+    async def line(*data: int) -> dict[str, Any]:
+        table.send(*data)
+        await asyncio.sleep(0.02)
+        return lines[-1]
+
+    waits = await line(0xB0, 1, 20)
+    assert (waits["results"][0]["state"], waits["line"], waits["results"][0]["value"]) == ("waits", 8, 0.9)
+    assert "stands at 16%, the value at 90%; move it up" in waits["results"][0]["why"]
+    condition = await line(0x90, 6, 127)
+    assert condition["note"] == "condition not true: /deck/1/slip is false, the binding wants true"
+    assert (await line(0xB0, 9, 3))["note"] == "named in the surface, bound to nothing"
+    assert (await line(0xB0, 12, 30))["note"] == "part of a value"
+    by_control = await line(0xB0, 44, 0)
+    assert (by_control["control"], by_control["results"][0]["state"], by_control["line"]) == ("fine", "waits", 11)
+    assert (await line(0x90, 5, 127))["note"] == "bound to a gesture (held, double)"
+    await asyncio.sleep(0.8)
+    held = lines[-1]
+    assert (held["binding"], held["note"], held["results"][0]["address"]) == ("play held", "held 0.6 s", "/deck/1/loop/auto")
+    assert (await line(0x90, 1, 127))["note"] == "layer high = 1"
+    assert table.get("/device/1/layers") == {"high": 1}
+    assert [text(one) for one in lines]
+    leave()
