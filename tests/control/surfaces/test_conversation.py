@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import yaml
 
 from appliance.bus.binding import BindingFlag, BindingKind
 from appliance.bus.events import Event, Kind
@@ -19,6 +20,7 @@ from appliance.commands.monitor import text
 from appliance.control.desk import Desk
 from appliance.control.learn import teacher
 from appliance.control.learn.streams import Said
+from appliance.control.mapping.library import shipped_folder
 from appliance.control.mapping.planes import Entry
 from appliance.control.mapping.profile import Encoding
 from appliance.control.midi.devices import Devices
@@ -273,3 +275,33 @@ async def test_the_monitor_tells_why_not(table: Table) -> None:
     assert table.get("/device/1/layers") == {"high": 1}
     assert [text(one) for one in lines]
     leave()
+
+
+@pytest.mark.asyncio
+async def test_a_chord_leads_it_and_its_layer_is_not_learned(table: Table) -> None:
+    own = table.desk.box.data / "mappings" / "korg-nanokontrol2.yaml"
+    own.parent.mkdir()
+    shipped = (shipped_folder() / own.name).read_text(encoding="utf-8")
+    own.write_text(shipped.replace("  track 1: {to", "  shift + track 1: /learn/hold   # the chord\n  track 1: {to"),
+                   encoding="utf-8")
+    await table.desk.do("/system/profiles/reload", [])
+    korg = MidiPort("korg:nanoKONTROL2 MIDI 1", (), source=True)
+    table.devices._ports_changed([korg, OTHER])
+    table.send(0xB0, 46, 127, port=korg)
+    assert table.get("/device/1/layers") == {"shift": 1}
+    table.send(0xB0, 58, 127, port=korg)
+    assert (table.get("/learn/hold"), table.get("/learn/state")) == (True, "target")
+    table.send(0xB0, 8, 90, port=OTHER)
+    await table.until(lambda: table.get("/learn/target") == "/mixer/crossfader")
+    await table.play(gestures.knob(random.Random(3), 18), korg)
+    await table.until(lambda: table.get("/learn/last"))
+    assert table.get("/learn/last")["binding"] == "knob 3"
+    table.send(0xB0, 58, 0, port=korg)
+    table.send(0xB0, 46, 0, port=korg)
+    assert (table.get("/learn/state"), table.get("/learn/hold")) == ("off", False)
+    bindings = yaml.safe_load(own.read_text(encoding="utf-8"))["bindings"]
+    assert bindings["knob 3"] == {"to": "/mixer/crossfader", "curve": "centre"}
+    assert bindings["knob 1..2"] == bindings["knob 4..8"] == {"to": "/channel/N/filter", "curve": "centre"}
+    assert bindings["shift + knob"] == "/channel/N/low" and "# the chord" in own.read_text(encoding="utf-8")
+    await table.desk.do("/learn/undo", [])
+    assert own.read_text(encoding="utf-8").count("knob: {to: /channel/N/filter") == 1
