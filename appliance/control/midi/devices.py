@@ -286,6 +286,8 @@ class Devices:
             return self._out.send(slot, data)
 
         hand = Hand(compiled, self._router, lambda message: self._flash(port.name, message), send, plane, latched)
+        if before is not None:
+            hand.adopt(before.hand)
         device = self._devices[port.name] = Device(port.name, compiled, slot, sink, hand, place, port.births)
         if compiled.lights or compiled.profile.init:
             device.lamps = Lamps(compiled, self._view, send, hand.layers, lambda message: self._table.is_down(slot, message),

@@ -125,6 +125,20 @@ class Hand:
         """The layers that stay as they are when the device comes back."""
         return {name: value for name, value in self.layers.items() if self.compiled.profile.layers[name].way != "hold"}
 
+    def adopt(self, before: Hand) -> None:
+        """The profile has changed under the hand: what it holds stays held, and its faders stand where they stood."""
+        for control in tuple(before._pressed):
+            if self._has(control, before):
+                self._pressed[control] = before._pressed.pop(control)
+        self._last = {control: place for control, place in before._last.items() if self._has(control, before)}
+        before.leave()
+
+    def _has(self, control: Control, before: Hand) -> bool:
+        """Whether a control of the profile before is there still, and the same."""
+        new, old = self._compiled.profile.surface.get(control[0]), before._compiled.profile.surface[control[0]]
+        return new is not None and control[1] <= new.count and new.source is old.source \
+            and new.messages(control[1]) == old.messages(control[1])
+
     # -- layers
 
     def put_layer(self, name: str, value: int) -> None:

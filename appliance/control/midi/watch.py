@@ -319,7 +319,7 @@ def _nothing(desk: Desk, hand: Hand, touch: Touch, rule: Rule | None) -> str:
     in_layers = [one for one in rules if all(hand.layers[name] == value for name, value in one.layers)]
     if not in_layers:
         on = ", ".join(f"{name} {value}" for name, value in hand.layers.items())
-        return f"not bound in the layers that are on ({on})" if on else "bound to a gesture (held, double)"
+        return f"not bound in the layers that are on ({on})" if rules else "bound to a gesture (held, double)"
     for address, wanted in in_layers[0].when:
         with contextlib.suppress(ApplianceError):
             now = desk.get_now(address)

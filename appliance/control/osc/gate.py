@@ -7,6 +7,8 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Protocol
 
+from appliance.errors import NotAllowed
+
 MAX_KNOWN = 1024
 
 
@@ -20,6 +22,14 @@ class Gate(Protocol):
     def hello(self, host: str, token: str, port: int) -> str:
         """``/hello`` from there: empty when it is welcome, else the reason why not, for a person."""
         ...
+
+
+def refusal(gate: Gate, host: str, address: str) -> NotAllowed:
+    """Why ``host`` may not have what it wants at ``address``, for a person."""
+    if not gate.may(host, "/", False):
+        return NotAllowed(f"{address}: the box does not know {host}: pair it at /pair in its browser, or say /hello TOKEN PORT",
+                          status=401)
+    return NotAllowed(f"{address} is beyond what {host} is paired to; pair it again with more", status=403)
 
 
 class ListGate:

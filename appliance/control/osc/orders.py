@@ -15,7 +15,7 @@ from appliance.bus.pattern import is_pattern
 from appliance.control.desk import Desk
 from appliance.control.osc.feedback import Feedback
 from appliance.control.osc.frames import FrameClock
-from appliance.control.osc.gate import Gate
+from appliance.control.osc.gate import Gate, refusal
 from appliance.control.osc.packet import IMMEDIATELY, IMPULSE, Message, Midi, encode
 from appliance.control.osc.peer import Peer
 from appliance.control.osc.schedule import Schedule
@@ -114,8 +114,7 @@ class Orders:
         kind = target.node.kind
         reading = not message.args and kind in (Kind.VALUE, Kind.TEXT, Kind.STATE)
         if not self._gate.may(peer.host, target.address, not reading):
-            raise NotAllowed(f"{target.address}: {peer.host} may not {'read' if reading else 'change'} it; it is not known to "
-                             "this box, or has no right to this part of it", status=403)
+            raise refusal(self._gate, peer.host, target.address)
         if reading:
             self.flush()
             shown = message.address if not is_pattern(message.address) else target.address

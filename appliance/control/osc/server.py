@@ -18,7 +18,7 @@ from typing import Any
 from appliance.config import Endpoint, Osc
 from appliance.control.desk import Desk
 from appliance.control.osc.feedback import MAX_RATE, Feedback
-from appliance.control.osc.gate import Gate, ListGate
+from appliance.control.osc.gate import Gate, ListGate, refusal
 from appliance.control.osc.orders import Orders, Others
 from appliance.control.osc.packet import Message, decode, encode
 from appliance.control.osc.peer import Over, Peer, Transport
@@ -165,6 +165,9 @@ class OscServer:
                 log.exception("OSC: internal error at %s", message.address)
 
     def _take(self, message: Message, peer: Peer) -> None:
+        if message.address != "/hello" and not self.gate.may(peer.host, "/", False):
+            self._refuse(refusal(self.gate, peer.host, message.address), peer, message.address)
+            return
         word = self._words.get(message.address)
         if word is None:
             self._orders.take(message, peer)
@@ -188,8 +191,7 @@ class OscServer:
             what = f"{message.address} takes a pattern such as /pad/*, the port you listen on and a rate, not {pattern!r}"
             raise BadValue(what)
         if not self.gate.may(peer.host, pattern, False):
-            what = f"/subscribe: {peer.host} may not hear {pattern}: it is not known to this box; say /hello with its token"
-            raise NotAllowed(what, status=403)
+            raise refusal(self.gate, peer.host, "/subscribe")
         self.feedback.subscribe(pattern, to, peer, rate=rate)
 
     def _unsubscribe(self, message: Message, peer: Peer) -> None:

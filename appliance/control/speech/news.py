@@ -60,7 +60,7 @@ class News:
         for name, count in restarts.items():
             if count > self._restarts[name] and not name.startswith("engine"):
                 self._say(f"{name} has been started again", Urgency.FAULT)
-        if takeovers > self._takeovers:
+        if takeovers > self._takeovers > 0:  # the first takes over from nobody
             self._say("the other engine plays on", Urgency.FAULT)
         elif any(restarts[name] > self._restarts[name] for name in restarts if name.startswith("engine")):
             self._say("an engine has been started again", Urgency.FAULT)

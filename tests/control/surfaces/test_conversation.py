@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import yaml
 
 from appliance.bus.binding import BindingFlag, BindingKind
 from appliance.bus.events import Event, Kind
@@ -19,6 +20,7 @@ from appliance.commands.monitor import text
 from appliance.control.desk import Desk
 from appliance.control.learn import teacher
 from appliance.control.learn.streams import Said
+from appliance.control.mapping.library import shipped_folder
 from appliance.control.mapping.planes import Entry
 from appliance.control.mapping.profile import Encoding
 from appliance.control.midi.devices import Devices
@@ -221,3 +223,85 @@ async def test_a_line_for_a_person(table: Table) -> None:
     assert crossfader.endswith("→ /mixer/crossfader = 1")
     assert "pad 2 = 0.787" in pad and "/pad/2/trigger = 0.787402" in pad
     assert unknown.endswith("a profile could say:  knob: {cc: 60}")
+
+
+PROFILE = """\
+profile: 1
+name: Mine
+device: {match: ["Learn Box"]}
+surface: {knob: {cc: 1}, cue: {note: 6}, spare: {cc: 9}, shift: {note: 1}, fine: {cc14: 12}, play: {note: 5}}
+layers: {high: shift}
+bindings:
+  # pick up
+  knob: {to: /channel/1/fader, takeover: pickup}
+  cue: {to: /deck/1/keylock, when: {/deck/1/slip: true}}
+  high + knob: /mixer/crossfader
+  fine: {to: /channel/2/fader, takeover: pickup}
+  play held: /deck/1/loop/auto
+"""
+
+
+@pytest.mark.asyncio
+async def test_the_monitor_tells_why_not(table: Table) -> None:
+    own = table.desk.box.data / "mappings" / "mine.yaml"
+    own.parent.mkdir()
+    own.write_text(PROFILE, encoding="utf-8")
+    await table.desk.do("/system/profiles/reload", [])
+    assert (table.get("/device/1/profile"), table.get("/device/1/layers")) == ("Mine", {"high": 0})
+    table.desk.set_now("/channel/1/fader", 0.9)
+    table.desk.set_now("/channel/2/fader", 0.9)
+    lines: list[dict[str, Any]] = []
+    leave = table.desk.listen(lines.append)
+
+    async def line(*data: int) -> dict[str, Any]:
+        table.send(*data)
+        await asyncio.sleep(0.02)
+        return lines[-1]
+
+    waits = await line(0xB0, 1, 20)
+    assert (waits["results"][0]["state"], waits["line"], waits["results"][0]["value"]) == ("waits", 8, 0.9)
+    assert "stands at 16%, the value at 90%; move it up" in waits["results"][0]["why"]
+    condition = await line(0x90, 6, 127)
+    assert condition["note"] == "condition not true: /deck/1/slip is false, the binding wants true"
+    assert (await line(0xB0, 9, 3))["note"] == "named in the surface, bound to nothing"
+    assert (await line(0xB0, 12, 30))["note"] == "part of a value"
+    by_control = await line(0xB0, 44, 0)
+    assert (by_control["control"], by_control["results"][0]["state"], by_control["line"]) == ("fine", "waits", 11)
+    assert (await line(0x90, 5, 127))["note"] == "bound to a gesture (held, double)"
+    await asyncio.sleep(0.8)
+    held = lines[-1]
+    assert (held["binding"], held["note"], held["results"][0]["address"]) == ("play held", "held 0.6 s", "/deck/1/loop/auto")
+    assert (await line(0x90, 1, 127))["note"] == "layer high = 1"
+    assert table.get("/device/1/layers") == {"high": 1}
+    assert [text(one) for one in lines]
+    leave()
+
+
+@pytest.mark.asyncio
+async def test_a_chord_leads_it_and_its_layer_is_not_learned(table: Table) -> None:
+    own = table.desk.box.data / "mappings" / "korg-nanokontrol2.yaml"
+    own.parent.mkdir()
+    shipped = (shipped_folder() / own.name).read_text(encoding="utf-8")
+    own.write_text(shipped.replace("  track 1: {to", "  shift + track 1: /learn/hold   # the chord\n  track 1: {to"),
+                   encoding="utf-8")
+    await table.desk.do("/system/profiles/reload", [])
+    korg = MidiPort("korg:nanoKONTROL2 MIDI 1", (), source=True)
+    table.devices._ports_changed([korg, OTHER])
+    table.send(0xB0, 46, 127, port=korg)
+    assert table.get("/device/1/layers") == {"shift": 1}
+    table.send(0xB0, 58, 127, port=korg)
+    assert (table.get("/learn/hold"), table.get("/learn/state")) == (True, "target")
+    table.send(0xB0, 8, 90, port=OTHER)
+    await table.until(lambda: table.get("/learn/target") == "/mixer/crossfader")
+    await table.play(gestures.knob(random.Random(3), 18), korg)
+    await table.until(lambda: table.get("/learn/last"))
+    assert table.get("/learn/last")["binding"] == "knob 3"
+    table.send(0xB0, 58, 0, port=korg)
+    table.send(0xB0, 46, 0, port=korg)
+    assert (table.get("/learn/state"), table.get("/learn/hold")) == ("off", False)
+    bindings = yaml.safe_load(own.read_text(encoding="utf-8"))["bindings"]
+    assert bindings["knob 3"] == {"to": "/mixer/crossfader", "curve": "centre"}
+    assert bindings["knob 1..2"] == bindings["knob 4..8"] == {"to": "/channel/N/filter", "curve": "centre"}
+    assert bindings["shift + knob"] == "/channel/N/low" and "# the chord" in own.read_text(encoding="utf-8")
+    await table.desk.do("/learn/undo", [])
+    assert own.read_text(encoding="utf-8").count("knob: {to: /channel/N/filter") == 1

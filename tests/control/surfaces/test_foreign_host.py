@@ -219,7 +219,7 @@ async def test_a_stranger_sends_osc_in_vain(box: Box, host: Host) -> None:
     for address, args in (("/clock/bpm", (150.0,)), ("/clock/bpm", ()), ("/pads/stop", ()), ("/subscribe", ("/*",)),
                           ("/hello", ()), ("/hello", ("wrong", 9001)), ("/clock/b*", (150.0,)), ("/access/code", ()),
                           ("/nothing", ())):
-        where, (words,) = await host.reply(address, *args)
+        where, (*_, words) = await host.reply(address, *args)
         assert (where, "/pair" in words) == ("/error", True), (address, args)
     host.heard.clear()
     box.desk.set_now("/mixer/crossfader", 0.25)  # told to whoever has subscribed

@@ -125,6 +125,17 @@ async def plugged(stage: Stage, client: str, port: str) -> test_midi.Device:
     return device
 
 
+async def swept(device: test_midi.Device, number: int, end: int, until_it: Any) -> bool:
+    """From the other end to this one, so that it meets its value on the way."""
+    for _ in range(3):
+        device.send(0xB0, number, 127 - end)
+        await asyncio.sleep(0.1)
+        device.send(0xB0, number, end)
+        if await until(until_it, 2.0):
+            return True
+    return False
+
+
 @pytest.fixture
 def chance() -> random.Random:
     return random.Random(5)
@@ -239,8 +250,8 @@ async def test_from_the_device_alone_with_a_chord(stage: Stage, chance: random.R
     korg.send(0xB0, KORG["set"], 0)
     korg.send(0xB0, KORG["shift"], 0)
     assert await stage.state("off")
-    assert await test_midi.sent(korg, 0xB0, 18, 127, until_it=lambda: stage.get("/mixer/crossfader") == 1.0)
-    assert await test_midi.sent(korg, 0xB0, 19, 0, until_it=lambda: stage.get("/channel/4/filter") == -1.0)
+    assert await swept(korg, 18, 127, lambda: stage.get("/mixer/crossfader") == 1.0)
+    assert await swept(korg, 19, 0, lambda: stage.get("/channel/4/filter") == -1.0)
     after = own.read_text(encoding="utf-8")
     assert "# the chord" in after and "The controller numbers are those that Mixxx's mapping" in after
     assert list(yaml.safe_load(after)) == list(yaml.safe_load(text))
@@ -257,7 +268,7 @@ async def test_a_shipped_profile_is_learned_into_a_copy_and_undo_takes_it_back(s
     assert stage.profile(fact)["bindings"]["fader 1..7"] == "/channel/N/fader"
     status, answer = await stage.http("POST", "/learn/undo")
     assert status == 200 and not Path(fact["file"]).exists()
-    assert await test_midi.sent(korg, 0xB0, 7, 0, until_it=lambda: stage.get("/channel/8/fader") == 0.0)
+    assert await swept(korg, 7, 0, lambda: stage.get("/channel/8/fader") == 0.0)
     status, answer = await stage.http("POST", "/learn/undo")
     assert status == 409 and "nothing was learned" in answer["error"]
 
@@ -349,12 +360,12 @@ async def test_layers_are_seen_and_set_by_http_and_osc(stage: Stage) -> None:
     assert await until(lambda: stage.get("/device/1/layers") == {"shift": 0})
     status, answer = await stage.http("POST", "/device/1/layer", ["shift", 1])
     assert status == 200 and stage.get("/device/1/layers") == {"shift": 1}, answer
-    assert await test_midi.sent(korg, 0xB0, 0, 0, until_it=lambda: stage.get("/channel/1/trim") == -24.0 or
-                                stage.get("/channel/1/trim") != 0.0)
+    trim = stage.get("/channel/1/trim")
+    assert await swept(korg, 0, 0, lambda: stage.get("/channel/1/trim") < trim)
     assert stage.get("/channel/1/fader") != 0.0
     await stage.osc("/device/1/layer", "si", "shift", 0)
     assert await until(lambda: stage.get("/device/1/layers") == {"shift": 0})
-    assert await test_midi.sent(korg, 0xB0, 0, 0, until_it=lambda: stage.get("/channel/1/fader") == 0.0)
+    assert await swept(korg, 0, 0, lambda: stage.get("/channel/1/fader") == 0.0)
     assert "fader 1" not in [one["control"] for one in await stage.desk.do("/device/1/takeover", [])]
     stage.desk.set_now("/channel/1/fader", 0.5)
     waiting = {one["control"]: one for one in await stage.desk.do("/device/1/takeover", [])}
