@@ -20,7 +20,7 @@ from appliance.control.osc.packet import IMMEDIATELY, IMPULSE, Message, Midi, en
 from appliance.control.osc.peer import Peer
 from appliance.control.osc.schedule import Schedule
 from appliance.control.osc.trie import AddressTree
-from appliance.errors import ApplianceError, BadValue, NotAllowed, UnknownAddress
+from appliance.errors import ApplianceError, BadValue, UnknownAddress
 from appliance.namespace import Address, Kind, Type
 from appliance.nodes import NAMESPACE
 
@@ -150,6 +150,7 @@ class Orders:
             self._call(target, args, peer)
             return
         self._feedback.origin = peer
+        self._desk.by_hand(target, args)
         try:
             self._desk.do_now(target, args, frame)
         finally:
