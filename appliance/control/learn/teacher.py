@@ -280,7 +280,7 @@ class Learn:
         return ways.pop() if len(ways) == 1 else None
 
     async def _look(self) -> None:
-        while True:
+        while asyncio.current_task() is self._task:
             await asyncio.sleep(LOOK_S)
             if self._busy or self._is_forgotten() or not self._target or not any(self._heard.values()):
                 continue
@@ -295,7 +295,7 @@ class Learn:
                 self._heard.clear()
 
     def _is_forgotten(self) -> bool:
-        if self._desk.get_now("/learn/hold") or time.monotonic() - self._since_s < PATIENCE_S[self._state]:
+        if not self._leave or self._desk.get_now("/learn/hold") or time.monotonic() - self._since_s < PATIENCE_S[self._state]:
             return False
         self._close()
         self._show("off", "nothing was moved for a while: not learning any more")
