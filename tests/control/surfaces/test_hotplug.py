@@ -261,7 +261,7 @@ bindings:
   key 2: {to: [/channel/1/mute, /channel/2/mute]}
 """, encoding="utf-8")
     try:
-        device, other = await plugged(stage, "sender", "sender box"), stage.plug("apc", "APC mini mk2 Control")
+        device, other = await plugged(stage, "sender", "sender box"), stage.plug("bystander", "APC mini mk2 Control")
         assert await until(lambda: other.shown(119) is not None)
         other.heard.clear()
         assert await sent(device, 0xB0, 1, 99, until_it=lambda: bytes((0xB3, 0x10, 99)) in device.heard)
@@ -270,7 +270,7 @@ bindings:
         assert await sent(device, 0x90, 62, 64, until_it=lambda: plane(stage, slot_of(device)) == 1)
         assert await sent(device, 0x90, 60, 64, until_it=lambda: bytes((0xC4, 7)) in device.heard)
         mine = (bytes((0xB3, 0x10, 99)), bytes((0xF0, 0x7D, 1, 64, 0xF7)), bytes((0xC4, 7)))
-        assert not [data for data in other.heard if data in mine]
+        assert [data for data in other.heard if data in mine] == []
     finally:
         path.unlink(missing_ok=True)
 
