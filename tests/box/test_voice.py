@@ -66,7 +66,7 @@ def test_it_is_in_the_headphones_and_nowhere_else(stage: Stage) -> None:
 
 
 def test_what_is_cued_steps_back_by_12_db(stage: Stage) -> None:
-    """The ramp is known in every frame: what is left of it under the voice is a factor."""
+    """The ramp is known in every frame; a voice is as often above as below it, so the middle ratio is what is left."""
     stage.http("POST", "/pad/1/trigger")
     wait_for(lambda: stage.box.telemetry.snapshot()["pad"]["sounding"][0] == 1, 5, "the loop plays")
     time.sleep(0.3)
@@ -79,6 +79,7 @@ def test_what_is_cued_steps_back_by_12_db(stage: Stage) -> None:
     said = np.abs(cued - loop) > 1e-3
     first, last = np.flatnonzero(said)[[0, -1]]
     middle = slice(first + RATE // 5, last - RATE // 5)
-    factor = float(np.dot(loop[middle], cued[middle]) / np.dot(loop[middle], loop[middle]))
+    loud = loop[middle] > 0.02
+    factor = float(np.median(cued[middle][loud] / loop[middle][loud]))
     assert 20 * np.log10(factor) == pytest.approx(-12.0, abs=0.5)
     np.testing.assert_allclose(cued[last + RATE // 5 :], loop[last + RATE // 5 :], atol=1e-6)

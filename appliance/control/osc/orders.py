@@ -137,6 +137,7 @@ class Orders:
         values, self._values = self._values, {}
         for target, value, peer in values.values():
             self._feedback.origin = peer
+            self._desk.by_hand(target, [value])
             try:
                 self._desk.set_now(target, value)
             except ApplianceError as error:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from appliance.bus import layout
+from appliance.bus.commit import committed
 from appliance.control.desk import Desk
 from appliance.control.loader import Loader
 from appliance.control.speech.held import Held
@@ -35,6 +36,7 @@ class News:
         self._held = Held(desk)
         self._takeovers = self._count_takeovers()
         self._restarts = self._count_restarts()
+        self._played = self._has_played()
         self._made: dict[str, int] = {}
         self._visuals = ""
         desk.on_fault(lambda message: say(message, Urgency.FAULT))
@@ -60,14 +62,17 @@ class News:
         for name, count in restarts.items():
             if count > self._restarts[name] and not name.startswith("engine"):
                 self._say(f"{name} has been started again", Urgency.FAULT)
-        if takeovers > self._takeovers > 0:  # the first takes over from nobody
+        if takeovers > self._takeovers and self._played:  # the first one to play takes over from nobody
             self._say("the other engine plays on", Urgency.FAULT)
         elif any(restarts[name] > self._restarts[name] for name in restarts if name.startswith("engine")):
             self._say("an engine has been started again", Urgency.FAULT)
-        self._takeovers, self._restarts = takeovers, restarts
+        self._takeovers, self._restarts, self._played = takeovers, restarts, self._has_played()
 
     def _count_takeovers(self) -> int:
         return sum(int(self._box.engine(index)["takeovers"]) for index in range(layout.ENGINES))
+
+    def _has_played(self) -> bool:
+        return int(committed(self._box.segment)["cycles"][0]) > 0
 
     def _count_restarts(self) -> dict[str, int]:
         return {name: int(self._box.process(name)["restarts"]) for name in layout.PROCESSES}

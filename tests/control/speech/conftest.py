@@ -3,6 +3,17 @@
 
 from __future__ import annotations
 
-from tests.control.core.conftest import Rig, config, own, rig
+import pytest
 
-__all__ = ["Rig", "config", "own", "rig"]
+from appliance.config import Config
+from tests.control.core.conftest import Rig, own, quick_config, rig
+
+__all__ = ["Rig", "own", "rig"]
+
+
+@pytest.fixture
+def config() -> Config:
+    """Without ALSA: on a machine that has no sequencer the box would begin by saying so."""
+    config = quick_config()
+    config.mappings.alsa = False
+    return config
