@@ -130,6 +130,11 @@ class Orders:
         else:
             self._now(target, args, peer)
 
+    def is_value(self, address: str) -> bool:
+        """Whether only its last value counts. (The chosen bank says what the messages after it mean.)"""
+        found = self._tree.exact.get(address)
+        return found is not None and found.node.kind is Kind.VALUE and found.slot != _BANK.slot
+
     def flush(self) -> None:
         """Set the values that wait."""
         if not self._values:

@@ -94,6 +94,12 @@ def decode(datagram: bytes) -> list[Message]:
     return messages
 
 
+def single_address(datagram: bytes) -> str | None:
+    """The address of a message with one number that looks like one that was decoded before; None when it is anything else."""
+    known = _singles.get(datagram[:-4])
+    return known[0] if known is not None else None
+
+
 def _decode(datagram: bytes) -> list[Message]:
     messages: list[Message] = []
     for content, time_tag in _contents(datagram, IMMEDIATELY, 0):

@@ -20,7 +20,7 @@ from appliance.control.desk import Desk
 from appliance.control.osc.feedback import MAX_RATE, Feedback
 from appliance.control.osc.gate import Gate, ListGate, refusal
 from appliance.control.osc.orders import Orders, Others
-from appliance.control.osc.packet import Message, decode, encode
+from appliance.control.osc.packet import Message, decode, encode, single_address
 from appliance.control.osc.peer import Over, Peer, Transport
 from appliance.control.osc.tcp import TcpServer
 from appliance.control.osc.trie import AddressTree
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 ERRORS_A_SECOND = 10
 SLICE_S = 0.005
 """So long packets are worked off before the loop gets its turn."""
+THIN_AT = 2048
+"""Packets that wait until values are thinned out."""
 BACKLOG = 65_536
 PAUSE_AT = 4096
 """Packets that wait here before TCP clients have to."""
@@ -57,7 +59,8 @@ class OscServer:
         self._transports: dict[Over, Transport] = {}
         self._tcp: TcpServer | None = None
         self._tasks: set[asyncio.Future[Any]] = set()
-        self._waiting: deque[tuple[bytes, Peer]] = deque(maxlen=BACKLOG)
+        self._waiting: deque[tuple[bytes, Peer]] = deque()
+        self._thin_at = THIN_AT
         self._working = self._running = False
         self._errors: dict[str, _Allowance] = {}
         self._words: dict[str, Callable[[Message, Peer], None]] = {
@@ -132,12 +135,30 @@ class OscServer:
 
     # -- packets
 
-    def receive(self, packet: bytes, peer: Peer) -> None:
-        """A packet has come. It is worked off in the loop's next turns."""
+    def receive(self, packet: bytes, peer: Peer) -> bool:
+        """A packet has come. It is worked off in the loop's next turns. False: no more for now."""
         self._waiting.append((packet, peer))
+        if len(self._waiting) >= self._thin_at:
+            self._thin()
         if not self._working:
             self._working = True
             asyncio.get_running_loop().call_soon(self._work)
+        return len(self._waiting) < BACKLOG
+
+    def _thin(self) -> None:
+        """More comes than can be done: of the values that wait, only the last of each address stays."""
+        kept: list[tuple[bytes, Peer]] = []
+        seen: set[str] = set()
+        for packet, peer in reversed(self._waiting):
+            address = single_address(packet)
+            if address is not None and self._orders.is_value(address):
+                if address in seen:
+                    continue
+                seen.add(address)
+            kept.append((packet, peer))
+        self._waiting.clear()
+        self._waiting.extend(reversed(kept))
+        self._thin_at = max(2 * len(kept), THIN_AT)
 
     def _work(self) -> None:
         waiting, until = self._waiting, time.monotonic() + SLICE_S

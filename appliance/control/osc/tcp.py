@@ -29,7 +29,7 @@ FULL_BYTES = 256 * 1024
 SLOW_S = 10.0
 TCP_USER_TIMEOUT_MS = 30_000
 
-Receive = Callable[[bytes, Peer], None]
+Receive = Callable[[bytes, Peer], bool]
 Gone = Callable[[Peer], None]
 
 

@@ -31,7 +31,7 @@ IP_RECVERR, IPV6_RECVERR = 11, 25
 """Linux: asm-generic/socket.h, linux/in.h, linux/in6.h."""
 _ERROR = struct.Struct("=IBBBB")
 
-Receive = Callable[[bytes, Peer], None]
+Receive = Callable[[bytes, Peer], bool]
 Gone = Callable[[Peer], None]
 
 
@@ -86,7 +86,8 @@ class UdpServer:
             except OSError:  # a port has refused; which one stands in the queue of errors
                 self._read_errors()
                 continue
-            receive(data, Peer(address[0], address[1]))
+            if not receive(data, Peer(address[0], address[1])):
+                return  # the rest waits in the socket
         else:
             return
         self._read_errors()
