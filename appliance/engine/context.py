@@ -26,6 +26,7 @@ from appliance.bus.layout import (
 from appliance.bus.loudness import k_weighting
 from appliance.engine.dsp.curve import CURVE_FRAMES, CURVE_LINE, CURVE_SHAPE, curve_weights
 from appliance.engine.dsp.lanes import LANE_SOUND, LANE_TABLE
+from appliance.engine.dsp.padlanes import BATCH, PAD_LANES, PAD_SOUND, PAD_TABLE
 from appliance.engine.dsp.rubberband import DELAY_SHAPE, ENGINES, FILLS, MOST_FRAMES
 from appliance.engine.dsp.sinc import SINC_SHAPE, TAPS, sinc_tables
 from appliance.engine.jit import record_at
@@ -79,6 +80,7 @@ CONTEXT = np.dtype([
     ("heard", f4, (2 * TAPS,)), ("faded", f4, (2, CELL_FRAMES)), ("sinc", f4, SINC_SHAPE),
     ("channel", f4, (CHANNELS, 2, CELL_FRAMES)), ("channel_used", i8, (CHANNELS,)), ("channel_heard", i8, (CHANNELS,)),
     ("lane", *LANE_TABLE), ("lane_sound", *LANE_SOUND),
+    ("pad_lane", *PAD_TABLE), ("pad_lanes", *PAD_LANES), ("pad_sound", *PAD_SOUND), ("pad_cell", i8, (BATCH,)),
     ("out", f4, (OUTPUTS, MAX_BLOCK_FRAMES)),
 ], align=True)
 

@@ -12,11 +12,12 @@ from appliance.bus.layout import CELL_FRAMES, DECKS, LIMITERS
 from appliance.engine import balance, speech
 from appliance.engine.context import OUTPUTS
 from appliance.engine.dsp.filters import control_filter
-from appliance.engine.dsp.gain import add_scaled, clear, peak_scaled, scale
+from appliance.engine.dsp.gain import add_scaled, clear, loudest, peak_scaled, scale
 from appliance.engine.dsp.glide import begin_fade, decibels, eased, glide, glide_decibels, is_off
 from appliance.engine.dsp.lanes import shape
 from appliance.engine.dsp.limiter import BOOTH, DRAINED_FRAMES, MASTER, clear_limiter, control_limiters, run_limiter
 from appliance.engine.dsp.loudness import run_loudness, true_peak
+from appliance.engine.dsp.vector import fused
 from appliance.engine.jit import kernel
 from appliance.nodes.mixer import ASSIGNS, CHANNELS, CURVES, FADER_CURVES
 
@@ -29,6 +30,8 @@ _MUTE_SECONDS = 0.01
 _SILENT_DB = -60.0
 _PEAK_FALL = 0.985
 _MEAN_SECONDS = 0.3
+_CLICK_OVER = 1e-4
+"""Below this the metronome's click is over."""
 
 
 @kernel
@@ -139,8 +142,8 @@ def render(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
             strip.idle_frames = 0
         ctx.channel_heard[number] = 1 if strip.idle_frames <= _TAIL_SECONDS * ctx.rate else 0
         if ctx.channel_heard[number] == 1:
-            scale(ctx.channel[number, 0], start, count, strip.trim)
-            scale(ctx.channel[number, 1], start, count, strip.trim)
+            scale(ctx.channel[number, 0], start, 0, count, strip.trim)
+            scale(ctx.channel[number, 1], start, 0, count, strip.trim)
     shape(ctx, state, start, count)
     balance.listen(ctx, state, start, count)
     shift = out - start
@@ -162,43 +165,101 @@ def render(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
 @kernel
 def _master(ctx: Any, state: Any, start: int, count: int, out: int) -> None:
     """Levels, mute, cue mix and limiters of what lies in the outputs at ``out``."""
-    mixer, duck, gain = state.mixer, state.speech.duck, state.speech.gain
-    left, right, cue_left, cue_right = ctx.out[0], ctx.out[1], ctx.out[2], ctx.out[3]
-    booth_left, booth_right = ctx.out[4], ctx.out[5]
-    mute, mute_step, mute_left = mixer.mute.level, mixer.mute.step, mixer.mute.left
-    for i in range(count):
-        at = start + i + 1
-        if mute_left > 0:
-            mute += mute_step
-            mute_left -= 1
-            if mute_left == 0:
-                mute = 0.0 if mixer.muted == 1 else 1.0
-        booth = eased(mute) * (mixer.booth.now + mixer.booth.step * at)
-        mono = 0.5 * (mixer.booth_mono.now + mixer.booth_mono.step * at)
-        x, y = left[out + i], right[out + i]
-        booth_left[out + i] = np.float32(booth * (x + mono * (y - x)))
-        booth_right[out + i] = np.float32(booth * (y + mono * (x - y)))
-        x = left[out + i] * (mixer.left.now + mixer.left.step * at)
-        y = right[out + i] * (mixer.right.now + mixer.right.step * at)
-        mix, level = mixer.cue_mix.now + mixer.cue_mix.step * at, mixer.cue_level.now + mixer.cue_level.step * at
-        click = _click(ctx, mixer)
-        split = mixer.cue_split.now + mixer.cue_split.step * at
-        cued = 0.5 * split * (cue_left[out + i] + cue_right[out + i])
-        near = (1.0 - split) * (cue_left[out + i] * (1.0 - mix) + x * mix) + cued
-        far = (1.0 - split) * (cue_right[out + i] * (1.0 - mix) + y * mix) + 0.5 * split * (x + y)
-        ducked, loud = duck.now + duck.step * at, gain.now + gain.step * at
-        near = (near + click) * ducked + loud * ctx.speech[0, start + i]
-        far = (far + click) * ducked + loud * ctx.speech[1, start + i]
-        cue_left[out + i] = np.float32(min(max(level * near, -1.0), 1.0))
-        cue_right[out + i] = np.float32(min(max(level * far, -1.0), 1.0))
-        left[out + i] = np.float32(x * eased(mute))
-        right[out + i] = np.float32(y * eased(mute))
-    mixer.mute.level, mixer.mute.left = mute, mute_left
+    mixer = state.mixer
+    left, right = ctx.out[0, out : out + count], ctx.out[1, out : out + count]
+    cue_left, cue_right = ctx.out[2, out : out + count], ctx.out[3, out : out + count]
+    booth_left, booth_right = ctx.out[4, out : out + count], ctx.out[5, out : out + count]
+    if not is_off(mixer.booth):
+        _send_to_booth(mixer, start, left, right, booth_left, booth_right)
+    scale(ctx.out[0], start, out - start, count, mixer.left)
+    scale(ctx.out[1], start, out - start, count, mixer.right)
+    _mix_cue(mixer, start, left, right, cue_left, cue_right)
+    if mixer.click_level >= _CLICK_OVER:
+        _add_click(ctx, mixer, start, cue_left, cue_right)
+    if speech.is_heard(state.speech):
+        _speak_over(ctx, state, start, cue_left, cue_right)
+    _hold_within(cue_left)
+    _hold_within(cue_right)
+    if mixer.mute.left > 0 or mixer.mute.level != 1.0:
+        _mute(mixer, left, right, booth_left, booth_right)
     release = state.values.mixer.limiter_release
-    run_limiter(ctx, mixer, MASTER, state.frame, release, left[out : out + count], right[out : out + count])
-    _limit_booth(ctx, state, booth_left[out : out + count], booth_right[out : out + count])
-    run_loudness(ctx, mixer, state.frame, left[out : out + count], right[out : out + count])
-    _meter(ctx, mixer, left[out : out + count], right[out : out + count], count)
+    run_limiter(ctx, mixer, MASTER, state.frame, release, left, right)
+    _limit_booth(ctx, state, booth_left, booth_right)
+    run_loudness(ctx, mixer, state.frame, left, right)
+    _meter(ctx, mixer, left, right, count)
+
+
+@kernel
+def _send_to_booth(
+    mixer: Any, start: int, left: np.ndarray, right: np.ndarray, booth_left: np.ndarray, booth_right: np.ndarray
+) -> None:
+    """The mix before the master's level, at the booth's own."""
+    now, step, mono_now, mono_step = mixer.booth.now, mixer.booth.step, mixer.booth_mono.now, mixer.booth_mono.step
+    for i in range(len(left)):
+        at = start + i + 1
+        booth, mono = now + step * at, 0.5 * (mono_now + mono_step * at)
+        x, y = left[i], right[i]
+        booth_left[i] = np.float32(booth * (x + mono * (y - x)))
+        booth_right[i] = np.float32(booth * (y + mono * (x - y)))
+
+
+@kernel
+def _mix_cue(
+    mixer: Any, start: int, left: np.ndarray, right: np.ndarray, cue_left: np.ndarray, cue_right: np.ndarray
+) -> None:
+    """What is cued and the master, mixed; or, split, the one on the left and the other on the right."""
+    mix_now, mix_step, level_now, level_step = mixer.cue_mix.now, mixer.cue_mix.step, mixer.cue_level.now, mixer.cue_level.step
+    split_now, split_step = mixer.cue_split.now, mixer.cue_split.step
+    for i in range(len(left)):
+        at = start + i + 1
+        mix, level, split = mix_now + mix_step * at, level_now + level_step * at, split_now + split_step * at
+        x, y, p, q = left[i], right[i], cue_left[i], cue_right[i]
+        cue_left[i] = np.float32(level * ((1.0 - split) * (p * (1.0 - mix) + x * mix) + 0.5 * split * (p + q)))
+        cue_right[i] = np.float32(level * ((1.0 - split) * (q * (1.0 - mix) + y * mix) + 0.5 * split * (x + y)))
+
+
+@kernel
+def _add_click(ctx: Any, mixer: Any, start: int, cue_left: np.ndarray, cue_right: np.ndarray) -> None:
+    for i in range(len(cue_left)):
+        click = np.float32((mixer.cue_level.now + mixer.cue_level.step * (start + i + 1)) * _click(ctx, mixer))
+        cue_left[i] += click
+        cue_right[i] += click
+
+
+@kernel
+def _speak_over(ctx: Any, state: Any, start: int, cue_left: np.ndarray, cue_right: np.ndarray) -> None:
+    """All else in the headphones steps back for the voice."""
+    duck, gain, level = state.speech.duck, state.speech.gain, state.mixer.cue_level
+    for i in range(len(cue_left)):
+        at = start + i + 1
+        back, loud = duck.now + duck.step * at, (gain.now + gain.step * at) * (level.now + level.step * at)
+        cue_left[i] = np.float32(cue_left[i] * back + loud * ctx.speech[0, start + i])
+        cue_right[i] = np.float32(cue_right[i] * back + loud * ctx.speech[1, start + i])
+
+
+@kernel
+def _hold_within(audio: np.ndarray) -> None:
+    """The cue bus has no limiter: what is over full scale is cut."""
+    one = np.float32(1.0)
+    for i in range(len(audio)):
+        audio[i] = min(max(audio[i], -one), one)
+
+
+@kernel
+def _mute(mixer: Any, left: np.ndarray, right: np.ndarray, booth_left: np.ndarray, booth_right: np.ndarray) -> None:
+    level, step, left_over = mixer.mute.level, mixer.mute.step, mixer.mute.left
+    for i in range(len(left)):
+        if left_over > 0:
+            level += step
+            left_over -= 1
+            if left_over == 0:
+                level = 0.0 if mixer.muted == 1 else 1.0
+        gain = np.float32(eased(level))
+        left[i] *= gain
+        right[i] *= gain
+        booth_left[i] *= gain
+        booth_right[i] *= gain
+    mixer.mute.level, mixer.mute.left = level, left_over
 
 
 @kernel
@@ -228,7 +289,7 @@ def begin_click(state: Any, downbeat: bool) -> None:
 def _click(ctx: Any, mixer: Any) -> float:
     """One frame of the metronome's click: a sine that dies away in 30 ms."""
     level = mixer.click_level
-    if level < 1e-4:
+    if level < _CLICK_OVER:
         return 0.0
     mixer.click_level = level * (1.0 - 230.0 / ctx.rate)
     mixer.click_phase += mixer.click_hz / ctx.rate
@@ -237,13 +298,13 @@ def _click(ctx: Any, mixer: Any) -> float:
 
 @kernel
 def _meter(ctx: Any, mixer: Any, left: np.ndarray, right: np.ndarray, count: int) -> None:
+    mixer.peak_left = max(mixer.peak_left, loudest(left, 0, count))
+    mixer.peak_right = max(mixer.peak_right, loudest(right, 0, count))
     keep = 1.0 - 1.0 / (_MEAN_SECONDS * ctx.rate)
-    square = mixer.mean_square
+    square, share = mixer.mean_square, 0.5 * (1.0 - keep)
     for i in range(count):
         x, y = np.float64(left[i]), np.float64(right[i])
-        mixer.peak_left = max(mixer.peak_left, abs(x))
-        mixer.peak_right = max(mixer.peak_right, abs(y))
-        square = square * keep + (1.0 - keep) * 0.5 * (x * x + y * y)
+        square = fused(square, keep, share * fused(x, x, y * y))
     mixer.mean_square = square
     mixer.true_peak = true_peak(ctx, mixer.peak_history[0], left, mixer.true_peak)
     mixer.true_peak = true_peak(ctx, mixer.peak_history[1], right, mixer.true_peak)

@@ -11,9 +11,10 @@ import numpy as np
 from appliance.bus.events import Kind
 from appliance.bus.layout import CELL_FRAMES, PAD_CELLS
 from appliance.engine.dsp import voice
-from appliance.engine.dsp.filters import control_filter, run_filter, settle_filter
+from appliance.engine.dsp.filters import control_filter, settle_filter
 from appliance.engine.dsp.gain import add_scaled, clear
 from appliance.engine.dsp.glide import begin_fade, decibels, glide, settle
+from appliance.engine.dsp.padlanes import BATCH, filter_pads
 from appliance.engine.jit import kernel, leaf
 from appliance.engine.journal import log
 from appliance.engine.transport import beat_at, next_line
@@ -352,6 +353,7 @@ def update(ctx: Any, state: Any) -> None:
 @kernel
 def render(ctx: Any, state: Any, start: int, count: int) -> None:
     """Add all sounding pads to their groups' channels."""
+    batch = 0
     for cell in range(PAD_CELLS):
         if not is_awake(state, cell):
             continue
@@ -360,7 +362,7 @@ def render(ctx: Any, state: Any, start: int, count: int) -> None:
             pad.ringing = 1  # its filter rings to the end of the cell, however the cell is cut
         if pad.ringing == 0:
             continue
-        left, right = ctx.left[:], ctx.right[:]
+        left, right = ctx.pad_sound[batch, 0], ctx.pad_sound[batch, 1]
         clear(left, start, count)
         clear(right, start, count)
         if pad.tail.clip != 0:
@@ -368,11 +370,24 @@ def render(ctx: Any, state: Any, start: int, count: int) -> None:
         if pad.playing == 1 and not voice.run(ctx, pad.main, left, right, start, count):
             pad.playing = 0
             log(ctx, state, _ENDED, 0, 16 + cell, state.frame, 0.0, 0.0, 0.0, 0, 0)
-        run_filter(pad.filter, left, right, start, count)
+        ctx.pad_cell[batch] = cell
+        batch += 1
+        if batch == BATCH:
+            _mix(ctx, state, batch, start, count)
+            batch = 0
+    _mix(ctx, state, batch, start, count)
+
+
+@kernel
+def _mix(ctx: Any, state: Any, pads: int, start: int, count: int) -> None:
+    """Filter what the last pads have rendered, and add it to their channels."""
+    filter_pads(ctx, state, pads, start, count)
+    for number in range(pads):
+        pad = state.pad[ctx.pad_cell[number]]
         channel = _DECK_CHANNELS + min(max(pad.group, 1), 4) - 1
         ctx.channel_used[channel] = 1
-        add_scaled(left, ctx.channel[channel, 0], start, 0, count, pad.left)
-        add_scaled(right, ctx.channel[channel, 1], start, 0, count, pad.right)
+        add_scaled(ctx.pad_sound[number, 0], ctx.channel[channel, 0], start, 0, count, pad.left)
+        add_scaled(ctx.pad_sound[number, 1], ctx.channel[channel, 1], start, 0, count, pad.right)
 
 
 @kernel

@@ -12,7 +12,7 @@ from appliance.bus.layout import CELL_FRAMES
 from appliance.engine.dsp import voice
 from appliance.engine.dsp.gain import clear
 from appliance.engine.dsp.glide import begin_fade, decibels, glide, glide_decibels, settle
-from appliance.engine.jit import kernel
+from appliance.engine.jit import kernel, leaf
 
 DUCK_DB = -12.0
 DUCKED = 10.0 ** (DUCK_DB / 20.0)
@@ -56,6 +56,12 @@ def render(ctx: Any, state: Any, start: int, count: int) -> None:
             voice.run(ctx, speech.tail[number], left, right, start, count)
     if speech.main.clip != 0:
         voice.run(ctx, speech.main, left, right, start, count)
+
+
+@leaf
+def is_heard(speech: Any) -> bool:
+    """Somebody speaks, or the rest has not come back yet. What is cut off rings out while it comes back."""
+    return speech.main.clip != 0 or speech.duck.now != 1.0 or speech.duck.step != 0.0
 
 
 @kernel

@@ -14,6 +14,7 @@ import numpy as np
 
 from appliance.bus.layout import CELL_FRAMES
 from appliance.engine.dsp.gain import loudest
+from appliance.engine.dsp.vector import fused
 from appliance.engine.jit import kernel
 
 REACH = 24
@@ -61,8 +62,8 @@ def _weigh(line: np.ndarray, weights: np.ndarray, points: np.ndarray) -> None:
         e, f, g, h = weights[tap + 4], weights[tap + 5], weights[tap + 6], weights[tap + 7]
         span = line[tap : tap + count + 7]
         for i in range(count):
-            points[i] += ((a * span[i] + b * span[i + 1]) + (c * span[i + 2] + d * span[i + 3])) + (
-                (e * span[i + 4] + f * span[i + 5]) + (g * span[i + 6] + h * span[i + 7]))
+            near = fused(d, span[i + 3], fused(c, span[i + 2], fused(b, span[i + 1], fused(a, span[i], points[i]))))
+            points[i] = fused(h, span[i + 7], fused(g, span[i + 6], fused(f, span[i + 5], fused(e, span[i + 4], near))))
     for i in range(count):
         points[i] = abs(points[i])
 

@@ -6,9 +6,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from appliance.engine.dsp.glide import glide, is_off, settle
+from appliance.engine.dsp.glide import glide, settle
+from appliance.engine.dsp.vector import fused
 from appliance.engine.jit import kernel, leaf
 
 DEAD_ZONE = 0.01
@@ -72,12 +71,15 @@ def settle_filter(svf: Any, knob: float, rate: float) -> None:
 
 @leaf
 def integrate(x: float, a1: float, a2: float, a3: float, a: float, b: float) -> tuple[float, float, float, float]:
-    """High-, low-pass and the new integrators of one frame; few steps from one frame's state to the next one's."""
+    """High-, low-pass and the new integrators of one frame; few steps from one frame's state to the next one's.
+
+    State-variable filter with trapezoidal integrators (V. Zavalishin, The Art of VA Filter Design, ch. 4).
+    """
     rest = x - b
-    bp = a1 * a + a2 * rest
-    up = a2 * a + a3 * rest
+    bp = fused(a1, a, a2 * rest)
+    up = fused(a2, a, a3 * rest)
     lp = b + up
-    return x - DAMPING * bp - lp, lp, bp + (bp - a), lp + up
+    return fused(-DAMPING, bp, x - lp), lp, fused(2.0, bp, -a), lp + up
 
 
 @leaf
@@ -85,29 +87,3 @@ def coefficients(g: float) -> tuple[float, float, float]:
     """The three factors of the filter whose cutoff is ``g``, tan(π f / rate)."""
     a1 = 1.0 / (1.0 + g * (g + DAMPING))
     return a1, g * a1, g * (g * a1)
-
-
-@kernel
-def run_filter(svf: Any, left: np.ndarray, right: np.ndarray, start: int, count: int) -> None:
-    """Filter ``count`` frames from ``start`` in place.
-
-    State-variable filter with trapezoidal integrators (V. Zavalishin, The Art of VA Filter Design, ch. 4).
-    """
-    if is_off(svf.mix):
-        return
-    g_now, g_step = svf.cutoff.now, svf.cutoff.step
-    mix_now, mix_step = svf.mix.now, svf.mix.step
-    a, b, c, d = svf.z[0], svf.z[1], svf.z[2], svf.z[3]
-    high, dry = svf.high == 1, 1.0 - svf.crossing
-    moves = g_step != 0.0
-    a1, a2, a3 = coefficients(g_now)
-    for i in range(start, start + count):
-        if moves:
-            a1, a2, a3 = coefficients(g_now + g_step * (i + 1))
-        mix = mix_now + mix_step * (i + 1)
-        x, y = np.float64(left[i]), np.float64(right[i])
-        hp, lp, a, b = integrate(x, a1, a2, a3, a, b)
-        left[i] = np.float32(dry * x + mix * ((hp if high else lp) - dry * x))
-        hp, lp, c, d = integrate(y, a1, a2, a3, c, d)
-        right[i] = np.float32(dry * y + mix * ((hp if high else lp) - dry * y))
-    svf.z[0], svf.z[1], svf.z[2], svf.z[3] = a, b, c, d

@@ -16,12 +16,17 @@ from appliance.engine.jit import kernel
 
 
 @kernel
-def scale(buffer: np.ndarray, at: int, count: int, control: Any) -> None:
-    """Multiply ``count`` frames from ``at`` with a GLIDE, in place."""
+def scale(buffer: np.ndarray, at: int, shift: int, count: int, control: Any) -> None:
+    """Multiply ``count`` frames from ``at + shift`` with a GLIDE, in place."""
     now, step = control.now, control.step
     if now == 1.0 and step == 0.0:
         return
-    span = buffer[at : at + count]
+    span = buffer[at + shift : at + shift + count]
+    if step == 0.0:
+        gain = np.float32(now)
+        for i in range(count):
+            span[i] *= gain
+        return
     for i in range(count):
         span[i] *= np.float32(now + step * (at + i + 1))
 
@@ -31,6 +36,11 @@ def add_scaled(source: np.ndarray, target: np.ndarray, at: int, shift: int, coun
     """Add ``source`` from ``at`` on, times a GLIDE, to ``target`` from ``at + shift`` on."""
     now, step = control.now, control.step
     here, there = source[at : at + count], target[at + shift : at + shift + count]
+    if step == 0.0:
+        gain = np.float32(now)
+        for i in range(count):
+            there[i] += here[i] * gain
+        return
     for i in range(count):
         there[i] += here[i] * np.float32(now + step * (at + i + 1))
 

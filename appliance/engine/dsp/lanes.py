@@ -14,6 +14,7 @@ import numpy as np
 from appliance.bus.layout import CELL_FRAMES
 from appliance.engine.dsp.filters import coefficients, integrate
 from appliance.engine.dsp.glide import is_off
+from appliance.engine.dsp.vector import fused
 from appliance.engine.jit import kernel, leaf
 from appliance.nodes.mixer import CHANNELS
 
@@ -32,7 +33,7 @@ _Z0, _Z1, _Z2, _Z3, _Z4, _Z5, _Z6, _Z7, _Z8, _Z9, _Z10, _Z11 = (_Z + LANES * row
 """Where the rows begin in the table, which is one-dimensional so that the compiler sees that they do not overlap."""
 
 LANE_TABLE = (np.float64, (LANES * ROWS,))
-LANE_SOUND = (np.float64, (CELL_FRAMES * LANES,))
+LANE_SOUND = (np.float32, (CELL_FRAMES * LANES,))
 
 
 @leaf
@@ -98,14 +99,14 @@ def _leave(ctx: Any, strip: Any, number: int, lane: int, start: int, count: int)
             svf.z[2 * side], svf.z[2 * side + 1] = table[_SVF_Z + at], table[_SVF_W + at]
         sound = ctx.channel[number, side, start : start + count]
         for i in range(count):
-            sound[i] = np.float32(ctx.lane_sound[i * LANES + at])
+            sound[i] = ctx.lane_sound[i * LANES + at]
 
 
 @leaf
 def _section(x: float, k0: float, k1: float, k2: float, k3: float, k4: float, z: float, w: float) -> tuple[float, float, float]:
     """One second-order section, transposed direct form II: output and the two new states."""
-    y = k0 * x + z
-    return y, k1 * x - k3 * y + w, k2 * x - k4 * y
+    y = fused(k0, x, z)
+    return y, fused(k1, x, fused(-k3, y, w)), fused(k2, x, -k4 * y)
 
 
 @kernel
@@ -129,7 +130,7 @@ def _run(t: np.ndarray, sound: np.ndarray, isolator: np.ndarray, start: int, cou
                 t[_A1 + lane], t[_A2 + lane], t[_A3 + lane] = coefficients(t[_G + lane] + t[_G_STEP + lane] * at)
         frame = sound[i * LANES : (i + 1) * LANES]
         for n in range(lanes):
-            x = frame[n]
+            x = np.float64(frame[n])
             u, t[_Z0 + n], t[_Z1 + n] = _section(x, a0, a1, a2, a3, a4, t[_Z0 + n], t[_Z1 + n])
             bass, t[_Z2 + n], t[_Z3 + n] = _section(u, a0, a1, a2, a3, a4, t[_Z2 + n], t[_Z3 + n])
             u, t[_Z4 + n], t[_Z5 + n] = _section(x, a4, a3, 1.0, a3, a4, t[_Z4 + n], t[_Z5 + n])
@@ -137,11 +138,11 @@ def _run(t: np.ndarray, sound: np.ndarray, isolator: np.ndarray, start: int, cou
             u, t[_Z6 + n], t[_Z7 + n] = _section(rest, c0, c1, c2, c3, c4, t[_Z6 + n], t[_Z7 + n])
             body, t[_Z8 + n], t[_Z9 + n] = _section(u, c0, c1, c2, c3, c4, t[_Z8 + n], t[_Z9 + n])
             u, t[_Z10 + n], t[_Z11 + n] = _section(rest, c4, c3, 1.0, c3, c4, t[_Z10 + n], t[_Z11 + n])
-            low, mid = t[_LOW + n] + t[_LOW_STEP + n] * at, t[_MID + n] + t[_MID_STEP + n] * at
-            top, mix = t[_TOP + n] + t[_TOP_STEP + n] * at, t[_EQ_MIX + n] + t[_EQ_STEP + n] * at
-            x += mix * (bass * low + body * mid + (u - body) * top - x)
+            low, mid = fused(t[_LOW_STEP + n], at, t[_LOW + n]), fused(t[_MID_STEP + n], at, t[_MID + n])
+            top, mix = fused(t[_TOP_STEP + n], at, t[_TOP + n]), fused(t[_EQ_STEP + n], at, t[_EQ_MIX + n])
+            x = fused(mix, fused(bass, low, fused(body, mid, fused(u - body, top, -x))), x)
             hp, lp, t[_SVF_Z + n], t[_SVF_W + n] = integrate(
                 x, t[_A1 + n], t[_A2 + n], t[_A3 + n], t[_SVF_Z + n], t[_SVF_W + n])
-            mix = t[_SVF_MIX + n] + t[_SVF_STEP + n] * at
+            mix = fused(t[_SVF_STEP + n], at, t[_SVF_MIX + n])
             x *= t[_DRY + n]
-            frame[n] = x + mix * ((hp if t[_HIGH + n] > 0.5 else lp) - x)
+            frame[n] = np.float32(fused(mix, (hp if t[_HIGH + n] > 0.5 else lp) - x, x))

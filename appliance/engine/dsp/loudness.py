@@ -17,6 +17,7 @@ from appliance.bus import layout
 from appliance.bus.atomic import pointer, store_release
 from appliance.bus.layout import LOUDNESS_STEPS
 from appliance.engine.dsp.sinc import PHASES, TAPS
+from appliance.engine.dsp.vector import fused
 from appliance.engine.jit import kernel
 
 _RING, _HEAD = layout.offset("loudness"), layout.offset("loudness_head")
@@ -40,14 +41,14 @@ def weighted_energy(ctx: Any, state: np.ndarray, left: np.ndarray, right: np.nda
     e, f, g, k = q[0], q[1], q[2], q[3]
     for i in range(len(left)):
         x, p = np.float64(left[i]), np.float64(right[i])
-        y, r = s0 * x + a, s0 * p + e
-        a, e = s1 * x - s3 * y + b, s1 * p - s3 * r + f
-        b, f = s2 * x - s4 * y, s2 * p - s4 * r
-        w, v = h0 * y + c, h0 * r + g
-        c, g = h1 * y - h3 * w + d, h1 * r - h3 * v + k
-        d, k = h2 * y - h4 * w, h2 * r - h4 * v
-        total += w * w
-        other += v * v
+        y, r = fused(s0, x, a), fused(s0, p, e)
+        a, e = fused(s1, x, fused(-s3, y, b)), fused(s1, p, fused(-s3, r, f))
+        b, f = fused(s2, x, -s4 * y), fused(s2, p, -s4 * r)
+        w, v = fused(h0, y, c), fused(h0, r, g)
+        c, g = fused(h1, y, fused(-h3, w, d)), fused(h1, r, fused(-h3, v, k))
+        d, k = fused(h2, y, -h4 * w), fused(h2, r, -h4 * v)
+        total = fused(w, w, total)
+        other = fused(v, v, other)
     z[0], z[1], z[2], z[3] = a, b, c, d
     q[0], q[1], q[2], q[3] = e, f, g, k
     return total + other
@@ -110,7 +111,7 @@ def true_peak(ctx: Any, history: np.ndarray, audio: np.ndarray, held: float) -> 
         for tap in range(TAPS):
             weight, span = weights[2 * tap], line[tap : tap + count]
             for i in range(count):
-                curve[i] += weight * span[i]
+                curve[i] = fused(weight, span[i], curve[i])
         for i in range(count):
             highest = max(highest, abs(np.float64(curve[i])))
     return highest
