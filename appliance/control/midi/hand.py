@@ -135,7 +135,7 @@ class Hand:
 
     def _has(self, control: Control, before: Hand) -> bool:
         """Whether a control of the profile before is there still, and the same."""
-        new, old = self._compiled.profile.surface.get(control[0]), before._compiled.profile.surface[control[0]]
+        new, old = self.compiled.profile.surface.get(control[0]), before.compiled.profile.surface[control[0]]
         return new is not None and control[1] <= new.count and new.source is old.source \
             and new.messages(control[1]) == old.messages(control[1])
 

@@ -15,8 +15,7 @@ from llvmlite import ir
 from appliance.bus.lean import cgutils, intrinsic, types
 
 
-@intrinsic
-def fused(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+def _fused(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     """``a * b + c``, rounded once; all three are float64, or all float32."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -25,6 +24,8 @@ def fused(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
     kind = types.float32 if a == b == c == types.float32 else types.float64
     return kind(kind, kind, kind), generate
 
+
+fused: Any = intrinsic(_fused)
 
 _F32, _I32 = ir.FloatType(), ir.IntType(32)
 _STRETCH = 8
