@@ -84,8 +84,8 @@ def _gesture(selector: Selector) -> str:
 
 def _words(profile: Profile, control: Control, binding: Binding) -> str:
     member = control[1]
-    if binding.midi is not None:
-        return f"sends {binding.midi}"
+    if (message := binding.midi or binding.osc) is not None:
+        return f"sends {message}"
     if isinstance(binding.to, list):
         return " and ".join(_words(profile, control, one) for one in binding.to)
     if binding.to == FOCUS:
