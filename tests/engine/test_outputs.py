@@ -69,3 +69,39 @@ def test_a_take_over_leaves_the_booth_where_it_was(served: tuple[EngineBox, str]
     finally:
         recorder.close()
     np.testing.assert_allclose(np.nanmax(heard, 0), [0.1 * 10**0.3, 0.1 * 10**0.3, 0.1, 0.0], atol=1e-4)
+
+
+def sends_to(server: str, port: str) -> set[str]:
+    client = jack.Client("looks", servername=server, no_start_server=True)
+    try:
+        return {other.name for other in client.get_all_connections(client.get_port_by_name(port))}
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize("served", [2], indirect=True)
+def test_a_device_that_comes_back_is_not_put_where_another_plays_by_now(served: tuple[EngineBox, str]) -> None:
+    """Of the ports for devices control says who plays there; what a person has connected to the common one comes back."""
+    _, server = served
+
+    def plug(name: str) -> jack.Client:
+        client = jack.Client(name, servername=server, no_start_server=True, use_exact_name=True)
+        client.midi_outports.register("out")
+        client.activate()
+        return client
+
+    first, second = plug("keys-a"), plug("keys-b")
+    for port in ("midi_in", "midi_in_2"):
+        first.connect("keys-a:out", f"appliance-a:{port}")
+    time.sleep(3.0)  # the engine looks every two seconds, and remembers
+    first.close()
+    time.sleep(0.5)
+    second.connect("keys-b:out", "appliance-a:midi_in_2")
+    first = plug("keys-a")
+    try:
+        wait_for(lambda: sends_to(server, "appliance-a:midi_in") == {"keys-a:out"}, 5, "the common port to be as it was")
+        time.sleep(2.5)
+        assert sends_to(server, "appliance-a:midi_in_2") == {"keys-b:out"}
+    finally:
+        first.close()
+        second.close()

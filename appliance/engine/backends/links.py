@@ -3,13 +3,15 @@
 
 The playing engine's connections are the truth. Whatever a person connects or takes apart there, the standby does likewise with
 its own ports, so a take-over changes nothing in the graph. When the audio server or a port comes back, what was connected to it
-is connected again. Runs on the engine's main thread; the audio thread takes no part in it.
+is connected again. The numbered MIDI ports are for devices with a profile, and which of them plays where is control's to say:
+what was connected there and went is not connected again. Runs on the engine's main thread; the audio thread takes no part in it.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 Link = tuple[str, str]
 """``(own port without its client, the other port's full name)``."""
 
+DEVICE_PORT = re.compile(r"midi_(in|out)_\d+")
 LOOK_S = 2.0
 TAKEN_APART_S = 0.4
 """The standby follows a disconnection when it has stood for so long: a dying engine's connections vanish too."""
@@ -60,6 +63,7 @@ class Links:
         for names in self._news.take():
             if len(names) == 1:
                 self._seen = {link for link in self._seen if link[1] != names[0]}
+                self._wanted = {link for link in self._wanted if link[1] != names[0] or not DEVICE_PORT.fullmatch(link[0])}
                 continue
             for own, other in (names, names[::-1]):
                 client, _, short = own.partition(":")
@@ -95,6 +99,8 @@ class Links:
         for link in sorted(self._wanted - here):
             if link[1] not in there:
                 self._seen.discard(link)
+                if DEVICE_PORT.fullmatch(link[0]):
+                    self._wanted.discard(link)
             elif link in self._seen:
                 self._wanted.discard(link)  # both ports are there and somebody took it apart
             else:
