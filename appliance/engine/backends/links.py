@@ -4,7 +4,7 @@
 The playing engine's connections are the truth. Whatever a person connects or takes apart there, the standby does likewise with
 its own ports, so a take-over changes nothing in the graph. When the audio server or a port comes back, what was connected to it
 is connected again. The numbered MIDI ports are for devices with a profile, and which of them plays where is control's to say:
-what was connected there and went is not connected again. Runs on the engine's main thread; the audio thread takes no part in it.
+what was connected there and went is not connected again. Runs on the engine's main thread; the audio thread takes no part.
 """
 
 from __future__ import annotations
