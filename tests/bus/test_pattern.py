@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.bus.pattern import compile_pattern
-from appliance.control.osc.part import compile_part, matches
+from appliance.control.osc.part import matcher
 
 _WORDS = st.lists(st.sampled_from(["a", "b", "ab", "?", "[ab]", "[!a]", "{a,b}", "{ab,b}", "*"]), min_size=1, max_size=5)
 PARTS = _WORDS.map("".join).filter(lambda part: part.count("*") <= 3)
@@ -21,7 +21,7 @@ NAMES = st.text("abc", min_size=1, max_size=6)
 @given(st.lists(PARTS, min_size=1, max_size=4), st.lists(NAMES, min_size=1, max_size=4))
 def test_part_by_part_as_the_osc_server_matches(pattern: list[str], address: list[str]) -> None:
     expected = len(pattern) == len(address) and all(
-        matches(compile_part(part), name) for part, name in zip(pattern, address, strict=True))
+        matcher(part)(name) for part, name in zip(pattern, address, strict=True))
     assert bool(compile_pattern("/" + "/".join(pattern)).fullmatch("/" + "/".join(address))) is expected
 
 

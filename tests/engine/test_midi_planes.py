@@ -124,6 +124,8 @@ def test_control_foretells_what_the_engine_does(engine: OfflineEngine, compiled:
     from appliance.control.midi.hand import Hand
 
     class Deaf:
+        bank = 1
+
         def holds(self, conditions: Any) -> bool:
             return True
 
