@@ -174,7 +174,7 @@ class Devices:
             self._assign()
             if self._alsa is not None:
                 self._alsa.profiles_changed()
-        return len(self._library.profiles())
+        return len(self._library.in_force())
 
     rescan = _scan
 
@@ -304,14 +304,16 @@ class Devices:
 
     def _publish(self, generic: list[str]) -> None:
         in_force = []
-        for path, compiled in self._library.profiles():
-            ports = [{"port": d.name, "engine": f"midi_in_{d.slot + 1}", "lamps": d.sink, "number": d.place.number}
-                     for d in self._devices.values() if d.compiled is compiled]
-            if compiled is self._library.fallback():
-                ports += [{"port": name, "engine": "midi_in", "lamps": None} for name in generic]
-            ports += [{"port": place, "engine": None, "lamps": None}
-                      for place in (*self._programs.present(compiled), *self._keys.present(compiled))]
-            in_force.append({"profile": compiled.profile.name, "file": str(path), "devices": ports})
+        for path, held in self._library.in_force():
+            ports: list[dict[str, Any]] = []
+            if (compiled := held.compiled) is not None:
+                ports += [{"port": d.name, "engine": f"midi_in_{d.slot + 1}", "lamps": d.sink, "number": d.place.number}
+                          for d in self._devices.values() if d.compiled is compiled]
+                if compiled is self._library.fallback():
+                    ports += [{"port": name, "engine": "midi_in", "lamps": None} for name in generic]
+                ports += [{"port": place, "engine": None, "lamps": None}
+                          for place in (*self._programs.present(compiled), *self._keys.present(compiled))]
+            in_force.append({"profile": held.name, "file": str(path), "devices": ports})
         self._desk.publish("/system/profiles", in_force)
 
     def _say_once(self, line: str) -> None:
@@ -368,7 +370,7 @@ class Devices:
 
     def path_of(self, compiled: Compiled) -> Path | None:
         """The file of a profile in force."""
-        return next((path for path, one in self._library.profiles() if one is compiled), None)
+        return next((path for path, held in self._library.in_force() if held.compiled is compiled), None)
 
     def names_of(self, device: str) -> tuple[str, ...]:
         """The name of a port and its other names."""
