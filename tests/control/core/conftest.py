@@ -152,6 +152,7 @@ def quick_config() -> Config:
     config.http.port = config.osc.port = 0
     config.visuals.enabled = False
     config.analysis.enabled = False
+    config.mappings.alsa = False  # where there is none, that is a fault, and the voice says it
     config.session.autosave_s = 0.2
     return config
 
