@@ -24,10 +24,11 @@ setup: $(DONE)/debian $(DONE)/python $(DONE)/kernels
 test: setup $(DONE)/debian-test $(DONE)/test
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
-else # first what only computes; then what plays in real time and mostly waits, a file at a time on each of two processes
+else # two processes share what only computes, then what mostly waits; what looks at single cycles runs alone
 	@status=0; \
 	$(BIN)/python -m pytest -n 2 -m "calm and not soak" --durations 15 || status=1; \
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not calm and not soak" --durations 25 || status=1; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not calm and not strict and not soak" --durations 15 || status=1; \
+	$(BIN)/python -m pytest -m "strict and not soak" --durations 15 || status=1; \
 	exit $$status
 endif
 

@@ -29,12 +29,22 @@ CALM = {
 }
 """Folders, and the files in them whose tests only compute: nothing in them waits for a clock."""
 
+STRICT = {
+    "box": ("heard", "voice"),
+    "control/core": ("inpitch", "link", "recorder"),
+    "engine": ("clock_out_jack", "jack", "jack_transport", "outputs", "server_loss", "standby"),
+    "soak": ("ramp", "soak"),
+    "supervisor": ("audioserver", "engines", "listening", "real_box", "safe_form", "watching"),
+}
+"""Those that look at single cycles or at how soon something is done: nothing may run beside them."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
-    calm = {here / folder / f"test_{name}.py" for folder, names in CALM.items() for name in names}
-    if missing := sorted(str(path) for path in calm if not path.exists()):
-        raise pytest.UsageError(f"tests/conftest.py names files that are not there: {', '.join(missing)}")
-    for item in items:
-        if item.path in calm:
-            item.add_marker("calm")
+    for marker, files in (("calm", CALM), ("strict", STRICT)):
+        paths = {here / folder / f"test_{name}.py" for folder, names in files.items() for name in names}
+        if missing := sorted(str(path) for path in paths if not path.exists()):
+            raise pytest.UsageError(f"tests/conftest.py names files that are not there: {', '.join(missing)}")
+        for item in items:
+            if item.path in paths:
+                item.add_marker(marker)
