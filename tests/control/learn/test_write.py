@@ -93,8 +93,9 @@ def test_what_a_person_wrote_stays():
     text = (shipped_folder() / "korg-nanokontrol2.yaml").read_text(encoding="utf-8")
     new = taught(text, fader(18, "/mixer/crossfader", layers=(("shift", 1),)))
     changed = [line for line in difflib.ndiff(text.splitlines(), new.splitlines()) if line[0] in "+-"]
-    assert changed == ["-   shift + knob: /channel/N/low", "+   shift + knob 1..2: /channel/N/low",
-                       "+   shift + knob 4..8: /channel/N/low", "+   shift + knob 3: /mixer/crossfader"]
+    low = "{to: /channel/N/low, curve: centre}"
+    assert changed == [f"-   shift + knob: {low}", f"+   shift + knob 1..2: {low}", f"+   shift + knob 4..8: {low}",
+                       "+   shift + knob 3: /mixer/crossfader"]
     assert taught(new, fader(18, "/mixer/crossfader", layers=(("shift", 1),))) == new
 
 
