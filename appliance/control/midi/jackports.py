@@ -16,9 +16,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from appliance.bus.jacknews import JackNews
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +152,8 @@ class JackPorts(threading.Thread):
             pass
 
     def _open(self, jack: Any) -> bool:
+        from appliance.bus.jacknews import JackNews  # its kernels take a fifth of a second: on this thread nobody waits for it
+
         try:
             client = jack.Client(CLIENT_NAME, no_start_server=True, servername=self._server)
         except jack.JackError:
