@@ -16,8 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +75,7 @@ class JackPorts(threading.Thread):
         self._connected = connected
         self._say = say
         self._client: Any = None
-        self._news: JackNews | None = None
+        self._news: Any = None
         self._lost = False
         self._wake = threading.Event()
         self._ending = False
@@ -152,7 +151,8 @@ class JackPorts(threading.Thread):
             pass
 
     def _open(self, jack: Any) -> bool:
-        from appliance.bus.jacknews import JackNews  # its kernels take a fifth of a second: on this thread nobody waits for it
+        # its kernels take a fifth of a second to come, for which nobody waits on this thread
+        from appliance.bus.jacknews import JackNews
 
         try:
             client = jack.Client(CLIENT_NAME, no_start_server=True, servername=self._server)
