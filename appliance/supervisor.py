@@ -235,7 +235,7 @@ class Supervisor:
     def _watch_blocks(self, awake_s: float) -> None:
         for child, words in self._engines():
             if child.running and (fault := self._watches[child.name].inside(
-                words[ENTERED], words[LEFT], self._inside_s(child, words), awake_s
+                words[ENTERED], words[LEFT], self._inside_s(child, words), awake_s, child.pid
             )):
                 self._kill(child, fault)
 

@@ -58,6 +58,22 @@ def run_delays_ns(pid: int) -> dict[str, int]:
     return delays
 
 
+def audio_threads(pid: int) -> dict[str, tuple[str, int]]:
+    """``(state letter, CPU time in ns)`` of each thread with real-time priority; where none has it, of all but the first."""
+    all_threads: dict[str, tuple[str, int]] = {}
+    real_time: dict[str, tuple[str, int]] = {}
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(OSError, ValueError, IndexError):  # it has ended; or the kernel does not count
+            stat = (thread / "stat").read_bytes()
+            fields = stat[stat.rindex(b")") + 2 :].split()
+            seen = fields[0].decode(), int((thread / "schedstat").read_text().split()[0])
+            if int(fields[38]) in (os.SCHED_FIFO, os.SCHED_RR):
+                real_time[thread.name] = seen
+            elif thread.name != str(pid):
+                all_threads[thread.name] = seen
+    return real_time or all_threads
+
+
 @dataclass
 class Child:
     """A process of our own; it dies with us. Its output is to be read when ``selector`` says so.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from appliance.supervision.child import process_state, run_delays_ns
+from appliance.supervision.child import audio_threads, process_state, run_delays_ns
 
 SILENT_S = 2.0
 FIRST_BEAT_S = 15.0
@@ -26,6 +26,11 @@ STOPPED_OTHERS_S = 0.5
 INSIDE_S = {"jack": 0.05, "clock": 0.25}
 """How long the engine may be seen in one and the same block. With the time until it is first seen that is under 100 ms; by the
 clock the engine has no real-time priority and may be kept waiting by others."""
+LONGEST_KEPT_S = 1.0
+"""For so long a block may stand still because its thread gets no processor: others have it, or that of a virtual machine was
+taken away. Killing the engine would not bring it back, and the standby plays meanwhile."""
+RAN_SHARE = 1 / 3
+"""A thread that is ready to run and has run for less of the time is kept from it; one that loops for ever runs all the time."""
 
 
 @dataclass
@@ -44,6 +49,9 @@ class Watch:
     cycles: int = -1
     entered_ns: int = 0
     inside_s: float = 0.0
+    kept_s: float = 0.0
+    threads: dict[str, tuple[str, int]] = field(default_factory=dict)
+    threads_ns: int = 0
 
     def again(self) -> Watch:
         """For the next start of the same process."""
@@ -98,12 +106,24 @@ class Watch:
         self.stopped_s += max(awake_s, STOPPED_S / 2)
         return ""
 
-    def inside(self, entered_ns: int, left_ns: int, limit_s: float, awake_s: float) -> str:
-        """The engine was called for a block and does not come back. That the audio server calls it no more is not its fault."""
+    def inside(self, entered_ns: int, left_ns: int, limit_s: float, awake_s: float, pid: int = 0) -> str:
+        """The engine was called for a block and does not come back. That the server calls it no more is not its fault, nor
+        that its thread is ready and gets no processor."""
         if entered_ns <= left_ns or entered_ns != self.entered_ns:
-            self.entered_ns, self.inside_s = entered_ns, 0.0
+            self.entered_ns, self.inside_s, self.kept_s, self.threads = entered_ns, 0.0, 0.0, {}
+            return ""
+        if pid and self.kept_s < LONGEST_KEPT_S and self._kept(pid):
+            self.kept_s += awake_s
             return ""
         self.inside_s += awake_s
         if self.inside_s < limit_s:
             return ""
         return f"has not come back from a block for {(time.monotonic_ns() - entered_ns) / 1e6:.0f} ms and was killed"
+
+    def _kept(self, pid: int) -> bool:
+        """Whether its audio thread has been ready since the last look and has hardly run."""
+        before, self.threads = self.threads, audio_threads(pid)
+        now_ns = time.monotonic_ns()
+        looked_ns, self.threads_ns = now_ns - self.threads_ns, now_ns
+        return any(state == "R" and name in before and ran_ns - before[name][1] < RAN_SHARE * looked_ns
+                   for name, (state, ran_ns) in self.threads.items())

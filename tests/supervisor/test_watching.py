@@ -11,10 +11,14 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from appliance.bus.box import hub_path
 from appliance.bus.memory import FOLDER, box_name
 from appliance.supervision.child import process_state
 from appliance.supervision.leftovers import Lock, claim, sweep_strangers
+from appliance.supervision.watch import INSIDE_S, Watch
+from appliance.supervisor import POLL_S
 
 from .conftest import NAMES, lives, until
 
@@ -57,6 +61,50 @@ def test_an_engine_that_stays_in_a_block_is_replaced(start):
     old = running.pid("engine-a")
     until(lambda: running.pid("engine-a") not in (0, old), 15, running.said)
     assert "has not come back from a block" in running.said
+
+
+LOOPS = """
+import threading
+def loop():
+    while True: pass
+thread = threading.Thread(target=loop, daemon=True)
+thread.start()
+print("loops", flush=True)
+thread.join()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes a processor away with real-time priority")
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="takes a processor away, and needs another to look on")
+def test_an_engine_without_a_processor_is_left_alone_and_one_that_loops_is_not():
+    """A thread at work whose processor is taken away, as a virtual machine's may be; then the same thread, with one again."""
+    there, own = sorted(os.sched_getaffinity(0))[:2]
+    mine = os.sched_getaffinity(0)
+    engine = subprocess.Popen(["taskset", "-c", str(there), sys.executable, "-c", LOOPS], stdout=subprocess.PIPE)
+    assert engine.stdout and engine.stdout.readline() == b"loops\n"
+    thief = None
+    try:
+        os.sched_setaffinity(0, {own})
+        thief = subprocess.Popen(["taskset", "-c", str(there), "chrt", "-f", "50", sys.executable, "-c", "while True: pass"])
+        time.sleep(0.2)
+        watch, entered_ns = Watch(), time.monotonic_ns()
+        assert not any(watched_for(0.5, watch, entered_ns, engine.pid))
+        thief.kill()
+        thief.wait()
+        assert any("has not come back" in fault for fault in watched_for(0.5, watch, entered_ns, engine.pid))
+    finally:
+        os.sched_setaffinity(0, mine)
+        for process in filter(None, (engine, thief)):
+            process.kill()
+            process.wait()
+
+
+def watched_for(seconds, watch, entered_ns, pid):
+    """What the supervisor's looks at an engine in one and the same block tell."""
+    until_s = time.monotonic() + seconds
+    while time.monotonic() < until_s:
+        time.sleep(POLL_S)
+        yield watch.inside(entered_ns, 0, INSIDE_S["jack"], POLL_S, pid)
 
 
 def test_an_engine_that_is_called_no_more_is_left_alone(start):
