@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What holds for all tests: which of them may run side by side, and that they can be interrupted."""
+"""What holds for all tests: which of them may run side by side, that they can be interrupted, when the machine is to blame."""
 
 from __future__ import annotations
 
 import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.soak.stalls import Stalls
 
 # a shell that starts the tests in the background ignores it for all they start
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -48,3 +52,51 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.path in paths:
                 item.add_marker(marker)
+                if marker == "strict":
+                    item.add_marker(pytest.mark.flaky(reruns=TRIES - 1, reruns_delay=2))
+
+
+TRIES = 3
+STILL_MS, STILL_SHARE = 10.0, 0.01
+"""A core that stood still for longer at once, or for more of a test's time, has lost audio cycles: a virtual machine's."""
+
+
+class Blame:
+    """A test that looks at single cycles and fails while the machine stood still has told nothing. It is tried again; when the
+    machine stood still every time, it is skipped and says so. One failure while the machine was awake stays a failure."""
+
+    def __init__(self) -> None:
+        self._stalls: Stalls | None = None
+        self._began_ns = 0
+        self._awake: set[str] = set()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if item.get_closest_marker("strict") and not self._stalls:
+            self._stalls = Stalls()
+        self._began_ns = time.monotonic_ns()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
+        report = yield
+        if not (report.failed and self._stalls and item.get_closest_marker("strict")):
+            return report
+        late_ms = self._stalls.since(self._began_ns) / 1e6
+        took_ms = (time.monotonic_ns() - self._began_ns) / 1e6
+        still = len(late_ms) > 0 and (late_ms.max() > STILL_MS or late_ms.sum() > STILL_SHARE * took_ms)
+        if not still:
+            self._awake.add(item.nodeid)
+        elif getattr(item, "execution_count", TRIES) >= TRIES and item.nodeid not in self._awake:
+            reason = (f"failed {TRIES} times, and each time this machine stood still: at last {len(late_ms)} times, "
+                      f"{late_ms.max():.0f} ms at most, {late_ms.sum():.0f} ms in all")
+            report.sections.append(("failure", report.longreprtext))
+            report.outcome, report.longrepr = "skipped", (str(item.path), item.location[1], f"Skipped: {reason}")
+        return report
+
+    def pytest_unconfigure(self) -> None:
+        if self._stalls:
+            self._stalls.close()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Blame())

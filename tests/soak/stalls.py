@@ -75,12 +75,21 @@ class Stalls:
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
             _watch(words.ctypes.data)
 
-    def write(self, path: Path) -> None:
-        """End, and write the stalls: lines of core, monotonic ns, ns late."""
+    def close(self) -> None:
         for words in self._words:
             words[0] = 1
         for thread in self._threads:
             thread.join(2)
+
+    def since(self, began_ns: int) -> np.ndarray:
+        """How late each core was woken since the monotonic ``began_ns``, in ns; of all cores together."""
+        kept = [rows[: min(int(words[1]), MOST)]
+                for words, rows in zip(self._words, self._rows, strict=True)]
+        return np.concatenate([rows[rows[:, 0] >= began_ns, 1] for rows in kept])
+
+    def write(self, path: Path) -> None:
+        """End, and write the stalls: lines of core, monotonic ns, ns late."""
+        self.close()
         lines = [f"{core} {when} {late}\n" for core, (words, rows) in enumerate(zip(self._words, self._rows, strict=True))
                  for when, late in rows[: min(int(words[1]), MOST)]]
         path.write_text("".join(lines))

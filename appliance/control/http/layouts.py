@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from appliance.errors import BadValue
-from appliance.layouts.render import HOST, LISTEN, PORT, render
 
 
 async def serve(request: web.Request) -> web.Response:
     """The file, to be saved or opened. Raises :class:`BadValue`."""
+    from appliance.layouts.render import HOST, LISTEN, PORT, render
+
     asked = request.query
     unknown = set(asked) - {"host", "port", "token", "listen", "portrait"}
     if unknown:

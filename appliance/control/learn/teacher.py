@@ -22,7 +22,6 @@ from appliance.control.learn.history import History
 from appliance.control.learn.naming import device_name, file_name
 from appliance.control.learn.recognise import Form, Learned, recognise
 from appliance.control.learn.streams import Key, Said, as_told, key_of
-from appliance.control.learn.write import Lesson, Written, new_profile, write
 from appliance.control.mapping.check import FILE_BYTES
 from appliance.control.mapping.compile import Compiled
 from appliance.control.mapping.library import SHIPPED
@@ -355,10 +354,12 @@ class Learn:
         binding = binding_for(found, target, learned, self._given, now)
         compiled = self._devices.profile_of(device)
         layers = _layers(compiled, self._devices.layers_of(device), held=bool(self._desk.get_now("/learn/hold")))
-        lesson = Lesson(learned, target, binding, layers, str(self._desk.get_now("/learn/name")))
         names = self._devices.names_of(device)
         path, text = await asyncio.to_thread(self._profile_text, compiled, device_name(names))
-        written: Written = await asyncio.to_thread(write, text, lesson, path)
+        from appliance.control.learn.write import Lesson, write
+
+        lesson = Lesson(learned, target, binding, layers, str(self._desk.get_now("/learn/name")))
+        written = await asyncio.to_thread(write, text, lesson, path)
         if len(written.text.encode()) > FILE_BYTES:
             raise BadFile(f"{path} would be longer than a profile may be ({FILE_BYTES} bytes)")
         await asyncio.to_thread(self._history.write, path, written.text)
@@ -367,7 +368,10 @@ class Learn:
                 "binding": written.selector, "file": str(path), "assumed": learned.doubt}
 
     def _profile_text(self, compiled: Compiled | None, device: str) -> tuple[Path, str]:
-        """Where the device's own profile stands or will stand, and what it says until now."""
+        """Where the device's own profile stands or will stand, and what it says until now. In a thread: what edits YAML takes
+        long to import, and a box on stage seldom learns."""
+        from appliance.control.learn.write import new_profile
+
         path = self._devices.path_of(compiled) if compiled else None
         if compiled is None or path is None or compiled.profile.device.fallback:
             own = self._own / file_name(device)

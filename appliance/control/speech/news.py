@@ -12,7 +12,6 @@ from appliance.bus import layout
 from appliance.bus.commit import committed
 from appliance.control.desk import Desk
 from appliance.control.loader import Loader
-from appliance.control.speech.held import Held
 from appliance.control.speech.queue import Urgency
 from appliance.control.speech.words import key_in_words, named, tempo_in_words
 from appliance.errors import ApplianceError
@@ -33,7 +32,6 @@ class News:
         self._box = desk.box
         self._loader = loader
         self._say = say
-        self._held = Held(desk)
         self._takeovers = self._count_takeovers()
         self._restarts = self._count_restarts()
         self._played = self._has_played()
@@ -45,12 +43,15 @@ class News:
 
     async def run(self) -> None:
         """Look at what nobody tells, for ever."""
+        from appliance.control.speech.held import Held  # imports how profiles are read: not before the hub answers
+
+        held = Held(self._desk)
         ticks = 0
         while True:
             await asyncio.sleep(LOOK_S)
             ticks += 1
             if self._desk.get_now("/voice/level") == "all":
-                for address in self._held.look():
+                for address in held.look():
                     self._say(self.name_of(address), Urgency.NAME)
             if ticks % PROCESSES_EVERY == 0:
                 self._look_at_processes()

@@ -57,7 +57,7 @@ async def test_it_says_what_it_is_told_and_lets_go_of_it(own: Rig) -> None:
         await Rig.until(lambda: listener.states.count(True) == 2, "it again")
         await hub.do("/voice/stop")
         await listener.silence()
-        assert listener.said == [text], "the same text is no change"
+        assert listener.said.count(text) == 1, "the same text is no change"
 
 
 async def test_the_status(own: Rig) -> None:

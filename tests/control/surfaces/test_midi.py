@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -210,7 +211,8 @@ async def test_a_refused_press_flashes_and_a_quiet_stage_sends_nothing(stage: St
     assert await until(lambda: apc.shown(24) is not None)
     await asyncio.sleep(0.6)
     flashes = [data for data in apc.heard if data[1] == 24]
-    assert [data[2] for data in flashes] == [5, 0, 5, 0, 5, 0]
+    # JACK hands a message out again in the cycle after one that the machine lost
+    assert [colour for colour, _ in itertools.groupby(data[2] for data in flashes)] == [5, 0, 5, 0, 5, 0]
     assert {data[1] for data in apc.heard} == {24}
 
 
