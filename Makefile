@@ -24,10 +24,12 @@ setup: $(DONE)/debian $(DONE)/python $(DONE)/kernels
 test: setup $(DONE)/debian-test $(DONE)/test
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
-else # two processes share what only computes, then what mostly waits; what looks at single cycles runs alone
+else # two processes share what only computes, then what mostly waits; what looks at single cycles runs alone, and so does, once
+# more, what has failed beside others
 	@status=0; \
 	$(BIN)/python -m pytest -n 2 -m "calm and not soak" --durations 15 || status=1; \
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not calm and not strict and not soak" --durations 15 || status=1; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not calm and not strict and not soak" --durations 15 || \
+		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not calm and not strict and not soak" || status=1; \
 	$(BIN)/python -m pytest -m "strict and not soak" --durations 15 || status=1; \
 	exit $$status
 endif

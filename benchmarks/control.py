@@ -38,8 +38,10 @@ from appliance.control.midi.router import Router
 from appliance.control.osc.packet import decode, encode
 from appliance.control.osc.part import matcher
 from appliance.control.osc.trie import AddressTree
+from appliance.errors import Unavailable
 from appliance.namespace import Group, Namespace, number
 from appliance.nodes import NAMESPACE
+from benchmarks.boxes import jack_server
 from benchmarks.report import Row
 
 MESSAGES = 500
@@ -64,9 +66,8 @@ def rows() -> list[Row]:
     with running_box("--audio", "clock") as (box, osc):
         echo_ms, engine_ms = _osc_to_engine(box, osc)
         period_ms = 1000 * int(box.record["period"][0]) / box.rate
-    lamps_ms = _lamps_ms()
     return [
-        *([Row("lamps_after_plugging_ms", lamps_ms, "ms", 300.0)] if lamps_ms is not None else []),
+        *_jack_rows(),
         Row("osc_to_engine_p99_ms", max(_p99(engine_ms) - _p99(echo_ms), 0.0), "ms", 3.0 + period_ms, _p99(echo_ms)),
         Row("osc_to_engine_median_ms", max(statistics.median(engine_ms) - statistics.median(echo_ms), 0.0), "ms", None,
             statistics.median(echo_ms)),
@@ -133,9 +134,12 @@ def _echo() -> Generator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
-def running_box(*audio: str) -> Generator[tuple[Box, tuple[str, int]]]:
-    """A box of its own, on ports of its own."""
+def running_box(*audio: str, mappings: dict[str, str] | None = None) -> Generator[tuple[Box, tuple[str, int]]]:
+    """A box of its own, on ports of its own; ``mappings``: profiles by name."""
     data = Path(tempfile.mkdtemp(prefix="bench-control-"))
+    for name, text in (mappings or {}).items():
+        (data / "data" / "mappings").mkdir(parents=True, exist_ok=True)
+        (data / "data" / "mappings" / f"{name}.yaml").write_text(text, encoding="utf-8")
     config = data / "config.yaml"
     config.write_text("gen: {enabled: false}\nvisuals: {enabled: false}\nmappings: {alsa: false}\n", encoding="utf-8")
     command = [sys.executable, "-m", "appliance", "run", "--config", str(config), "--data", str(data / "data"),
@@ -156,29 +160,82 @@ def running_box(*audio: str) -> Generator[tuple[Box, tuple[str, int]]]:
         shutil.rmtree(data, ignore_errors=True)
 
 
-def _lamps_ms() -> float | None:
-    """The slowest of five pluggings of an APC mini mk2, from its port to the last of its 72 lamps; None without JACK."""
-    if shutil.which("jackd") is None:
-        return None
+@contextlib.contextmanager
+def _box_on_jack(mappings: dict[str, str] | None = None) -> Generator[tuple[Box, str]]:
+    """A box on a JACK server of its own, and the server's name. Raises Unavailable where there is none."""
+    with jack_server(f"bench-{os.getpid()}") as name, running_box("--audio", "jack", "--jack-server", name,
+                                                                  mappings=mappings) as (box, _):
+        yield box, name
+
+
+def _jack_rows() -> list[Row]:
+    try:
+        with _box_on_jack({"touched": TOUCHED}) as (box, server):
+            direct_ms, layered_ms = _touches_ms(box, server)
+            period_ms = 1000 * int(box.record["period"][0]) / box.rate
+            lamps_ms = max(_plug_ms(server) for _ in range(5))
+    except Unavailable as error:
+        print(f"lamps_after_plugging_ms and layered_touch_p99_ms are skipped: {error.message}", file=sys.stderr)
+        return []
+    return [
+        Row("lamps_after_plugging_ms", lamps_ms, "ms", 300.0),
+        Row("layered_touch_p99_ms", max(_p99(layered_ms) - _p99(direct_ms), 0.0), "ms above a touch that the engine reads",
+            2 * period_ms + 3.0, _p99(direct_ms)),
+        Row("layered_touch_median_ms", max(statistics.median(layered_ms) - statistics.median(direct_ms), 0.0), "ms", None,
+            statistics.median(direct_ms)),
+    ]
+
+
+TOUCHED = """\
+profile: 1
+name: Touched
+device: {match: [touched]}
+surface: {shift: {note: 1}, plain: {cc: 1}, layered: {cc: 2}}
+layers: {shift: shift}
+bindings:
+  plain: {to: /channel/1/fader}
+  layered: {to: [{to: /channel/2/fader, curve: square}, {to: /channel/3/pan, range: [1, -1]}]}
+  shift + layered: {to: /channel/2/filter, curve: square}
+"""
+"""The engine reads ``plain`` itself; ``layered`` goes through control and back."""
+
+
+def _touches_ms(box: Box, server: str) -> tuple[list[float], list[float]]:
+    """Milliseconds from a device's message until the engine tells the change: read by the engine; and by control; in turns."""
     import jack
 
-    name = f"bench-{os.getpid()}"
-    environment = {**os.environ, "JACK_NO_AUDIO_RESERVATION": "1"}
-    server = subprocess.Popen(["jackd", "-r", "-n", name, "-d", "dummy", "-r", "48000", "-p", "128"], env=environment,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        time.sleep(1.5)
-        with running_box("--audio", "jack", "--jack-server", name):
-            return max(_plug_ms(jack, name) for _ in range(5))
-    finally:
-        server.terminate()
-        server.wait(5)
+    client = jack.Client("touched", servername=server, no_start_server=True)
+    out: Any = client.midi_outports.register("touched")
+    queue: list[tuple[int, int, int]] = []
+
+    @client.set_process_callback
+    def process(_: int) -> None:
+        out.clear_buffer()
+        while queue:
+            out.write_midi_event(0, queue.pop(0))
+
+    slots = [NAMESPACE.find(f"/channel/{channel}/fader").slot for channel in (1, 2)]
+    taken_ms: tuple[list[float], list[float]] = ([], [])
+    with client:
+        time.sleep(1.0)  # it gets its port
+        for number in range(2 * MESSAGES):
+            which = number % 2
+            head = _event_head(box)
+            began = time.perf_counter()
+            queue.append((0xB0, 1 + which, 1 + number // 2 % 127))
+            _wait_for(box, slots[which], head)
+            taken_ms[which].append((time.perf_counter() - began) * 1000)
+            time.sleep(PAUSE_S)
+    return taken_ms
 
 
-def _plug_ms(jack: Any, server: str) -> float:
+def _plug_ms(server: str) -> float:
+    """From the port of an APC mini mk2 to the last of its 72 lamps."""
+    import jack
+
     client = jack.Client("bench-apc", servername=server, no_start_server=True)
     client.midi_outports.register("APC mini mk2 Control")
-    lamps = client.midi_inports.register("APC mini mk2 Control lamps")
+    lamps: Any = client.midi_inports.register("APC mini mk2 Control lamps")
     heard: dict[int, float] = {}
 
     @client.set_process_callback

@@ -5,9 +5,10 @@
 table cannot say has kind HAND_OVER and goes to control as an event.
 
 The state's ``midi_plane[port]`` is the plane that counts; a LAYER entry changes it at the message's own frame. A note off is
-read in the plane of its note on: ``BOX["midi_pressed"][port, channel, note]`` is that plus HELD while it is down. What one
-engine writes there after another had died over it is the same. ``BOX["midi_last"][port, channel, number]`` is what a
-controller sent last, plus 1 (0: nothing yet), for soft take-over.
+read in the plane and the bank of its note on: ``BOX["midi_pressed"][port, channel, note]`` is the plane, plus the bank from 1
+in the bits from BANK_SHIFT on (0: never pressed), plus HELD while it is down. What one engine writes there after another had
+died over it is the same. ``BOX["midi_last"][port, channel, number]`` is what a controller sent last, plus 1 (0: nothing yet),
+for soft take-over.
 """
 
 from __future__ import annotations
@@ -20,6 +21,13 @@ from appliance.bus import layout
 
 HELD = 0x80
 """Of ``midi_pressed``: the key is down."""
+BANK_SHIFT = 3
+PLANE_MASK = (1 << BANK_SHIFT) - 1
+
+
+def press_of(word: int) -> tuple[int, int]:
+    """Plane and bank (from 1; 0: not known) of a key's last press, from its ``midi_pressed``."""
+    return word & PLANE_MASK, (word & ~HELD) >> BANK_SHIFT
 
 
 class BindingKind(IntEnum):

@@ -11,7 +11,7 @@ from numba import carray
 
 from appliance.bus import layout
 from appliance.bus.atomic import pointer
-from appliance.bus.binding import HELD, BindingFlag, BindingKind, LayerStep
+from appliance.bus.binding import BANK_SHIFT, HELD, PLANE_MASK, BindingFlag, BindingKind, LayerStep
 from appliance.bus.commands import Source
 from appliance.bus.events import Kind
 from appliance.bus.layout import BINDING, MIDI_PORTS, PLANES
@@ -22,6 +22,7 @@ from appliance.engine.jit import kernel
 from appliance.engine.journal import log, set_value, value_vector
 from appliance.engine.pads import bank_cell
 from appliance.nodes import NAMESPACE
+from appliance.nodes.pad import PADS
 
 _TABLE, _PRESSED, _LAST = (layout.offset(name) for name in ("binding", "midi_pressed", "midi_last"))
 _HAND_OVER, _COMMAND, _VALUE, _TOGGLE, _IGNORE, _LAYER = (int(kind) for kind in BindingKind)
@@ -44,22 +45,22 @@ def obey_midi(ctx: Any, state: Any, at: int, heard: int) -> int:
 
 
 @kernel
-def _plane_of(ctx: Any, state: Any, port: int, status: int, number: int, pressed: bool) -> int:
-    """The plane of the table that counts; for a note off that of its note on, which is remembered."""
-    plane = state.midi_plane[port]
+def _place_of(ctx: Any, state: Any, port: int, status: int, number: int, pressed: bool) -> tuple[int, int]:
+    """The plane of the table and the bank (from 1) that count; for a note off those of its note on, which are remembered."""
+    plane, bank = state.midi_plane[port], bank_cell(state.values, 0) // PADS + 1
     if not 0 <= plane < PLANES:
         plane = 0
     if status >> 5 == 4:
         held = carray(pointer(ctx.base + _PRESSED), (MIDI_PORTS, 16, 128), np.uint8)
         channel = status & 15
         if pressed:
-            held[port, channel, number] = plane | HELD
+            held[port, channel, number] = plane | (bank << BANK_SHIFT) | HELD
         else:
             before = np.int64(held[port, channel, number]) & ~HELD
             held[port, channel, number] = before
-            if before < PLANES:
-                return before
-    return plane
+            if before >> BANK_SHIFT:
+                return before & PLANE_MASK, before >> BANK_SHIFT
+    return plane, bank
 
 
 @kernel
@@ -108,7 +109,7 @@ def _message(ctx: Any, state: Any, port: int, status: int, data1: int, data2: in
         log(ctx, state, _MIDI, 0, port, state.frame, float(status), float(data1), float(data2), _BY_MIDI, 0)
         return
     pressed = data2 > 0 and status >> 4 != 8
-    plane = _plane_of(ctx, state, port, status, data1 & 127, pressed)
+    plane, bank = _place_of(ctx, state, port, status, data1 & 127, pressed)
     entry = carray(pointer(ctx.base + _TABLE), (MIDI_PORTS, PLANES, 112, 128), BINDING)[port, plane, status - 128, data1 & 127]
     kind, flags = np.int64(entry.kind), np.int64(entry.flags)
     last = _last_of(ctx, port, status, data1 & 127, data2)
@@ -124,7 +125,7 @@ def _message(ctx: Any, state: Any, port: int, status: int, data1: int, data2: in
     low, high = np.float64(entry.minimum), np.float64(entry.maximum)
     index, code = np.int64(entry.index), np.int64(entry.code)
     if flags & (_PICKUP | _SCALE) and kind == _VALUE:
-        slot = index + bank_cell(state.values, 0) * _PAD_STRIDE if flags & _BANK else index
+        slot = index + (bank - 1) * PADS * _PAD_STRIDE if flags & _BANK else index
         current = _share_of(value_vector(ctx)[slot], low, high, flags & _LOG != 0)
         share = scaled(share, last, current) if flags & _SCALE else picked_up(share, last, current)
         if share == NOTHING:
@@ -132,14 +133,14 @@ def _message(ctx: Any, state: Any, port: int, status: int, data1: int, data2: in
     value = low * (high / low) ** share if flags & _LOG and low > 0.0 else low + share * (high - low)
     if kind == _COMMAND:
         if flags & _BANK:
-            index = bank_cell(state.values, index)
+            index += (bank - 1) * PADS
         amount = low if flags & _CONSTANT else value
         refusal = execute(ctx, state, code, index, amount, 0.0, _BY_MIDI)
         a = amount if refusal == 0 else float(refusal)
         log(ctx, state, _DONE if refusal == 0 else _REFUSED, code, index, state.frame, a, 0.0, 0.0, _BY_MIDI, 0)
         return
     if flags & _BANK:
-        index += (bank_cell(state.values, 0)) * _PAD_STRIDE
+        index += (bank - 1) * PADS * _PAD_STRIDE
     if kind == _TOGGLE and pressed:
         middle = (low + high) / 2.0
         set_value(ctx, state, index, low if value_vector(ctx)[index] > middle else high, state.frame, _BY_MIDI)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from appliance.bus.binding import BindingKind, Bindings
+from appliance.bus.binding import BindingFlag, BindingKind, Bindings
 from appliance.bus.commit import committed
 from appliance.bus.events import Kind
 from appliance.control.mapping.check import load_profile
@@ -18,7 +18,9 @@ from appliance.control.mapping.compile import Compiled
 from appliance.control.midi.reading import effect, target
 from appliance.engine.backends.offline import OfflineEngine
 from appliance.nodes import NAMESPACE
+from tests.signals import sine
 
+TRIGGER = NAMESPACE.command("pad", "trigger")
 PROFILE = """\
 profile: 1
 name: Test
@@ -99,6 +101,21 @@ def test_a_choice_and_a_switch_together(engine: OfflineEngine, compiled: Compile
     assert (value(engine, RATE_1), value(engine, RATE_2)) == (pytest.approx(1.5), pytest.approx(0.5 + 64 / 127))
     play(engine, (0, 0x90, 10, 1))
     assert plane(engine) == compiled.plane_layers[1].stride, "mode is still on"
+
+
+def test_a_pad_that_is_held_while_the_bank_changes_is_let_go(engine: OfflineEngine) -> None:
+    """A release belongs to the bank of its press."""
+    Bindings(engine.record["binding"][0]).bind(0, 0x90, 36, BindingKind.COMMAND, code=TRIGGER, flags=BindingFlag.BANK)
+    Bindings(engine.record["binding"][0]).bind(0, 0x80, 36, BindingKind.COMMAND, code=TRIGGER, flags=BindingFlag.BANK)
+    for bank in (1, 3):
+        engine.load_pad((bank - 1) * 16 + 1, engine.load(sine(1.0), bpm=120, beats=2))
+        engine.set(f"/bank/{bank}/pad/1/mode", "gate")
+    play(engine, (0, 0x90, 36, 127))
+    engine.set("/pads/bank", 3)
+    assert [(e.code, e.index) for e in play(engine, (0, 0x80, 36, 0))] == [(TRIGGER, 0)]
+    play(engine, (0, 0x90, 36, 127))
+    engine.set("/pads/bank", 1)
+    assert [(e.code, e.index) for e in play(engine, (0, 0x90, 36, 0))] == [(TRIGGER, 2 * 16)]
 
 
 def test_nothing_jumps_when_a_fader_changes_its_layer(engine: OfflineEngine, compiled: Compiled) -> None:

@@ -78,7 +78,8 @@ class ProfileLibrary:
             held = self._held.get(path)
             if held is not None and held.stamp == stamp:
                 continue
-            if held is None and path.parent == shipped_folder() and (head := read_head(path)) is not None:
+            unread = held is None or (held.device is not None and held.compiled is None)
+            if unread and path.parent == shipped_folder() and (head := read_head(path)) is not None:
                 self._held[path] = Held(stamp, weight, *head)
                 changed = True
                 continue

@@ -8,7 +8,7 @@ import contextlib
 import numpy as np
 
 from appliance.bus import layout
-from appliance.bus.binding import HELD, BindingFlag, BindingKind, Bindings
+from appliance.bus.binding import HELD, BindingFlag, BindingKind, Bindings, press_of
 from appliance.bus.box import Box
 from appliance.bus.commands import Code
 from appliance.bus.commit import committed
@@ -84,15 +84,15 @@ class PortTable:
             return int(self._last[port, channel, number]) > 1
         return bool(self._pressed[port, channel, number] & HELD)
 
-    def let_go(self, port: int, only: int | None = None) -> list[tuple[int, int, int]]:
-        """The keys that are down (of one channel, 0 … 15), as ``(plane of the press, status of the note off, number)``; they
-        then count as up."""
+    def let_go(self, port: int, only: int | None = None) -> list[tuple[int, int, int, int]]:
+        """The keys that are down (of one channel, 0 … 15), as ``(plane of the press, its bank, status of the note off,
+        number)``; they then count as up."""
         held = self._pressed[port]
-        found = [(int(held[channel, number]) & ~HELD, 0x80 + channel, number)
+        found = [(*press_of(int(held[channel, number])), 0x80 + channel, number)
                  for channel, number in np.argwhere(held & HELD).tolist() if only in (None, channel)]
         held[slice(None) if only is None else only] = 0
         written = self._written[port] or [{}]
-        return [(plane, status, number) for plane, status, number in found if plane < len(written)]
+        return [key for key in found if key[0] < len(written)]
 
     def forget(self, port: int, plane: int = 0) -> None:
         """Another device plays here, or the same has come back: where its faders stand is not known; the layers that are on are

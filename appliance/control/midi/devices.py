@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from appliance.bus import layout
-from appliance.bus.binding import BindingFlag
 from appliance.bus.events import Event, Kind
 from appliance.bus.midi_out import MidiOut
 from appliance.control.desk import Desk
@@ -44,7 +43,6 @@ from appliance.control.midi.view import View
 from appliance.control.midi.watch import Watch
 from appliance.control.osc.devices import OscDevices
 from appliance.namespace import Address
-from appliance.nodes.pad import BANKS
 
 log = logging.getLogger(__name__)
 
@@ -253,12 +251,8 @@ class Devices:
         self._table.forget(device.slot, device.hand.plane)
 
     def _release_keys(self, slot: int, compiled: Compiled, channel: int | None = None) -> None:
-        """In every bank: the engine does not keep in which of them a key was pressed."""
-        for plane, status, number in self._table.let_go(slot, channel):
-            entry = compiled.planes[plane].get((status, number))
-            banks = range(1, BANKS + 1) if entry is not None and entry.flags & BindingFlag.BANK else (None,)
-            for bank in banks:
-                obey(self._desk, entry, status, 0, bank=bank)
+        for plane, bank, status, number in self._table.let_go(slot, channel):
+            obey(self._desk, compiled.planes[plane].get((status, number)), status, 0, bank=bank or None)
 
     def _watch_generic(self, ports: dict[str, int]) -> None:
         """When a device without a profile goes, all that such devices hold is let go of: which of them held it is not known."""

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from appliance.bus.binding import HELD, BindingFlag, BindingKind
+from appliance.bus.binding import HELD, BindingFlag, BindingKind, press_of
 from appliance.control.desk import Desk
 from appliance.control.midi.hand import REST_S
 from appliance.control.midi.reading import PAD_STRIDE
@@ -44,9 +44,11 @@ class Held:
         return found
 
     def _address(self, port: int, channel: int, note: int) -> str:
-        plane = int(self._pressed[port, channel, note]) & ~HELD
+        plane, bank = press_of(int(self._pressed[port, channel, note]))
         entry = self._table[port, plane, 0x90 + channel - 0x80, note]
-        index, bank = int(entry["index"]), (self._box.values.bank - 1 if int(entry["flags"]) & BindingFlag.BANK else 0)
+        index, bank = int(entry["index"]), (bank or self._box.values.bank) - 1
+        if not int(entry["flags"]) & BindingFlag.BANK:
+            bank = 0
         if entry["kind"] == BindingKind.COMMAND:
             record, field = self._names.get(int(entry["code"]), ("", ""))
             return self._addresses.get((record, field, index + bank * PADS), "")

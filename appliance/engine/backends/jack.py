@@ -60,7 +60,7 @@ _MICROSECOND_NS = 1000
 _UNDISTURBED_NS = 20_000
 """Two clocks read one after the other in less than that were read at once."""
 _PLAYBACK = 1
-TIMEBASE_RETRY_S = 1.0
+TIMEBASE_RETRY_S = LATENCY_S = 1.0
 
 CLOCK_NAME = "clock_out"
 OUT_NAMES = ("master_1", "master_2", "cue_1", "cue_2", "booth_1", "booth_2")
@@ -297,7 +297,7 @@ class JackBackend:
         self.client.set_freewheel_callback(self._freewheel)
         context["freewheel"] = 0
         context["timebase"] = 0
-        self._seek_timebase = 0.0
+        self._seek_timebase = self._seek_latency = 0.0
         self._report_latency()
 
     def _register(self) -> None:
@@ -389,7 +389,9 @@ class JackBackend:
         if self._links and self.alive and self._links.tend(playing=playing):
             self._context["peer_port"][0] = self._links.peer_ports(OUT_NAMES)
             self._context["peer_midi_port"][0] = self._links.peer_ports((*midi_names("out"), CLOCK_NAME))
-        if self.alive:
+            self._seek_latency = 0.0
+        if self.alive and (now := time.monotonic()) >= self._seek_latency:
+            self._seek_latency = now + LATENCY_S
             self._take_latency()
 
     def healthy(self) -> bool:

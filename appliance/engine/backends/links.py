@@ -27,7 +27,8 @@ Link = tuple[str, str]
 """``(own port without its client, the other port's full name)``."""
 
 DEVICE_PORT = re.compile(r"midi_(in|out)_\d+")
-LOOK_S = 2.0
+LOOK_S = 5.0
+"""The server tells of every change; a look that nobody asked for is for what it may have forgotten, and takes milliseconds."""
 TAKEN_APART_S = 0.4
 """The standby follows a disconnection when it has stood for so long: a dying engine's connections vanish too."""
 
