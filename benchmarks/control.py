@@ -202,55 +202,38 @@ bindings:
 
 def _touches_ms(box: Box, server: str) -> tuple[list[float], list[float]]:
     """Milliseconds from a device's message until the engine tells the change: read by the engine; and by control; in turns."""
-    import jack
+    from benchmarks.mididevice import MidiDevice
 
-    client = jack.Client("touched", servername=server, no_start_server=True)
-    out: Any = client.midi_outports.register("touched")
-    queue: list[tuple[int, int, int]] = []
-
-    @client.set_process_callback
-    def process(_: int) -> None:
-        out.clear_buffer()
-        while queue:
-            out.write_midi_event(0, queue.pop(0))
-
+    device = MidiDevice(server, "touched", "touched")
     slots = [NAMESPACE.find(f"/channel/{channel}/fader").slot for channel in (1, 2)]
     taken_ms: tuple[list[float], list[float]] = ([], [])
-    with client:
-        time.sleep(1.0)  # it gets its port
-        for number in range(2 * MESSAGES):
-            which = number % 2
-            head = _event_head(box)
-            began = time.perf_counter()
-            queue.append((0xB0, 1 + which, 1 + number // 2 % 127))
-            _wait_for(box, slots[which], head)
-            taken_ms[which].append((time.perf_counter() - began) * 1000)
-            time.sleep(PAUSE_S)
+    time.sleep(1.0)  # it gets its port
+    for turn in range(2 * MESSAGES):
+        which = turn % 2
+        head = _event_head(box)
+        began = time.perf_counter()
+        device.send(0xB0, 1 + which, 1 + turn // 2 % 127)
+        _wait_for(box, slots[which], head)
+        taken_ms[which].append((time.perf_counter() - began) * 1000)
+        time.sleep(PAUSE_S)
+    device.unplug()
     return taken_ms
 
 
 def _plug_ms(server: str) -> float:
     """From the port of an APC mini mk2 to the last of its 72 lamps."""
-    import jack
-
-    client = jack.Client("bench-apc", servername=server, no_start_server=True)
-    client.midi_outports.register("APC mini mk2 Control")
-    lamps: Any = client.midi_inports.register("APC mini mk2 Control lamps")
-    heard: dict[int, float] = {}
-
-    @client.set_process_callback
-    def process(_: int) -> None:
-        for _, data in lamps.incoming_midi_events():
-            heard.setdefault(bytes(data)[1], time.perf_counter())
+    from benchmarks.mididevice import MidiDevice
 
     began = time.perf_counter()
-    client.activate()
-    while len(heard) < APC_LAMPS and time.perf_counter() < began + 5:
-        time.sleep(0.01)
-    client.deactivate()
-    client.close()
+    device = MidiDevice(server, "bench-apc", "APC mini mk2 Control")
+    took_ms = math.inf
+    while took_ms == math.inf and time.perf_counter() < began + 5:
+        time.sleep(0.001)
+        if len({data[1] for data in device.heard}) == APC_LAMPS:
+            took_ms = (time.perf_counter() - began) * 1000
+    device.unplug()
     time.sleep(0.5)
-    return (max(heard.values()) - began) * 1000 if len(heard) == APC_LAMPS else math.inf
+    return took_ms
 
 
 def _each_us(work: Any, items: list[Any]) -> float:

@@ -7,7 +7,6 @@ The recorder notes the server's frame time of every cycle, so that a place in th
 from __future__ import annotations
 
 import errno
-import threading
 from typing import Any
 
 import jack
@@ -19,6 +18,7 @@ llvm.load_library_permanently("libjack.so.0")
 from numba import carray, cfunc, types  # noqa: E402
 
 from appliance.bus.atomic import load_acquire, pointer, store_release  # noqa: E402
+from appliance.bus.jacknews import JackNews  # noqa: E402
 
 _port_buffer = types.ExternalFunction("jack_port_get_buffer", types.intp(types.intp, types.uint32))
 _frame_time = types.ExternalFunction("jack_last_frame_time", types.uint32(types.intp))
@@ -97,9 +97,7 @@ def _play(frames, context):
 class _Gear:
     def __init__(self, name: str, server: str, callback: Any) -> None:
         self.client = jack.Client(name, servername=server, no_start_server=True, use_exact_name=True)
-        self.gone = threading.Event()
-        """Set when the server has ended."""
-        self.client.set_shutdown_callback(lambda status, reason: self.gone.set())
+        self.news = JackNews(self.client, links=False, xruns=False)
         self.words = np.zeros(32, np.int64)
         self._ffi: Any = jack._ffi
         self.words[0] = self._address(self.client._ptr)
@@ -112,7 +110,7 @@ class _Gear:
         return int(self._ffi.cast("intptr_t", thing))
 
     def close(self) -> None:
-        if not self.gone.is_set():
+        if not self.news.gone:
             self.client.deactivate()
         self.client.close()
 

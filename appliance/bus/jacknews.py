@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the JACK server tells a client of ports, connections and lost cycles, taken down by compiled code.
+"""What the JACK server tells a client of ports, connections, lost cycles and its own end, taken down by compiled code.
 
 The server writes each notice to the client's socket, field by field, and waits while that is full: after some thirty notices
 that nobody has taken. Meanwhile it serves no one, and a client that has died stays in the graph. An engine with its ports is
-more than thirty notices; a thread that needs Python to take them comes late. So here Python takes no part: the callbacks put
-numbers down, and whoever wants to know looks.
+more than thirty notices; a thread that needs Python to take them comes late. And when a client is closed, JACK's library
+cancels its threads: one that just waits for Python takes the interpreter's lock with it, and the process stands still for ever.
+So here Python takes no part: the callbacks put numbers down, and whoever wants to know looks.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from numba import carray
 from appliance.bus.atomic import store_release
 from appliance.bus.lean import cfunc, njit, types
 
+_write = types.ExternalFunction("write", types.intp(types.int32, types.intp, types.uintp))
+
 _PORT, _LINK = 1, 2
 _KEPT = 512
 """Notices; who looks ten times a second has never missed one."""
-_COUNT, _XRUNS, _FIRST = range(3)
+_COUNT, _XRUNS, _GONE, _WAKE, _ONE, _FIRST = range(6)
 _SIZE = _FIRST + 3 * _KEPT
 _places: list[np.ndarray] = []
 """For ever: a thread of JACK's library may call for a client that we have given up, as when its server has died."""
@@ -53,16 +56,52 @@ def _xrun(place):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return np.int32(0)
 
 
-class JackNews:
-    """The notices of one ``jack.Client``; made before it is activated. Raises ``jack.JackError`` when JACK refuses."""
+@cfunc(types.void(types.int32, types.voidptr, types.voidptr), nopython=True, cache=True)
+def _gone(status, reason, place):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """JackInfoShutdownCallback."""
+    words = carray(place, (_SIZE,), np.int64)
+    words[_GONE] = 1
+    if words[_WAKE] >= 0:
+        _write(np.int32(words[_WAKE]), words.ctypes.data + 8 * _ONE, np.uintp(8))
 
-    def __init__(self, client: Any, *, links: bool = True, xruns: bool = True) -> None:
+
+@cfunc(types.int32(types.int32, types.voidptr), nopython=True, cache=True)
+def _freewheel(starting, place):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """JackFreewheelCallback."""
+    carray(place, (1,), np.int64)[0] = starting
+    return np.int32(0)
+
+
+@cfunc(types.void(types.intp), nopython=True, cache=True)
+def _say_nothing(message):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Where JACK's library puts its messages."""
+
+
+def silence() -> None:
+    """JACK's library would fill the journal while it looks for a server, from any thread of it."""
+    import jack
+
+    lib, ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]
+    nothing: Any = _say_nothing
+    for set_function in (lib.jack_set_error_function, lib.jack_set_info_function):
+        set_function(ffi.cast("void (*)(const char *)", nothing.address))
+
+
+class JackNews:
+    """The notices of one ``jack.Client``; made before it is activated. Raises ``jack.JackError`` when JACK refuses.
+
+    ``wake``: an eventfd that is written to when the server goes. ``freewheel``: address of an int64 that is 1 while the server
+    does not keep time.
+    """
+
+    def __init__(self, client: Any, *, links: bool = True, xruns: bool = True, wake: int = -1, freewheel: int = 0) -> None:
         import jack
 
         self._client = client
         self._lib, self._ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]
         self._refusal = jack.JackError
         self._words = np.zeros(_SIZE, np.int64)
+        self._words[_WAKE], self._words[_ONE] = wake, 1
         _places.append(self._words)
         self._taken = self._xruns = 0
         place = self._ffi.cast("void *", self._words.ctypes.data)
@@ -71,10 +110,20 @@ class JackNews:
             self._set("JackPortConnectCallback", "jack_set_port_connect_callback", _link, place)
         if xruns:
             self._set("JackXRunCallback", "jack_set_xrun_callback", _xrun, place)
+        if freewheel:
+            where = self._ffi.cast("void *", freewheel)
+            self._set("JackFreewheelCallback", "jack_set_freewheel_callback", _freewheel, where)
+        gone: Any = _gone
+        self._lib.jack_on_info_shutdown(client._ptr, self._ffi.cast("JackInfoShutdownCallback", gone.address), place)
 
     def _set(self, kind: str, function: str, callback: Any, place: Any) -> None:
         if getattr(self._lib, function)(self._client._ptr, self._ffi.cast(kind, callback.address), place):
             raise self._refusal(f"{function}: refused")
+
+    @property
+    def gone(self) -> bool:
+        """Whether the server has ended."""
+        return bool(self._words[_GONE])
 
     @property
     def count(self) -> int:

@@ -11,6 +11,8 @@ import contextlib
 import ctypes
 import gc
 import logging
+import os
+import select
 import signal
 import threading
 import time
@@ -55,8 +57,8 @@ class Engine:
         self._letter = letter
         self._kind = kind
         self._server = server
-        self._stop = threading.Event()
-        self._wake = threading.Event()
+        self._stop = False
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK)
         self.context = make_context(box.base, box.rate, self.index)
         self.words = box.engine(self.index)
         for word in ("ready", "server", "entered_ns", "left_ns"):
@@ -87,7 +89,7 @@ class Engine:
 
         generation = int(self.box.record["audio_generation"][0])
         try:
-            backend = JackBackend(self.context, f"appliance-{self._letter}", self._server, self._wake.set)
+            backend = JackBackend(self.context, f"appliance-{self._letter}", self._server, self._wake)
         except ApplianceError as error:
             log.debug(error.message)
             return None
@@ -118,7 +120,7 @@ class Engine:
                 self.words["server"] = self._generation
             except ApplianceError as error:
                 log.warning(error.message)
-                self._wake.set()  # it counts as gone, at once
+                self._wake_up()  # it counts as gone, at once
         else:
             self.context["server"] = -1 - self.index
             self.backend.start()
@@ -195,19 +197,22 @@ class Engine:
 
     def run(self) -> None:
         """Beat until the box closes or SIGTERM comes."""
-        while not self._stop.is_set():
-            self._wake.wait(BEAT_S)
-            self._wake.clear()
+        while not self._stop:
+            if select.select([self._wake], [], [], BEAT_S)[0]:
+                os.eventfd_read(self._wake)
             self.box.beat()
-            if self.backend.name == "jack" and not self.backend.healthy():
+            if self.backend.name == "jack" and not self.backend.alive:
                 self._leave_server()
             elif self.backend.name == "clock" and self._kind == "jack":
                 self._seek_server()
             self._look_after()
 
     def request_stop(self, *_: Any) -> None:
-        self._stop.set()
-        self._wake.set()
+        self._stop = True
+        self._wake_up()
+
+    def _wake_up(self) -> None:
+        os.eventfd_write(self._wake, 1)
 
     def stop(self) -> None:
         """Leave; when no other engine goes on, fade out first. The mute that a person has set stays as it is."""

@@ -28,6 +28,7 @@ llvm.load_library_permanently("libjack.so.0")
 from numba import carray, cfunc, types  # noqa: E402
 
 from appliance.bus.atomic import load_acquire, pointer, read, store_release  # noqa: E402
+from appliance.bus.jacknews import JackNews  # noqa: E402
 from tests.soak.lives import Gone, live  # noqa: E402
 from tests.soak.stalls import fork_stalls  # noqa: E402
 
@@ -74,7 +75,6 @@ class Life:
     """One life of the server, recorded into two files."""
 
     def __init__(self, server: str, folder: Path, number: int) -> None:
-        self.gone = threading.Event()
         self.words = np.zeros(16, np.int64)
         self.audio = np.ones((AUDIO_FRAMES, CHANNELS), np.float32)
         self.cycles = np.ones((CYCLES, FIELDS), np.int64)
@@ -88,8 +88,7 @@ class Life:
         self.words[3:5] = self.audio.ctypes.data, self.cycles.ctypes.data
         jack._lib.jack_set_process_callback(self.client._ptr, ffi.cast("JackProcessCallback", _record.address),
                                             ffi.cast("void *", self.words.ctypes.data))
-        self.client.set_shutdown_callback(lambda status, reason: self.gone.set())
-        self.client.set_xrun_callback(lambda delay: self.xruns.append(time.monotonic_ns()))
+        self.news = JackNews(self.client, links=False)
         self.client.activate()
         for channel, port in enumerate(CAPTURE):
             self.client.connect(port, f"{self.client.name}:in_{channel + 1}")
@@ -99,6 +98,7 @@ class Life:
 
     def drain(self) -> None:
         """Write what has come since the last time."""
+        self.xruns += self.news.take_xruns() * [time.monotonic_ns()]
         address = int(self.words.ctypes.data)
         written = int(read(address + 8 * 5))
         if written == self._drained:
@@ -158,7 +158,7 @@ def main(server: str, folder: Path) -> None:
         except jack.JackError:
             raise Gone from None
         opened()
-        while not stop.wait(_DRAIN_S) and not life.gone.is_set():
+        while not stop.wait(_DRAIN_S) and not life.news.gone:
             life.drain()
         life.finish(folder)
 

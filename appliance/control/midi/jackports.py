@@ -102,12 +102,10 @@ class JackPorts(threading.Thread):
         except (ImportError, OSError):
             self._say("JACK is not installed: MIDI devices are heard through ALSA only; install jackd2 or pipewire-jack")
             return
-        quiet = _quiet(jack)
         try:
             self._live(jack)
         finally:
             self._close()
-            del quiet
 
     def _live(self, jack: Any) -> None:
         tries = errors = 0
@@ -127,7 +125,7 @@ class JackPorts(threading.Thread):
                 log.debug("JACK: %s", error)
                 errors += 1
                 self._lost = self._lost or errors >= LOST_AFTER_ERRORS
-            if self._lost:
+            if self._lost or self._news.gone:
                 log.info("the JACK server %r has gone; waiting for the next", self._server)
                 self._close()
                 self._known = []
@@ -147,20 +145,20 @@ class JackPorts(threading.Thread):
 
     def _await_news(self) -> None:
         due = time.monotonic() + LOOK_S
-        while time.monotonic() < due and not (self._news is not None and self._news.waiting) and not self._rest(NEWS_S):
+        while time.monotonic() < due and not (self._news.waiting or self._news.gone) and not self._rest(NEWS_S):
             pass
 
     def _open(self, jack: Any) -> bool:
         # its kernels take a fifth of a second to come, for which nobody waits on this thread
-        from appliance.bus.jacknews import JackNews
+        from appliance.bus.jacknews import JackNews, silence
 
+        silence()
         try:
             client = jack.Client(CLIENT_NAME, no_start_server=True, servername=self._server)
         except jack.JackError:
             return False
         self._lost = False
         try:
-            client.set_shutdown_callback(self._shut_down)
             self._news = JackNews(client, links=False, xruns=False)
             client.activate()
         except jack.JackError as error:
@@ -178,12 +176,8 @@ class JackPorts(threading.Thread):
             with contextlib.suppress(Exception):
                 client.close(ignore_errors=True)
 
-    def _shut_down(self, status: Any, reason: str) -> None:
-        self._lost = True
-        self._wake.set()
-
     def _look(self) -> None:
-        told = Counter(name for (name,) in (self._news.take() if self._news is not None else ()))
+        told = Counter(name for (name,) in self._news.take())
         ports: list[MidiPort] = []
         found = self._client.get_ports(is_midi=True)
         self._count_births({port.name for port in found}, told)
@@ -272,9 +266,3 @@ class JackPorts(threading.Thread):
             except jack.JackError as error:
                 log.debug("JACK: %s → %s: %s", source, target, error)
 
-
-def _quiet(jack: Any) -> Any:
-    """JACK's own complaints go to the log, not to the screen."""
-    jack.set_error_function(lambda message: log.debug("JACK: %s", message))
-    jack.set_info_function(lambda message: log.debug("JACK: %s", message))
-    return jack

@@ -96,9 +96,6 @@ class ClockBackend:
     def lead(self, *, wanted: bool) -> None:
         """There is no transport."""
 
-    def healthy(self) -> bool:
-        return self._thread.is_alive()
-
     def stop(self) -> None:
         field = _fields["stop"][1]
         _set_stop(self._context.ctypes.data + field)

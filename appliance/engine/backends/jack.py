@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import logging
 import time
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ llvm.load_library_permanently("libjack.so.0")
 from numba import carray, cfunc, types  # noqa: E402
 
 from appliance.bus.atomic import load_acquire, pointer, store_release  # noqa: E402
-from appliance.bus.jacknews import JackNews  # noqa: E402
+from appliance.bus.jacknews import JackNews, silence  # noqa: E402
 from appliance.engine.backends.clock import MONOTONIC, THREAD_CPU, now  # noqa: E402
 from appliance.engine.backends.floating import flush_denormals_at  # noqa: E402
 from appliance.engine.backends.jacktransport import read_transport, timebase, use_transport  # noqa: E402
@@ -55,7 +54,7 @@ _server_time = types.ExternalFunction("jack_get_time", types.uint64())
 _reserve = types.ExternalFunction("jack_midi_event_reserve", types.intp(types.intp, types.uint32, types.uintp))
 
 _fields = CONTEXT.fields or {}
-_FLOATING, _JACK_EVENT = (_fields[name][1] for name in ("floating_env", "jack_event"))
+_FLOATING, _JACK_EVENT, _FREEWHEEL = (_fields[name][1] for name in ("floating_env", "jack_event", "freewheel"))
 _MICROSECOND_NS = 1000
 _UNDISTURBED_NS = 20_000
 """Two clocks read one after the other in less than that were read at once."""
@@ -240,11 +239,6 @@ def process(frames, context):  # type: ignore[no-untyped-def]  # noqa: ANN001, A
     return np.int32(0)
 
 
-@cfunc(types.void(types.intp), nopython=True, cache=True)
-def say_nothing(message):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Where JACK's library puts its messages: it would fill the journal while it looks for a server, from any thread of it."""
-
-
 class _Range(ctypes.Structure):
     """``jack_latency_range_t``, in frames."""
 
@@ -263,25 +257,23 @@ def _latency(verb: str) -> Any:
 class JackBackend:
     """A client named ``name`` on the server ``server``. Raises :class:`Unavailable` when the server is not there.
 
-    ``on_loss`` is called from a thread of JACK's when the server goes away.
+    ``wake``: an eventfd that is written to when the server goes away.
     """
 
     name = "jack"
 
-    def __init__(self, context: np.ndarray, name: str, server: str, on_loss: Callable[[], None]) -> None:
+    def __init__(self, context: np.ndarray, name: str, server: str, wake: int) -> None:
         self._context = context
-        self._on_loss = on_loss
         self._links: Links | None = None
         lib, ffi = jack._lib, jack._ffi  # type: ignore[attr-defined]
-        lib.jack_set_error_function(ffi.cast("void (*)(const char *)", say_nothing.address))
-        lib.jack_set_info_function(ffi.cast("void (*)(const char *)", say_nothing.address))
+        silence()
         try:
             self.client = jack.Client(name, use_exact_name=True, no_start_server=True, servername=server)
         except jack.JackError as error:
             raise Unavailable(f"JACK server {server!r} does not take us as {name}: {error}; is it running?") from None
         self.rate = float(self.client.samplerate)
         self.period = int(self.client.blocksize)
-        self.alive = True
+        self._refused = False
         try:
             self._register()
         except jack.JackError as error:
@@ -292,10 +284,8 @@ class JackBackend:
         callback = ffi.cast("JackProcessCallback", process.address)
         if lib.jack_set_process_callback(self.client._ptr, callback, ffi.cast("void *", address)):
             raise Unavailable("JACK refused the process callback")
-        self._news = JackNews(self.client)
-        self.client.set_shutdown_callback(self._shut_down)
-        self.client.set_freewheel_callback(self._freewheel)
         context["freewheel"] = 0
+        self._news = JackNews(self.client, wake=wake, freewheel=address + _FREEWHEEL)
         context["timebase"] = 0
         self._seek_timebase = self._seek_latency = 0.0
         self._report_latency()
@@ -330,10 +320,6 @@ class JackBackend:
         _latency("get")(int(self._context["out_port"][0, 0]), _PLAYBACK, ctypes.byref(latency))
         self._context["playback_latency"] = min(latency.maximum, layout.LINE_FRAMES)
 
-    def _freewheel(self, starting: bool) -> None:
-        """While the server does not keep time, other clocks are not followed."""
-        self._context["freewheel"] = int(starting)
-
     def lead(self, *, wanted: bool) -> None:
         """Now and then: be JACK's timebase master, where no other client is, or be it no longer."""
         is_master, now = bool(self._context["timebase"][0]), time.monotonic()
@@ -349,10 +335,6 @@ class JackBackend:
         argument = ffi.cast("void *", self._context.ctypes.data)
         if lib.jack_set_timebase_callback(self.client._ptr, 1, callback, argument) == 0:
             self._context["timebase"] = 1
-
-    def _shut_down(self, status: Any, reason: str) -> None:
-        self.alive = False
-        self._on_loss()
 
     def watch_links(self, peer: str, audio: Audio, memory: Path, stamp: int) -> None:
         """Before :meth:`start`: see to the connections of our ports; ``audio`` names those of the start."""
@@ -377,7 +359,7 @@ class JackBackend:
         try:
             self.client.activate()
         except jack.JackError as error:
-            self.alive = False
+            self._refused = True
             raise Unavailable(f"the JACK server went away at the start ({error})") from None
 
     def take_xruns(self) -> int:
@@ -394,8 +376,10 @@ class JackBackend:
             self._seek_latency = now + LATENCY_S
             self._take_latency()
 
-    def healthy(self) -> bool:
-        return self.alive
+    @property
+    def alive(self) -> bool:
+        """Whether the server is there."""
+        return not (self._refused or self._news.gone)
 
     def stop(self) -> None:
         for step in (self.client.deactivate, self.client.close):

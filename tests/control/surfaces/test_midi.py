@@ -38,6 +38,7 @@ from appliance.control.midi.view import View
 from appliance.nodes import NAMESPACE
 
 jack = pytest.importorskip("jack")
+mididevice = pytest.importorskip("benchmarks.mididevice")
 ENGINE_S = 120
 TRIGGER, STOP, TAILS = (NAMESPACE.command(*n) for n in (("pad", "trigger"), ("pads", "stop"), ("panic_actions", "tails")))
 
@@ -62,39 +63,12 @@ def playing(jack_server: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     sweep(box_name(box.data))
 
 
-class Device:
+class Device(mididevice.MidiDevice):
     """A controller: one port that sends, one whose lamps listen."""
-
-    def __init__(self, server: str, client: str, port: str) -> None:
-        self.client = jack.Client(client, servername=server, no_start_server=True)
-        self.out = self.client.midi_outports.register(port)
-        self.lamps = self.client.midi_inports.register(f"{port} lamps")
-        self.heard: list[bytes] = []
-        self._queue: list[bytes] = []
-
-        @self.client.set_process_callback
-        def process(_: int) -> None:
-            self.out.clear_buffer()
-            while self._queue:
-                self.out.write_midi_event(0, self._queue.pop(0))
-            for _, data in self.lamps.incoming_midi_events():
-                self.heard.append(bytes(data))
-
-        self.client.activate()
-
-    def send(self, *data: int) -> None:
-        self._queue.append(bytes(data))
-
-    def connections(self) -> set[str]:
-        return {port.name for port in self.client.get_all_connections(self.out)}
 
     def shown(self, number: int) -> bytes | None:
         """What a lamp was told last."""
         return next((data for data in reversed(self.heard) if data[1] == number), None)
-
-    def unplug(self) -> None:
-        self.client.deactivate()
-        self.client.close()
 
 
 async def until(condition: Callable[[], Any], seconds: float = 5.0) -> bool:
@@ -107,8 +81,7 @@ async def until(condition: Callable[[], Any], seconds: float = 5.0) -> bool:
 
 
 async def sent(device: Device, *data: int, until_it: Callable[[], Any]) -> bool:
-    """Send until it is so, three times at most: this player is Python in JACK's thread, and a cycle that the machine lost takes
-    its messages with it."""
+    """Send until it is so, three times at most: a cycle that the machine lost takes its messages with it."""
     for _ in range(3):
         device.send(*data)
         if await until(until_it, 2.0):
