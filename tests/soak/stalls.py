@@ -32,13 +32,13 @@ _MONOTONIC, _ABSOLUTE = 1, 1
 
 @njit(types.void(types.intp), nogil=True, cache=True, error_model="numpy")
 def _watch(context):
-    # words: 0 stop, 1 count, 2 3 timespec, 4 address of rows (time it should have woken, ns late)
+    # words: 0 stop, 1 count, 2 3 timespec, 4 address of rows (time it should have woken, ns late), 5 ns between two looks
     x = carray(pointer(context), (8,), np.int64)
     rows = carray(pointer(x[4]), (MOST, 2), np.int64)
     _gettime(_MONOTONIC, context + 16)
     due = x[2] * 1_000_000_000 + x[3]
     while load_acquire(context) == 0:
-        due += EVERY_NS
+        due += x[5]
         x[2] = due // 1_000_000_000
         x[3] = due % 1_000_000_000
         _sleep(_MONOTONIC, _ABSOLUTE, context + 16, 0)
@@ -52,16 +52,16 @@ def _watch(context):
 
 
 class Stalls:
-    """Watches from its making to :meth:`write`. Without the right to real-time priority it watches nothing: it would cry
-    wolf."""
+    """Watches from its making to :meth:`write`, every ``every_ns``. Without the right to real-time priority it watches nothing:
+    it would cry wolf."""
 
-    def __init__(self) -> None:
+    def __init__(self, every_ns: int = EVERY_NS) -> None:
         self._words: list[np.ndarray] = []
         self._rows: list[np.ndarray] = []
         self._threads: list[threading.Thread] = []
         for core in sorted(os.sched_getaffinity(0)):
             words, rows = np.zeros(8, np.int64), np.ones((MOST, 2), np.int64)
-            words[4] = rows.ctypes.data
+            words[4], words[5] = rows.ctypes.data, every_ns
             thread = threading.Thread(target=self._run, args=(core, words), name=f"core {core}", daemon=True)
             self._words.append(words)
             self._rows.append(rows)
