@@ -53,6 +53,8 @@ LINE_FRAMES = 32768
 """Length of delay and look-ahead lines: longer than the longest delay plus two blocks."""
 TAPE_FRAMES = 1 << 20
 """Length of the tape, the master as the recorder reads it: 21 s at 48 kHz."""
+FEED_FRAMES = 1 << 19
+"""Length of the live channel's ring: 11 s at 48 kHz."""
 LIMITERS = 2
 """The master's and the booth's."""
 ENGINES = 2
@@ -137,6 +139,11 @@ MIXER_STATE = _record(("left", GLIDE), ("right", GLIDE), ("cue_mix", GLIDE), ("c
 SPEECH_STATE = _record(("main", VOICE), ("tail", VOICE, (2,)), ("duck", GLIDE), ("gain", GLIDE))
 """``tail``: what was cut off rings out; ``duck``: gain of all else in the headphones."""
 
+FEED_STATE = _record(("stream", i8), ("position", i8), ("phase", i8), ("fade", FADE), ("gain", GLIDE), ("channel", i8),
+                     ("stalls", i8))
+"""The live channel's stream (engine/feed.py): ``position`` is the frame of the ring that comes next, ``channel`` the strip that
+it plays on, from 0."""
+
 COMMAND = _record(("code", i8), ("index", i8), ("frame", i8), ("a", f8), ("b", f8), ("c", f8), ("source", i8), ("id", i8))
 """``frame`` 0: at once; else the engine's frame at which it happens. ``id`` comes back in the event."""
 
@@ -148,7 +155,7 @@ STATE = _record(
     ("skipped_frames", i8), ("awake", i8, (PAD_CELLS // 64,)), ("changed", i8, (PAD_CELLS // 64,)),
     ("values", ENGINE_VALUES), ("clock", CLOCK_STATE), ("deck", DECK_STATE, (DECKS,)), ("pad", PAD_STATE, (PAD_CELLS,)),
     ("channel", CHANNEL_STATE, (CHANNELS,)), ("mixer", MIXER_STATE), ("speech", SPEECH_STATE),
-    ("midi_plane", i8, (MIDI_PORTS,)), ("pending", COMMAND, (PENDING,)),
+    ("feed", FEED_STATE), ("midi_plane", i8, (MIDI_PORTS,)), ("pending", COMMAND, (PENDING,)),
 )
 """Everything the engine knows that is not in a clip or a line: copied, advanced and committed once a block.
 
@@ -172,6 +179,7 @@ TELEMETRY = _record(
     ("system", _record(("rate", f8), ("period", f8), ("cycles", f8), ("overruns", f8), ("xruns", f8), ("load_pct", f8),
                        ("skipped_frames", f8))),
     ("voice", _record(("speaking", f8))),
+    ("live", _record(("playing", f8), ("ahead_s", f8), ("stalls", f8))),
 )
 
 CLIP = _record(
@@ -221,6 +229,7 @@ BOX = _record(
     ("tape_head", i8), ("tape_gap_begin", i8), ("tape_gap_end", i8), ("tape_pad", i8, (5,)),
     ("loudness_head", i8), ("loudness_pad", i8, (7,)),
     ("clip_changes", i8),
+    ("feed_stream", i8), ("feed_begin", i8), ("feed_origin", i8), ("feed_ended", i8), ("feed_head", i8), ("feed_pad", i8, (3,)),
     ("midi_out_head", i8), ("midi_out_tail", i8), ("midi_out_pad", i8, (5,)),
     ("link", LINK),
     ("values", NAMESPACE.values),
@@ -237,6 +246,7 @@ BOX = _record(
     ("heard", HEARD, (ENGINES, HEARD_CYCLES)),
     ("scope", f4, (SCOPE_FRAMES,)),
     ("tape", f4, (TAPE_FRAMES, 2)),
+    ("feed", f4, (FEED_FRAMES, 2)),
     ("loudness", f8, (LOUDNESS_STEPS,)),
     ("limiter_line", f4, (2 * LIMITERS, LINE_FRAMES)),
     ("limiter_gain", f4, (LIMITERS, LINE_FRAMES)),

@@ -9,7 +9,7 @@ from typing import Any
 from appliance.bus.commands import Source
 from appliance.bus.events import Kind
 from appliance.bus.layout import CELL_FRAMES, DECKS
-from appliance.engine import mixer, pads, transport
+from appliance.engine import feed, mixer, pads, transport
 from appliance.engine.clockin import await_ticks
 from appliance.engine.clocklink import follow_link
 from appliance.engine.context import context_at, state_at
@@ -43,6 +43,7 @@ def _update(ctx: Any, state: Any) -> None:
         keylock.update(ctx, state, number)
     feeding.feed_early(ctx, state)
     pads.update(ctx, state)
+    feed.update(state)
     mixer.update(ctx, state)
 
 
@@ -88,6 +89,7 @@ def _sound(ctx: Any, state: Any, at: int, count: int) -> None:
         if not decks.render(ctx, state, number, start, count):
             log(ctx, state, _ENDED, 0, number, state.frame, 0.0, 0.0, 0.0, 0, 0)
     pads.render(ctx, state, start, count)
+    feed.render(ctx, state, start, count)
     mixer.render(ctx, state, start, count, at)
 
 

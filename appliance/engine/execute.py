@@ -14,7 +14,7 @@ from appliance.bus.atomic import pointer
 from appliance.bus.commands import Code, Source
 from appliance.bus.events import Kind, Refusal
 from appliance.bus.layout import DECKS, GRIDS, MIDI_PORTS, PAD_CELLS, PLANES, SCENE_ROW
-from appliance.engine import pads, speech, transport
+from appliance.engine import feed, pads, speech, transport
 from appliance.engine.context import context_at, state_at
 from appliance.engine.decks import cues, scratch
 from appliance.engine.decks import deck as decks
@@ -225,6 +225,7 @@ def skip(ctx: Any, state: Any, frames: int) -> None:
         decks.skip(ctx, state, number, frames)
     pads.skip(ctx, state, frames)
     speech.skip(state, frames)
+    feed.skip(state, frames)
     state.frame += frames
     state.skipped_frames += frames
     clear_limiters(ctx, state.mixer, state.frame)

@@ -17,6 +17,7 @@ from appliance.engine import mixer as mixers
 from appliance.engine import pads, transport
 from appliance.engine.dsp.limiter import clear_limiters
 from appliance.engine.execute import execute
+from appliance.engine.feed import settle_feed
 from appliance.engine.jit import kernel
 from appliance.engine.journal import log, set_value, shared_vector, value_vector
 from appliance.engine.speech import settle_speech
@@ -167,4 +168,5 @@ def begin(ctx: Any, state: Any) -> None:
     transport.update_clock(clock, state.values, state.frame, ctx.rate)
     mixers.settle_mixer(ctx, state)
     settle_speech(state)
+    settle_feed(state)
     clear_limiters(ctx, state.mixer, state.frame)

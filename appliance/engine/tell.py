@@ -12,7 +12,7 @@ from numba import carray
 from appliance.bus import layout
 from appliance.bus.atomic import fence_release, load_relaxed, pointer, store_relaxed, store_release
 from appliance.bus.layout import CHANNELS, DECKS, LINK, PAD_CELLS, SCOPE_FRAMES, TAPE_FRAMES, TELEMETRY
-from appliance.engine import pads, transport
+from appliance.engine import feed, pads, transport
 from appliance.engine.clocklink import heard_ns
 from appliance.engine.decks import grid, speed
 from appliance.engine.dsp import voice
@@ -68,6 +68,9 @@ def tell(ctx: Any, state: Any, frames: int, now_ns: int, cost_ns: int, overruns:
     told.master.momentary = state.mixer.momentary
     told.master.short_term = state.mixer.short_term
     told.voice.speaking = 1.0 if state.speech.main.clip != 0 else 0.0
+    told.live.playing = 1.0 if state.feed.phase != feed.WAITING else 0.0
+    told.live.ahead_s = feed.ahead(ctx, state) / ctx.rate
+    told.live.stalls = float(state.feed.stalls)
     told.system.rate = ctx.rate
     told.system.period = float(frames)
     told.system.cycles = float(state.cycles)

@@ -9,6 +9,7 @@ from appliance.nodes.fx import FX, FX_SLOT
 from appliance.nodes.gen import GEN
 from appliance.nodes.learn import DEVICE, LEARN
 from appliance.nodes.library import LIBRARY
+from appliance.nodes.live import LIVE
 from appliance.nodes.mixer import CHANNEL, MIXER, PANIC
 from appliance.nodes.pad import BANK, PAD, SCENE
 from appliance.nodes.record import RECORD
@@ -16,7 +17,7 @@ from appliance.nodes.system import PANIC_ACTIONS, SESSION, SYSTEM
 from appliance.nodes.visuals import VISUALS, VISUALS_PARAM
 from appliance.nodes.voice import SPEECH, VOICE
 
-ENGINE_GROUPS = (CLOCK, DECK, HOT_CUE, PAD, BANK, SCENE, CHANNEL, MIXER, PANIC, VOICE)
+ENGINE_GROUPS = (CLOCK, DECK, HOT_CUE, PAD, BANK, SCENE, CHANNEL, MIXER, PANIC, VOICE, LIVE)
 """Groups whose values the engine reads; the others' values belong to the process that owns them."""
 
 NAMESPACE = Namespace((*ENGINE_GROUPS, PANIC_ACTIONS, SESSION, SYSTEM, RECORD, LIBRARY, GEN, VISUALS, VISUALS_PARAM, SPEECH, FX,
