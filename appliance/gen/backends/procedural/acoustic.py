@@ -131,7 +131,8 @@ def stab(tone: Tone) -> Samples:
     left = subtractive("saw", tone.hz, cutoff, tone.sample_rate, resonance=1.2, high_pass_hz=190)
     right = subtractive("saw", tone.hz * 1.004, cutoff, tone.sample_rate, resonance=1.2, high_pass_hz=190, phase=0.4)
     upper = subtractive("square", tone.hz * 2, cutoff, tone.sample_rate, resonance=0.9, high_pass_hz=300) * np.float32(0.3)
-    return np.stack((left + upper, right + upper)) * gated(tone, frames, 0.003, 0.2, 0.1) * np.float32(0.36)
+    sides = np.stack((left + upper, right + upper)) * gated(tone, frames, 0.003, 0.2, 0.1)
+    return (sides * np.float32(0.36)).astype(np.float32, copy=False)
 
 
 def guitar(tone: Tone) -> Samples:
