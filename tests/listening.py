@@ -62,16 +62,19 @@ def found_bpm(audio: np.ndarray, rate: int) -> float:
 
 
 def marks(audio: np.ndarray, rate: int, bars: int) -> np.ndarray:
-    """What tells styles apart at one tempo: spectrum, its changes, and the places in the bar where bass, middle and top strike."""
+    """What tells styles apart at one tempo: spectrum, its changes, where in the bar bass, middle and top strike."""
     size, hop = 2048, 1024
     windows = np.lib.stride_tricks.sliding_window_view(audio.mean(axis=1), size)[::hop] * np.hanning(size)
     power = np.abs(np.fft.rfft(windows, axis=1)) ** 2
     hz = np.fft.rfftfreq(size, 1 / rate)
     edges = 40 * 2 ** np.linspace(0, np.log2(0.45 * rate / 40), 19)
-    bands = np.stack([power[:, (hz >= low) & (hz < high + 12)].sum(axis=1) for low, high in zip(edges, edges[1:], strict=False)])
+    pairs = zip(edges, edges[1:], strict=False)
+    bands = np.stack([power[:, (hz >= low) & (hz < high + 12)].sum(axis=1) for low, high in pairs])
     level = np.log10(bands + 1e-7 * power.sum(axis=1).mean())
     side = np.mean((audio[:, 0] - audio[:, 1]) ** 2) / np.mean(audio**2)
     rise = flux(audio, rate, ((30, 160), (160, 2000), (2000, 0.45 * rate)))
-    steps = np.stack([row[: len(row) // (16 * bars) * 16 * bars].reshape(bars, 16, -1).max(axis=2).mean(axis=0) for row in rise])
+    whole = rise.shape[1] // (16 * bars) * 16 * bars
+    steps = np.stack([row[:whole].reshape(bars, 16, -1).max(axis=2).mean(axis=0) for row in rise])
     steps /= steps.mean(axis=1, keepdims=True) + 1e-9
-    return np.concatenate((level.mean(axis=1) - level.mean(), level.std(axis=1), rise.mean(axis=1) * 10, [side], steps.ravel() / 3))
+    spectrum = level.mean(axis=1) - level.mean()
+    return np.concatenate((spectrum, level.std(axis=1), rise.mean(axis=1) * 10, [side], steps.ravel() / 3))

@@ -175,7 +175,8 @@ def test_patches_are_in_tune_and_end_in_silence(patch: str) -> None:
 
 def test_an_instrument_that_is_named_is_played() -> None:
     plain = play(style="dub", seed=2, bars=1, parts=["chords"], sample_rate=16000).mix
-    assert not np.array_equal(play(style="dub", seed=2, bars=1, parts=["chords"], sample_rate=16000, instruments="piano").mix, plain)
+    asked = play(style="dub", seed=2, bars=1, parts=["chords"], sample_rate=16000, instruments="piano").mix
+    assert not np.array_equal(asked, plain)
     song = compose(parse_request({"style": "rock", "prompt": "piano, strings, cello and bongos"}).resolved())
     found = {part: song.instruments(part) for part in PARTS}
     assert found["chords"] == ["piano"] and found["lead"] == ["strings"] and found["bass"] == ["cello"]

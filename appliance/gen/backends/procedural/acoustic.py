@@ -207,7 +207,7 @@ def flute(tone: Tone) -> Samples:
     """A flute: a sine, its octave, breath around it."""
     frames = tone.frames(tone.gate_s + 0.1)
     seconds = np.arange(frames) * (1.0 / tone.sample_rate)
-    turns = seconds * tone.hz + sin_turns(seconds * 5.2) * (tone.hz * 0.0011)
+    turns = seconds * tone.hz + sin_turns(seconds * 5.2) * (tone.hz * 0.00025)
     body = (sin_turns(turns) + sin_turns(turns * 2) * 0.22 + sin_turns(turns * 3) * 0.07).astype(np.float32)
     top_hz = min(tone.hz * 3.5, 0.4 * tone.sample_rate)
     body += band_noise(generator(0, "breath", tone.note), 1, frames, tone.hz, top_hz, tone.sample_rate)[0] * np.float32(0.14)
@@ -227,7 +227,7 @@ def theremin(tone: Tone) -> Samples:
     """A sine that trembles: nobody touches it."""
     frames = tone.frames(tone.gate_s + 0.25)
     seconds = np.arange(frames) * (1.0 / tone.sample_rate)
-    turns = seconds * tone.hz + sin_turns(seconds * 5.9) * (tone.hz * 0.0006) * np.minimum(seconds / 0.3, 1.0)
+    turns = seconds * tone.hz + sin_turns(seconds * 5.9) * (tone.hz * 0.0004) * np.minimum(seconds / 0.3, 1.0)
     body = (sin_turns(turns) + 0.15 * sin_turns(turns * 2)).astype(np.float32)
     return body * gated(tone, frames, 0.09, 3.0, 0.25) * np.float32(0.45)
 
