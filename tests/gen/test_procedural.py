@@ -38,13 +38,22 @@ def digest(audio: Audio) -> str:
 _OTHER = """
 import hashlib
 from appliance.gen.backends.procedural import ProceduralBackend
+from appliance.gen.backends.procedural.instruments import PATCHES
+from appliance.gen.backends.procedural.patches import Tone
 from appliance.gen.conform import conform
-from appliance.gen.request import parse_request
+from appliance.gen.request import SECTIONS, STYLE_BPM, parse_request
 fields = {"prompt": "techno", "seed": 5, "bars": 2, "complexity": 0.9, "effects": ["chorus", "distortion"]}
 request = parse_request(fields).resolved()
 audio = ProceduralBackend().generate(request, lambda _: None, lambda: False)
 loop, report, _ = conform(audio.mix, 48000, bpm=request.bpm, bars=2, downbeat_frame=0)
-print(hashlib.sha256(audio.mix.tobytes() + loop.tobytes()).hexdigest())
+heard = audio.mix.tobytes() + loop.tobytes()
+for number, style in enumerate(STYLE_BPM):
+    section = SECTIONS[number % 5]
+    fields = {"style": style, "seed": 2, "bars": 1, "section": section, "complexity": 0.8, "energy": 0.9, "sample_rate": 16000}
+    heard += ProceduralBackend().generate(parse_request(fields).resolved(), lambda _: None, lambda: False).mix.tobytes()
+for name, patch in PATCHES.items():
+    heard += patch(Tone(50, 0.4, 0.8, 0.6, 0.4, 16000)).tobytes()
+print(hashlib.sha256(heard).hexdigest())
 """
 
 
@@ -98,7 +107,8 @@ def test_every_part_is_seamless_and_sounds(part: str) -> None:
 
 def test_kicks_are_on_the_beats_to_two_milliseconds() -> None:
     for seed in range(4):
-        request = parse_request({"style": "techno_minimal", "seed": seed, "bars": 4, "parts": ["drums"], "complexity": 0.3}).resolved()
+        fields = {"style": "techno_minimal", "seed": seed, "bars": 4, "parts": ["drums"], "complexity": 0.3}
+        request = parse_request(fields).resolved()
         mono = np.abs(BACKEND.generate(request, lambda _: None, lambda: False).mix).max(axis=1)
         for beat in range(12):
             frame = round(beat * request.frames / 16)

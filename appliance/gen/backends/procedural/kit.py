@@ -46,7 +46,7 @@ def hits(name: str, lane: Lane, song: Song, rng: np.random.Generator) -> list[Sa
         "snare": lambda: [
             drumheads.snare(rng, rate, (185 + 25 * shade) * tune, 0.028 + 0.022 * half_life, tone) for _ in range(3)
         ],
-        "crack": lambda: [drumheads.snare(rng, rate, (255 + 50 * shade) * tune, 0.018, 0.3 + 0.7 * tone) for _ in range(3)],
+        "crack": lambda: [drumheads.snare(rng, rate, (255 + 50 * shade) * tune, 0.027, 0.3 + 0.7 * tone) for _ in range(3)],
         "clap": lambda: [drumkit.clap(rng, rate, tone) for _ in range(2)],
         "rim": lambda: [drumkit.rim(rng, rate, tone) for _ in range(2)],
         "open": lambda: [drumkit.hat(rng, rate, 0.035 + 0.035 * half_life, tone, 0.24)],

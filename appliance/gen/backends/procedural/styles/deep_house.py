@@ -60,7 +60,7 @@ STYLE = Style(
     textures=("wind", "tape", "crackle", "shimmer"),
     kick_hz=(47.0, 54.0),
     room_s=1.5,
-    levels_db={"drums": -16.5, "percussion": -25.5, "bass": -18.5, "chords": -21.5, "lead": -25.5, "texture": -34.0},
+    levels_db={"drums": -16.5, "percussion": -25.5, "bass": -18.5, "chords": -21.5, "lead": -25.5, "texture": -39.0},
     fills=(
         {"kick": "...."},
         {"clap": "-5-5-6-8"},
@@ -68,7 +68,6 @@ STYLE = Style(
         {"kick": "--6-", "open": "...."},
     ),
     roll="clap",
-    drum_dull=0,
     mutate=0.6,
     beat_duck=0.3,
 )

@@ -60,7 +60,7 @@ STYLE = Style(
     textures=("tape", "drone", "crackle", "shimmer"),
     kick_hz=(56.0, 64.0),
     room_s=0.9,
-    levels_db={"drums": -17.0, "percussion": -29.0, "bass": -20.0, "chords": -21.5, "lead": -25.0, "texture": -37.0},
+    levels_db={"drums": -16.0, "percussion": -29.0, "bass": -20.0, "chords": -22.5, "lead": -25.0, "texture": -37.0},
     fills=(
         {"snare": "6.67.889", "closed": "........"},
         {"snare": "8.......", "tom": "..8.8.99", "closed": "........", "kick": "9......."},

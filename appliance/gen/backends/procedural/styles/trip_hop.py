@@ -80,7 +80,7 @@ STYLE = Style(
     textures=("tape", "rumble", "crackle"),
     kick_hz=(48.0, 55.0),
     room_s=2.0,
-    levels_db={"drums": -18.0, "percussion": -29.0, "bass": -18.5, "chords": -22.5, "lead": -25.5, "texture": -29.0},
+    levels_db={"drums": -17.0, "percussion": -29.0, "bass": -18.5, "chords": -22.5, "lead": -25.5, "texture": -33.0},
     fills=(
         {"snare": "-3-4-5-7"},
         {"kick": "........", "ride": "........", "snare": "8......."},
