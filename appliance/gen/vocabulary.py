@@ -89,7 +89,8 @@ STYLE_WORDS: dict[str, str] = {
             "jazz fusion", "latin jazz", "lofi", "lo fi", "crunk", "phonk",
         ),
         "jungle_dnb": (
-            "jungle", "dnb", "jungle dnb", "drum and bass", "drum n bass", "breakcore", "breakbeat", "liquid", "neurofunk", "amen",
+            "jungle", "dnb", "jungle dnb", "drum and bass", "drum n bass", "breakcore", "breakbeat", "liquid",
+            "neurofunk", "amen",
             "liquid drum and bass", "liquid dnb", "big beat", "footwork",
         ),
         "dub": (
