@@ -36,8 +36,11 @@ class Tone:
 
 
 def gated(tone: Tone, frames: int, attack_s: float, half_life_s: float, release_s: float) -> Samples:
-    """Attack and decay while the gate is open, then a release that is short against it."""
+    """Attack (smooth at both ends: no kink where a loop begins) and decay while the gate is open, then a short release."""
     envelope = attack_decay(frames, attack_s, half_life_s, tone.sample_rate, 0.004)
+    attack = min(tone.frames(attack_s), frames)
+    ramp = np.arange(attack, dtype=np.float32) * np.float32(1 / attack)
+    envelope[:attack] *= ramp * (3 - 2 * ramp)
     open_frames = min(tone.frames(tone.gate_s), frames)
     if open_frames < frames:
         envelope[open_frames:] *= decay(frames - open_frames, release_s / 4, tone.sample_rate)
