@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import ApplianceError, BadFile, BadValue
-from appliance.gen.request import STYLE_BPM, parse_request
+from appliance.gen.request import PARTS, SECTIONS, STYLE_BPM, parse_request
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``generate``."""
     parser.add_argument("prompt", nargs="?", default="", help="what to make, in words; empty: a suggestion")
     parser.add_argument("--style", help=f"one of {', '.join(STYLE_BPM)}")
+    parser.add_argument("--section", help=f"one of {', '.join(SECTIONS)} (drop)")
+    parser.add_argument("--instruments", help="'rhodes, upright bass', … (the style's)")
     parser.add_argument("--bars", help="length, 1 … 64 (4)")
     parser.add_argument("--bpm", help="tempo, 40 … 240 (the style's)")
     parser.add_argument("--key", help="'A minor', 'F# dorian', … (A minor)")
     parser.add_argument("--seed", help="same seed, same music (0)")
-    parser.add_argument("--parts", help="only these: drums bass chords lead texture (all)")
+    parser.add_argument("--parts", help=f"only these: {' '.join(PARTS)} (all)")
     parser.add_argument("--energy", help="0 … 1")
     parser.add_argument("--complexity", help="0 … 1")
     parser.add_argument("--rate", dest="sample_rate", help="sample rate in Hz (48000)")
@@ -39,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _make(options: argparse.Namespace) -> str:
-    names = ("style", "bars", "bpm", "key", "seed", "parts", "energy", "complexity", "sample_rate")
+    names = ("style", "section", "instruments", "bars", "bpm", "key", "seed", "parts", "energy", "complexity", "sample_rate")
     fields: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
     request = parse_request({"prompt": options.prompt, **fields}).resolved()
     output: Path = options.output

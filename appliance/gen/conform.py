@@ -21,7 +21,10 @@ from appliance.gen.request import loop_frames
 Samples = NDArray[np.float32]
 CEILING_DB = -1.0
 #: Loudness a clip is brought to, by role: together on pads they make a mix that leaves the limiter alone.
-ROLE_LUFS = {"mix": -14.0, "drums": -16.0, "bass": -18.0, "chords": -21.0, "lead": -21.5, "texture": -27.0, "voice": -18.0}
+ROLE_LUFS = {
+    "mix": -14.0, "drums": -16.0, "percussion": -22.0, "bass": -18.0, "chords": -21.0, "lead": -21.5, "texture": -27.0,
+    "voice": -18.0,
+}  # fmt: skip
 _FADE_S = 0.008
 
 

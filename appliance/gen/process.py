@@ -17,6 +17,7 @@ from appliance.errors import ApplianceError, BadValue, UnknownAddress
 from appliance.gen.backends import EMBEDDED, VERSIONS
 from appliance.gen.backends.procedural.bank import bank_requests
 from appliance.gen.pool import WorkerProcess
+from appliance.gen.prompt import read_prompt
 from appliance.gen.queue import STATES, Job, JobQueue
 from appliance.gen.request import GenRequest, parse_request
 from appliance.gen.runner import DISK_FULL, DISK_RETRY_S, Runner
@@ -133,16 +134,13 @@ class GenProcess:
     def _completed(self, request: GenRequest) -> GenRequest:
         """What the request leaves open and its prompt does not say comes from the box: style, key, tempo, metre, knobs."""
         values = self._box.values
-        said = request.resolved().model_dump()
-        plain = parse_request({}).resolved().model_dump()
         given = request.model_dump(exclude_none=True)
         fields = {
             "style": values.get("/gen/style"), "key": values.get("/gen/key"), "bars": values.get("/gen/bars"),
-            "energy": values.get("/gen/energy"), "complexity": values.get("/gen/complexity"),
-            "humanize": values.get("/gen/humanize"), "bpm": self._bpm(),
+            "section": values.get("/gen/section"), "energy": values.get("/gen/energy"),
+            "complexity": values.get("/gen/complexity"), "humanize": values.get("/gen/humanize"), "bpm": self._bpm(),
         }  # fmt: skip
-        if request.prompt:
-            fields |= {name: said[name] for name in fields if name not in given and said[name] != plain[name]}
+        fields |= {name: value for name, value in read_prompt(request.prompt).items() if name in fields}
         fields |= given
         fields.setdefault("seed", values.get("/gen/seed"))
         fields.setdefault("harmony_seed", values.get("/gen/seed"))

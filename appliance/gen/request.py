@@ -7,72 +7,44 @@ import difflib
 import hashlib
 import json
 import math
-import random
 import re
 import unicodedata
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from appliance.errors import BadValue
-from appliance.gen.theory import SCALES, parse_key
+from appliance.gen.prompt import phrases, read_prompt, suggest_prompt
+from appliance.gen.theory import parse_key
+from appliance.gen.vocabulary import (
+    EFFECT_WORDS,
+    EFFECTS,
+    INSTRUMENT_PARTS,
+    INSTRUMENT_WORDS,
+    MOOD_WORDS,
+    PART_WORDS,
+    PARTS,
+    SECTIONS,
+    STYLE_BPM,
+    TEXTURES,
+    Part,
+    Section,
+)
 
-Part = Literal["drums", "bass", "chords", "lead", "texture"]
-PARTS: tuple[Part, ...] = get_args(Part)
-Role = Literal["drums", "bass", "chords", "lead", "texture", "voice", "mix"]
+__all__ = ["PARTS", "SECTIONS", "STYLE_BPM", "GenRequest", "Part", "Role", "loop_frames", "parse_request", "suggest_prompt"]
 
-#: Style and its usual tempo. A style is offered only when a generator can play it.
-STYLE_BPM: dict[str, float] = {"techno_minimal": 126.0}
-TEXTURES = ("clean", "warm", "gritty", "airy", "dark", "vinyl")
-EFFECTS = ("reverb", "delay", "distortion", "chorus")
+Role = Literal["drums", "percussion", "bass", "chords", "lead", "texture", "voice", "mix"]
 MAX_PROMPT_CHARACTERS = 10_000
 MIN_BARS, MAX_BARS = 1, 64
 MIN_BPM, MAX_BPM = 40.0, 240.0
 MAX_DURATION_S = 240.0
 
-_MOOD_WORDS = {
-    "dark": 0.1, "ominous": 0.05, "unsettling": 0.1, "melancholic": 0.2, "sad": 0.2, "moody": 0.25, "subdued": 0.3,
-    "deep": 0.35, "neutral": 0.5, "warm": 0.6, "dreamy": 0.6, "chill": 0.6, "bright": 0.8, "upbeat": 0.85, "happy": 0.9,
-    "euphoric": 0.95, "uplifting": 0.9,
-}  # fmt: skip
-_ENERGY_WORDS = {
-    "ambient": 0.15, "calm": 0.2, "chill": 0.25, "soft": 0.25, "sparse": 0.3, "subdued": 0.3, "deep": 0.45,
-    "groovy": 0.6, "danceable": 0.65, "driving": 0.75, "rolling": 0.7, "hard": 0.85, "peak": 0.9, "intense": 0.9,
-    "huge": 0.9, "banging": 0.95,
-}  # fmt: skip
-_COMPLEXITY_WORDS = {"minimal": 0.35, "simple": 0.2, "sparse": 0.2, "busy": 0.8, "complex": 0.85, "intricate": 0.9}
-_PART_WORDS: dict[str, Part] = {
-    "drums": "drums", "drum": "drums", "beat": "drums", "beats": "drums", "kick": "drums", "hats": "drums",
-    "hihat": "drums", "percussion": "drums", "909": "drums", "808": "drums", "bass": "bass", "bassline": "bass",
-    "303": "bass", "sub": "bass", "chords": "chords", "chord": "chords", "stab": "chords", "stabs": "chords",
-    "pads": "chords", "pad": "chords", "piano": "chords", "rhodes": "chords", "lead": "lead", "melody": "lead",
-    "arp": "lead", "arpeggio": "lead", "pluck": "lead", "bells": "lead", "texture": "texture", "drone": "texture",
-    "noise": "texture", "atmosphere": "texture", "ambience": "texture", "riser": "texture",
-}  # fmt: skip
-_EFFECT_WORDS = {
-    "reverb": "reverb", "spacey": "reverb", "spacious": "reverb", "echo": "delay", "delay": "delay", "dub": "delay",
-    "distortion": "distortion", "crunchy": "distortion", "saturated": "distortion", "chorus": "chorus",
-}  # fmt: skip
-_STYLE_WORDS = {"minimal techno": "techno_minimal", "techno minimal": "techno_minimal", "techno": "techno_minimal"}
-_SUGGESTIONS = (
-    "minimal techno, dry kick, rolling bass, A minor",
-    "dub techno chords with long echo, sparse drums, F minor",
-    "hypnotic bell arpeggio over a driving beat, D dorian",
-    "deep rolling bass, shuffled hats, subdued mood, C minor",
-    "dark warehouse groove, metallic percussion, E phrygian",
-    "airy drone and soft stabs, calm, G minor",
-)
-_BPM_IN_PROMPT = re.compile(r"\b(\d{2,3}(?:\.\d+)?)\s*bpm\b", re.IGNORECASE)
-_BARS_IN_PROMPT = re.compile(r"\b(\d{1,3})[\s-]*bars?\b", re.IGNORECASE)
-_KEY_IN_PROMPT = re.compile(
-    r"(?<!\w)([A-G](?:#|b|♯|♭|[ -]?sharp|[ -]?flat)?)\s+(" + "|".join(SCALES) + r"|maj|min)\b", re.IGNORECASE
-)
-
 
 class GenRequest(BaseModel):
     """One request. What is left out (``None``) is read from the prompt, then from the style; see :meth:`resolved`.
 
-    ``harmony_seed`` fixes chord progression and groove apart from ``seed``: clips that share it go together.
+    ``harmony_seed`` fixes chord progression and groove apart from ``seed``: clips that share it go together. ``section`` is the
+    place in a song that the clip is arranged for; :meth:`sections` are the five of one request.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -85,6 +57,8 @@ class GenRequest(BaseModel):
     bpm: float | None = Field(None, ge=MIN_BPM, le=MAX_BPM)
     key: str | None = None
     parts: tuple[Part, ...] | None = None
+    section: Section | None = None
+    instruments: tuple[str, ...] | None = None
     texture: str | None = None
     complexity: float | None = Field(None, ge=0, le=1)
     humanize: float | None = Field(None, ge=0, le=1)
@@ -136,7 +110,7 @@ class GenRequest(BaseModel):
     @classmethod
     def _mood_by_word(cls, value: Any) -> Any:
         if isinstance(value, str) and not _is_number(value):
-            return _MOOD_WORDS[_one_of(value.strip().lower(), _MOOD_WORDS, "mood")]
+            return MOOD_WORDS[_one_of(value.strip().lower(), MOOD_WORDS, "mood")]
         return value
 
     @field_validator("texture", mode="before")
@@ -149,17 +123,33 @@ class GenRequest(BaseModel):
     def _known_parts(cls, value: Any) -> Any:
         if value is None:
             return None
-        words = [_one_of(word, {**dict.fromkeys(PARTS), **_PART_WORDS}, "part") for word in _words(value)]
-        chosen = {_PART_WORDS.get(word, word) for word in words}
+        words = [_one_of(word, {**dict.fromkeys(PARTS), **PART_WORDS}, "part") for word in _words(value)]
+        chosen = {PART_WORDS.get(word, word) for word in words}
         return tuple(part for part in PARTS if part in chosen) or None
+
+    @field_validator("section", mode="before")
+    @classmethod
+    def _known_section(cls, value: Any) -> Any:
+        return value if value is None else _one_of(str(value).strip().lower(), SECTIONS, "section")
+
+    @field_validator("instruments", mode="before")
+    @classmethod
+    def _known_instruments(cls, value: Any) -> Any:
+        if value is None:
+            return None
+        names = re.split(r"[,;+/]+", value) if isinstance(value, str) else _words(value)
+        names = [" ".join(name.lower().replace("-", " ").split()) for name in names]
+        known = {**dict.fromkeys(INSTRUMENT_PARTS), **INSTRUMENT_WORDS}
+        names = [_one_of(name, known, "instrument") for name in names if name]
+        return tuple(dict.fromkeys(INSTRUMENT_WORDS.get(name, name) for name in names))
 
     @field_validator("effects", mode="before")
     @classmethod
     def _known_effects(cls, value: Any) -> Any:
         if value is None:
             return None
-        words = [_one_of(word, {**dict.fromkeys(EFFECTS), **_EFFECT_WORDS}, "effect") for word in _words(value)]
-        chosen = {_EFFECT_WORDS.get(word, word) for word in words}
+        words = [_one_of(word, {**dict.fromkeys(EFFECTS), **EFFECT_WORDS}, "effect") for word in _words(value)]
+        chosen = {EFFECT_WORDS.get(word, word) for word in words}
         return tuple(effect for effect in EFFECTS if effect in chosen)
 
     @property
@@ -186,19 +176,25 @@ class GenRequest(BaseModel):
         something out of range or the loop would be longer than four minutes.
         """
         seed = self.seed if self.seed is not None else 0
-        prompt = self.prompt or suggest_prompt(seed)
-        read = _read_prompt(prompt)
+        prompt = self.prompt or suggest_prompt(seed, self.style)
+        read = read_prompt(prompt)
         style = self.style or read.get("style") or "techno_minimal"
         fields: dict[str, Any] = {
             "style": style, "mood": 0.4, "energy": 0.6, "bpm": STYLE_BPM[style], "key": "A minor", "parts": PARTS,
-            "texture": "clean", "complexity": 0.5, "humanize": 0.3, "effects": (), "bars": 4,
+            "section": "drop", "instruments": (), "texture": "clean", "complexity": 0.5, "humanize": 0.3, "effects": (),
+            "bars": 4,
         }  # fmt: skip
         fields.update(read)
         fields.update(self.model_dump(exclude_none=True))
-        unwanted = {_PART_WORDS[word] for word in _words(self.negative_prompt) if word in _PART_WORDS}
+        unwanted = {PART_WORDS[word] for word in _words(self.negative_prompt) if word in PART_WORDS}
+        if "drums" in unwanted:
+            unwanted.add("percussion")
         if self.parts is None and unwanted:
             fields["parts"] = tuple(part for part in fields["parts"] if part not in unwanted) or fields["parts"]
         harmony = self.harmony_seed if self.harmony_seed is not None else seed
+        banned = {instrument for _, instrument in phrases(_words(self.negative_prompt), INSTRUMENT_WORDS)}
+        if self.instruments is None and banned:
+            fields["instruments"] = tuple(name for name in fields["instruments"] if name not in banned)
         request = parse_request({**fields, "prompt": prompt, "seed": seed, "harmony_seed": harmony})
         seconds = request.frames / request.sample_rate
         if seconds > MAX_DURATION_S:
@@ -221,6 +217,11 @@ class GenRequest(BaseModel):
             return request.model_copy(update={"candidates": 1})
         digest = hashlib.sha256(f"{request.seed}/{number}".encode()).digest()
         return request.model_copy(update={"candidates": 1, "seed": int.from_bytes(digest[:6], "big")})
+
+    def sections(self) -> dict[Section, GenRequest]:
+        """The same request as intro, build, drop, break and outro: one song, so that they follow each other in any order."""
+        request = self.resolved()
+        return {section: request.model_copy(update={"section": section}) for section in SECTIONS}
 
     def title(self) -> str:
         """A short name for people: the given one, or the head of the prompt."""
@@ -246,41 +247,6 @@ def parse_request(value: Any) -> GenRequest:
         return GenRequest.model_validate(value)
     except ValidationError as error:
         raise BadValue(_one_line(error)) from None
-
-
-def suggest_prompt(seed: int) -> str:
-    """A prompt worth trying; the same one for the same seed."""
-    return random.Random(seed).choice(_SUGGESTIONS)
-
-
-def _read_prompt(prompt: str) -> dict[str, Any]:
-    """What a prompt says about the other fields. Out-of-range tempo or length is kept, so that it is refused."""
-    lower = prompt.lower()
-    words = re.findall(r"[a-z0-9#]+", lower)
-    read: dict[str, Any] = {}
-    for phrase, style in _STYLE_WORDS.items():
-        if phrase in lower:
-            read["style"] = style
-            break
-    if match := _BPM_IN_PROMPT.search(prompt):
-        read["bpm"] = float(match.group(1))
-    if match := _BARS_IN_PROMPT.search(prompt):
-        read["bars"] = int(match.group(1))
-    if match := _KEY_IN_PROMPT.search(prompt):
-        read["key"] = f"{match.group(1)} {match.group(2).lower()}"
-    for name, table in (("mood", _MOOD_WORDS), ("energy", _ENERGY_WORDS), ("complexity", _COMPLEXITY_WORDS)):
-        found = [table[word] for word in words if word in table]
-        if found:
-            read[name] = round(math.fsum(found) / len(found), 4)
-    if textures := [word for word in words if word in TEXTURES]:
-        read["texture"] = textures[0]
-    if effects := {_EFFECT_WORDS[word] for word in words if word in _EFFECT_WORDS}:
-        read["effects"] = tuple(effect for effect in EFFECTS if effect in effects)
-    if "only" in words or "solo" in words:
-        chosen = {_PART_WORDS[word] for word in words if word in _PART_WORDS}
-        if chosen:
-            read["parts"] = tuple(part for part in PARTS if part in chosen)
-    return read
 
 
 def _words(value: Any) -> list[str]:

@@ -27,8 +27,8 @@ GAP = 3
 TOUCH = 44
 """What a finger is meant to hit is at least this wide and high: 8.5 mm."""
 
-ROLES = {"drums": "#ff8c1a", "bass": "#2f7bff", "chords": "#30c04f", "lead": "#ff5fb0", "texture": "#9a5cff",
-         "voice": "#f2f2f2", "recorded": "#ffd21f", "none": "#7d8ea3"}
+ROLES = {"drums": "#ff8c1a", "percussion": "#c97b2e", "bass": "#2f7bff", "chords": "#30c04f",
+         "lead": "#ff5fb0", "texture": "#9a5cff", "voice": "#f2f2f2", "recorded": "#ffd21f", "none": "#7d8ea3"}
 """Colours of what a pad plays, the same as on a controller's lamps."""
 COLOURS = {**ROLES, "red": "#ff3b30", "white": "#e8eef5", "grey": "#4a5868", "cyan": "#20c8d8",
            "deck 1": "#2f9bff", "deck 2": "#ff8c1a", "deck 3": "#30c04f", "deck 4": "#e15fd0"}

@@ -3,12 +3,15 @@
 
 from appliance.namespace import Group, Type, call, choice, integer, number, state, text
 
-STYLES = ("techno_minimal",)
+STYLES = ("techno_minimal", "experimental", "rock", "hip_hop", "jungle_dnb", "dub", "deep_house", "downtempo_ambient",
+          "classical", "trip_hop")
+SECTIONS = ("intro", "build", "drop", "break", "outro")
 KEYS = tuple(f"{tonic} {mode}" for mode in ("minor", "major")
              for tonic in ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"))
 
 GEN = Group("gen", "/gen", (
     choice("style", "techno_minimal", STYLES, "Style of what is generated", owner="gen"),
+    choice("section", "drop", SECTIONS, "Place in a song that a loop is made for", owner="gen"),
     choice("key", "A minor", KEYS, "Key of what is generated", owner="gen"),
     integer("bars", 4, 1, 32, "Length of a loop", unit="bars", owner="gen"),
     number("energy", 0.5, 0.0, 1.0, "Calm … driving", owner="gen"),

@@ -13,7 +13,7 @@ PAD_GROUPS = 4
 PAD_STATES = ("empty", "loaded", "queued", "playing", "stopping", "missing")
 """The engine tells the first five; control says ``missing`` of an empty pad whose file of the session is not there."""
 MODES = ("loop", "oneshot", "gate", "stutter")
-ROLES = ("none", "drums", "bass", "chords", "lead", "texture", "voice", "recorded")
+ROLES = ("none", "drums", "percussion", "bass", "chords", "lead", "texture", "voice", "recorded")
 
 PAD = Group("pad", "/bank/{bank}/pad/{pad}", (
     number("gain", 0.0, -60.0, 12.0, "Level of the pad", unit="dB"),

@@ -111,7 +111,9 @@ def test_generated_loops_pass_through_unharmed() -> None:
         for part in (None, ["drums"], ["bass"], ["chords"], ["lead"], ["texture"]):
             request = parse_request({"seed": seed, "bars": 2, "parts": part}).resolved()
             audio = ProceduralBackend().generate(request, lambda _: None, lambda: False)
-            loop, report, _ = conform(audio.mix, 48000, bpm=126, bars=2, target_lufs=ROLE_LUFS[request.role], downbeat_frame=0)
+            loop, report, _ = conform(
+                audio.mix, 48000, bpm=float(request.bpm or 0), bars=2, target_lufs=ROLE_LUFS[request.role], downbeat_frame=0,
+            )  # fmt: skip
             assert report.seam == "exact" and report.seam_ratio <= 1 and report.frames == request.frames
             assert report.loudness_lufs == pytest.approx(ROLE_LUFS[request.role], abs=0.5)
             gain = 10 ** (report.gain_db / 20)

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import ApplianceError, BadValue
-from appliance.gen.request import PARTS, STYLE_BPM, GenRequest, parse_request, suggest_prompt
+from appliance.gen.request import PARTS, SECTIONS, STYLE_BPM, GenRequest, parse_request, suggest_prompt
 from appliance.gen.theory import NOTE_NAMES, SCALES, parse_key, voice_lead
+from appliance.gen.vocabulary import INSTRUMENT_PARTS, INSTRUMENT_WORDS, STYLE_WORDS, SUGGESTIONS
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,8 @@ from appliance.gen.theory import NOTE_NAMES, SCALES, parse_key, voice_lead
         ({"style": "techno_minimall"}, ["did you mean techno_minimal?"]),
         ({"parts": ["bas"]}, ["did you mean bass?"]),
         ({"mood": "drak"}, ["did you mean dark?"]),
+        ({"section": "chorus"}, ["no section 'chorus'", "intro"]),
+        ({"instruments": "pianno"}, ["no instrument 'pianno'", "did you mean piano?"]),
         ({"promt": "x"}, ["no field 'promt'", "did you mean prompt?"]),
         ({"candidates": 6}, ["candidates", "1 … 5"]),
         ({"tempo": 120, "bpm": 121}, ["same thing"]),
@@ -63,6 +66,50 @@ def test_only_and_negative_words_choose_parts() -> None:
     assert parse_request("only drums").resolved().parts == ("drums",)
     without = parse_request({"prompt": "techno", "negative_prompt": "drums, melody"}).resolved()
     assert without.parts == ("bass", "chords", "texture")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("Drum & Bass, liquid, dreamy, 172 bpm", {"style": "jungle_dnb", "bpm": 172.0}),
+        ("lo-fi hip hop with Rhodes Piano", {"style": "hip_hop", "instruments": ("rhodes",), "bpm": 90.0}),
+        ("Jamaican Dub, ominous drone", {"style": "dub", "effects": ("delay",)}),
+        ("60s psychedelic rock, shredding guitar", {"style": "rock", "instruments": ("overdrive",)}),
+        ("orchestral score with harp and timpani in D minor", {"style": "classical", "instruments": ("harp", "timpani")}),
+        ("ambient, calm kalimba", {"style": "downtempo_ambient", "instruments": ("mallet",)}),
+        ("Trip Hop with a dusty beat", {"style": "trip_hop", "texture": "vinyl"}),
+        ("garage rock", {"style": "rock"}),
+        ("uk garage", {"style": "deep_house"}),
+        ("dub techno", {"style": "techno_minimal"}),
+        ("techno, 303 acid bass, TR-909, breakdown", {"instruments": ("acid",), "section": "break"}),
+        ("techno, huge drop", {"section": "drop", "energy": 0.9}),
+        ("deep house intro", {"style": "deep_house", "section": "intro"}),
+        ("only congas", {"parts": ("percussion",), "instruments": ("conga",)}),
+        ("glitch, weird noises", {"style": "experimental"}),
+    ],
+)  # fmt: skip
+def test_words_of_genre_mood_instrument_and_section_are_read(prompt: str, expected: dict[str, object]) -> None:
+    request = parse_request(prompt).resolved()
+    assert {name: getattr(request, name) for name in expected} == expected
+
+
+def test_every_style_has_words_and_prompts_that_lead_to_it() -> None:
+    for style in STYLE_BPM:
+        assert all(parse_request(prompt).resolved().style == style for prompt in SUGGESTIONS[style])
+        assert parse_request(style.replace("_", " ")).resolved().style == style
+        assert parse_request({"style": style}).resolved().prompt in SUGGESTIONS[style]
+    assert set(STYLE_WORDS.values()) == set(STYLE_BPM) and set(INSTRUMENT_WORDS.values()) <= set(INSTRUMENT_PARTS)
+
+
+def test_unwanted_instruments_are_left_out() -> None:
+    request = parse_request({"prompt": "jazz with piano and flute", "negative_prompt": "flute"}).resolved()
+    assert request.instruments == ("piano",)
+
+
+def test_sections_of_a_request_differ_in_nothing_else() -> None:
+    sections = parse_request({"prompt": "deep house", "seed": 3}).sections()
+    assert list(sections) == list(SECTIONS) and len({request.content_hash() for request in sections.values()}) == 5
+    assert len({request.model_copy(update={"section": "drop"}).content_hash() for request in sections.values()}) == 1
 
 
 def test_names_of_other_systems_are_understood() -> None:

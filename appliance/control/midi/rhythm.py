@@ -30,8 +30,8 @@ class Look(StrEnum):
 
 
 ROLE_COLOURS = {
-    "none": "white", "drums": "orange", "bass": "blue", "chords": "green", "lead": "pink", "texture": "violet",
-    "voice": "white", "recorded": "yellow",
+    "none": "white", "drums": "orange", "percussion": "orange", "bass": "blue", "chords": "green", "lead": "pink",
+    "texture": "violet", "voice": "white", "recorded": "yellow",
 }
 _RED = (Look.ARMED, Look.RECORDING, Look.OVERDUB)
 

@@ -3,6 +3,6 @@
 
 #: Backends and their versions. A version changes whenever the same request would give other audio; it is part of the cache's
 #: key and stands here, where it can be read without loading what a backend needs.
-VERSIONS: dict[str, str] = {"procedural": "1"}
+VERSIONS: dict[str, str] = {"procedural": "2"}
 #: The one that needs nothing: no model, no other interpreter, no network.
 EMBEDDED = "procedural"

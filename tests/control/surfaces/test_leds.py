@@ -116,7 +116,7 @@ async def test_pads_show_their_state_in_their_roles_colour(desk: Desk, apc: Comp
     assert bytes((0x90, 24, 5)) in await rig.tick(1.02)  # the dip on the beat, at the lowest level
     desk.set_now("/pads/bank", 2)
     assert bytes((0x90, 24, 0)) in await rig.tick(1.5)
-    assert sorted(ROLES) == sorted({"none", "drums", "bass", "chords", "lead", "texture", "voice", "recorded"})
+    assert sorted(ROLES) == sorted({"none", "drums", "percussion", "bass", "chords", "lead", "texture", "voice", "recorded"})
 
 
 @pytest.mark.asyncio

@@ -9,7 +9,8 @@ import numpy as np
 
 from appliance.gen.backends import VERSIONS
 from appliance.gen.backends.base import Audio, Cancelled, GenerationCancelled, Progress, Samples
-from appliance.gen.backends.procedural.drums import drums
+from appliance.gen.backends.procedural.arrangement import loudness
+from appliance.gen.backends.procedural.drums import drums, percussion
 from appliance.gen.backends.procedural.song import Song, compose
 from appliance.gen.backends.procedural.texture import texture
 from appliance.gen.backends.procedural.tonal import bass, chords, lead
@@ -17,7 +18,7 @@ from appliance.gen.maths import decibels
 from appliance.gen.request import PARTS, GenRequest, parse_request
 
 _MAKERS: dict[str, Callable[[Song], Samples]] = {
-    "drums": drums, "bass": bass, "chords": chords, "lead": lead, "texture": texture,
+    "drums": drums, "percussion": percussion, "bass": bass, "chords": chords, "lead": lead, "texture": texture,
 }  # fmt: skip
 
 
@@ -45,14 +46,15 @@ class ProceduralBackend:
         mix = np.zeros((request.frames, 2), np.float32)
         for number, part in enumerate(parts):
             poll()
-            stem = _levelled(_MAKERS[part](song), song.style.levels_db.get(part, -20.0))
+            level = decibels(song.style.levels_db[part]) * loudness(song.section, part)
+            stem = _levelled(_MAKERS[part](song), level)
             stems[part] = np.ascontiguousarray(stem.T)
             mix += stems[part]
             progress((number + 1) / len(parts))
         return Audio(mix, request.sample_rate, stems)
 
 
-def _levelled(stem: Samples, rms_db: float) -> Samples:
-    """The stem at the RMS level its style gives the part; silence stays silence."""
+def _levelled(stem: Samples, rms: float) -> Samples:
+    """The stem at the RMS level that its style and section give the part; silence stays silence."""
     level = float(np.sqrt(np.mean(stem * stem, dtype=np.float64)))
-    return stem * np.float32(decibels(rms_db) / level) if level > 1e-9 else stem
+    return stem * np.float32(rms / level) if level > 1e-9 else stem

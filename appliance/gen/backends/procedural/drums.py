@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The drum part: which lanes are heard, what they play, and the fill that leads back to the downbeat."""
+"""Drums and percussion: which lanes are heard, what they play in the section, and the fill that leads back to the downbeat."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.gen.backends.procedural import drumkit
+from appliance.gen.backends.procedural.arrangement import velocity_at, voice_of
 from appliance.gen.backends.procedural.grid import STEPS_PER_BEAT, lay
-from appliance.gen.backends.procedural.shaping import room
+from appliance.gen.backends.procedural.kit import EXTRA, hits
+from appliance.gen.backends.procedural.shaping import echo, room, smooth
 from appliance.gen.backends.procedural.song import Song, graded, velocities
-from appliance.gen.maths import note_hz
+from appliance.gen.backends.procedural.styles import Lane
+from appliance.gen.maths import saturate
 
 Samples = NDArray[np.float32]
 Pattern = list[list[float]]  # a bar, a step: velocity 0 … 1
@@ -21,15 +23,54 @@ Pattern = list[list[float]]  # a bar, a step: velocity 0 … 1
 def drums(song: Song) -> Samples:
     """The drum stem, (2, frames) float32."""
     rng = song.rng("drums")
+    lanes = dict(song.style.drums)
+    if "boom" in song.instruments("drums") and "kick" in lanes:
+        lanes["kick"] = replace(lanes["kick"], sound="boom")
+    patterns = _patterns(song, rng, lanes)
+    _chop(song, rng, lanes, patterns)
+    _fill(song, rng, patterns)
+    arranged = {lane: _arranged(song, bars, voice_of(lane)) for lane, bars in patterns.items()}
+    if song.section == "build" and song.style.roll:
+        lanes["roll"] = Lane(("",), 0.0, 0.75, 0.0, 0.3, song.style.roll)
+        arranged["roll"] = _arranged(song, _roll(song), "roll")
+    if not any(velocity > 0 for bars in arranged.values() for steps in bars for velocity in steps):
+        arranged = patterns
+    dry = _struck(song, rng, lanes, arranged)
+    if song.style.drum_drive > 0:
+        peak = float(np.abs(dry).max())
+        if peak > 0:
+            dry = saturate(dry * np.float32((1 + 3 * song.style.drum_drive) / peak))
+    for _ in range(song.style.drum_dull):
+        dry = smooth(dry)
+    return dry
+
+
+def percussion(song: Song) -> Samples:
+    """The percussion stem, (2, frames) float32: hands and sticks beside the kit, and what the request names."""
+    rng = song.rng("percussion")
+    asked = song.instruments("percussion")
+    lanes = {name: replace(lane, from_energy=0.0) if name in asked else lane for name, lane in song.style.percussion.items()}
+    lanes.update({name: EXTRA[name] for name in asked if name not in lanes})
+    patterns = _patterns(song, rng, lanes)
+    if asked:
+        patterns = {name: bars for name, bars in patterns.items() if name in asked}
+    if not patterns:
+        first = next(iter(lanes))
+        patterns = _patterns(song, rng, {first: replace(lanes[first], from_energy=-1.0)})
+    arranged = {lane: _arranged(song, bars, "percussion") for lane, bars in patterns.items()}
+    if not any(velocity > 0 for bars in arranged.values() for steps in bars for velocity in steps):
+        arranged = patterns
+    return _struck(song, rng, lanes, arranged)
+
+
+def _struck(song: Song, rng: np.random.Generator, lanes: dict[str, Lane], patterns: dict[str, Pattern]) -> Samples:
+    """Patterns to sound: every hit a little different, on time as the style and the request want it, in the room."""
     request, grid = song.request, song.grid
-    energy, complexity = float(request.energy or 0), float(request.complexity or 0)
     humanize = float(request.humanize or 0)
-    patterns = _patterns(song, rng, energy, complexity)
-    _fill(song, rng, patterns, complexity)
     dry, send = grid.silence(), grid.silence()
     for lane, bars in patterns.items():
-        settings = song.style.drums[lane]
-        hits = _hits(lane, song, rng, energy)
+        settings = lanes[lane]
+        sounds = hits(lane, settings, song, rng)
         strict = lane == "kick"
         for bar, steps in enumerate(bars):
             song.poll()
@@ -40,22 +81,34 @@ def drums(song: Song) -> Samples:
                 drift = 0.0 if strict else (float(rng.random()) + float(rng.random()) - 1.0) * humanize * 0.005
                 at = grid.frame(bar * grid.steps_per_bar + step) + int(drift * grid.sample_rate)
                 gain = settings.gain * velocity * (1 + shake * 0.5)
-                sound = hits[int(rng.integers(len(hits)))]
+                sound = sounds[int(rng.integers(len(sounds)))]
                 lay(dry, at, sound, gain, settings.pan)
                 if settings.send > 0:
                     lay(send, at, sound, gain * settings.send, settings.pan)
-    amount = 0.5 if "reverb" not in (request.effects or ()) else 1.0
+    effects = request.effects or ()
+    if "delay" in effects:
+        send += echo(send, round(3 * grid.frames / grid.steps), 0.45, 4)
+    song.poll()
+    amount = 1.0 if "reverb" in effects else 0.5
     dry += room(send, song.sample_rate, song.style.room_s, song.room_seed) * np.float32(amount)
     return dry
 
 
-def _patterns(song: Song, rng: np.random.Generator, energy: float, complexity: float) -> dict[str, Pattern]:
+def _patterns(song: Song, rng: np.random.Generator, lanes: dict[str, Lane]) -> dict[str, Pattern]:
+    energy, complexity = float(song.request.energy or 0), float(song.request.complexity or 0)
     patterns: dict[str, Pattern] = {}
     per_bar = song.grid.steps_per_bar
-    for lane, settings in song.style.drums.items():
+    places: dict[str, float] = {}
+    for lane, settings in lanes.items():
         heard = energy + (float(rng.random()) - 0.5) * 0.3 >= settings.from_energy
-        rhythm = graded(settings.rhythms, 0.7 * complexity + 0.3 * energy, rng, 0.3)
-        mutate = lane not in ("kick", "clap") and float(rng.random()) < 0.35 + 0.5 * complexity
+        level = 0.7 * complexity + 0.3 * energy
+        if settings.group:
+            place = places.setdefault(settings.group, min(max(level + (float(rng.random()) * 2 - 1) * 0.4, 0.0), 0.999))
+            rhythm = settings.rhythms[int(place * len(settings.rhythms))]
+        else:
+            rhythm = graded(settings.rhythms, level, rng, 0.3)
+        mutate = float(rng.random()) < (0.35 + 0.5 * complexity) * song.style.mutate
+        mutate = mutate and not settings.group and lane not in ("kick", "clap", "snare", "crash")
         if not heard and lane != "kick":
             continue
         bars: Pattern = []
@@ -85,49 +138,59 @@ def _mutated(steps: list[float], rng: np.random.Generator) -> list[float]:
     return steps
 
 
-def _fill(song: Song, rng: np.random.Generator, patterns: dict[str, Pattern], complexity: float) -> None:
-    """Mark the end of the phrase in the last bar. Plain clips get less of it."""
-    kind = int(rng.integers(4))
+def _chop(song: Song, rng: np.random.Generator, lanes: dict[str, Lane], patterns: dict[str, Pattern]) -> None:
+    """Cut a break up as a sampler does: in the second half of some bars a beat of the first is heard again, all lanes alike."""
+    grouped = [lane for lane in patterns if lanes[lane].group]
     per_bar = song.grid.steps_per_bar
-    if song.grid.bars < 2 or float(rng.random()) > 0.45 + 0.5 * complexity:
+    for bar in range(song.grid.bars):
+        chopped = float(rng.random()) < song.style.chop * (0.4 + 0.6 * float(song.request.complexity or 0))
+        length = (2, 4)[int(rng.integers(2))]
+        source = int(rng.integers(2)) * STEPS_PER_BEAT
+        start = per_bar - (STEPS_PER_BEAT if int(rng.integers(2)) else 2 * STEPS_PER_BEAT)
+        if not chopped or bar % 2 == 0 or start <= source + length:
+            continue
+        for lane in grouped:
+            steps = patterns[lane][bar]
+            for step in range(start, per_bar):
+                steps[step] = steps[source + (step - start) % length]
+
+
+def _fill(song: Song, rng: np.random.Generator, patterns: dict[str, Pattern]) -> None:
+    """Mark the end of the phrase in its last bar. Plain clips get less of it; a bar that stands alone gets none."""
+    fills, per_bar = song.style.fills, song.grid.steps_per_bar
+    number, luck = int(rng.integers(max(len(fills), 1))), float(rng.random())
+    if not fills or song.grid.bars < 2 or luck > 0.45 + 0.5 * float(song.request.complexity or 0):
         return
-    last = {lane: bars[-1] for lane, bars in patterns.items()}
-    if kind == 0 and "kick" in last:
-        last["kick"][per_bar - STEPS_PER_BEAT] = 0.0
-    elif kind == 1 and "clap" in last:
-        for step, velocity in ((per_bar - 3, 0.45), (per_bar - 1, 0.6)):
-            last["clap"][step] = velocity
-    elif kind == 2:
-        for lane in ("conga", "rim"):
-            if lane in last:
-                for step in range(per_bar - 6, per_bar):
-                    last[lane][step] = max(last[lane][step], 0.3 + 0.08 * (step - per_bar + 6) * (step % 2 + 1) / 2)
-                break
-    elif "kick" in last and complexity > 0.3:
-        last["kick"][per_bar - 2] = 0.55
+    for lane, marks in fills[number].items():
+        if lane not in patterns:
+            continue
+        marks = marks[-per_bar:]
+        last = patterns[lane][-1]
+        for step, mark in enumerate(marks, start=per_bar - len(marks)):
+            if mark != "-":
+                last[step] = 0.0 if mark == "." else int(mark) / 9
 
 
-def _hits(lane: str, song: Song, rng: np.random.Generator, energy: float) -> list[Samples]:
-    """The sounds of a lane; several where repetition would be heard."""
-    rate = song.sample_rate
-    tone = 0.35 * float(song.request.mood or 0) + 0.3 * energy + 0.35 * float(rng.random())
-    gritty = 0.3 if song.request.texture == "gritty" or "distortion" in (song.request.effects or ()) else 0.0
+def _roll(song: Song) -> Pattern:
+    """Blows that get closer: beats, then eighths, then sixteenths in the last quarter."""
+    grid = song.grid
+    steps = [0.0] * (grid.bars * grid.steps_per_bar)
+    for step in range(len(steps)):
+        place = step / len(steps)
+        apart = 4 if place < 0.625 else 2 if place < 0.8125 else 1
+        if step % apart == 0:
+            steps[step] = 1.0
+    return [steps[bar * grid.steps_per_bar : (bar + 1) * grid.steps_per_bar] for bar in range(grid.bars)]
 
-    def skin(octave: int) -> float:
-        degree = (0, 2, 4, 6)[int(rng.integers(4))]
-        return note_hz(song.key.note(degree, octave))
 
-    shade, half_life = float(rng.random()), float(rng.random())
-    makers: dict[str, Callable[[], list[Samples]]] = {
-        "kick": lambda: [drumkit.kick(rng, rate, song.kick_hz, 0.25 + 0.6 * shade, 0.3 + 0.3 * energy + gritty)],
-        "clap": lambda: [drumkit.clap(rng, rate, tone) for _ in range(2)],
-        "rim": lambda: [drumkit.rim(rng, rate, tone) for _ in range(2)],
-        "open": lambda: [drumkit.hat(rng, rate, 0.035 + 0.035 * half_life, tone, 0.24)],
-        "closed": lambda: [drumkit.hat(rng, rate, 0.007 + 0.008 * half_life, tone, 0.07) for _ in range(2)],
-        "shaker": lambda: [drumkit.shaker(rng, rate, tone) for _ in range(2)],
-        "conga": lambda: [
-            drumkit.conga(rng, rate, skin(3 if shade < 0.5 else 2) * bend, 0.4 + 0.5 * energy) for bend in (1, 0.75)
-        ],
-        "blip": lambda: [drumkit.blip(rate, skin(5), (1.41, 2.76, 3.3)[int(shade * 2.999)], 1.5 + 3 * half_life)],
-    }
-    return makers[lane]()
+def _arranged(song: Song, bars: Pattern, voice: str) -> Pattern:
+    """The pattern with the velocities of the section."""
+    per_bar = song.grid.steps_per_bar
+    total = song.grid.bars * per_bar
+    return [
+        [
+            velocity * velocity_at(song.section, voice, (bar * per_bar + step) / total) if velocity > 0 else 0.0
+            for step, velocity in enumerate(steps)
+        ]
+        for bar, steps in enumerate(bars)
+    ]

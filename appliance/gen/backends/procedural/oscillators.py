@@ -62,21 +62,64 @@ def subtractive(
     *,
     resonance: float = 0.9,
     high_pass_hz: float = 20.0,
-    phase: float = 0.0,
+    phase: float | NDArray[np.float64] = 0.0,
 ) -> Samples:
     """One note of a ``saw``, ``square``, ``triangle`` or ``organ`` through a low-pass; shape of ``cutoff_octaves``.
 
-    ``cutoff_octaves`` (frames,) is the cutoff in octaves above 80 Hz (0 … 7.5) a frame.
+    ``cutoff_octaves`` (frames,) is the cutoff in octaves above 80 Hz (0 … 7.5) a frame. ``phase`` in turns, a number or one
+    a frame (vibrato).
     """
     tables = _tables(wave, round(hz, 3), resonance, high_pass_hz, sample_rate)
-    frames = len(cutoff_octaves)
+    depth = np.clip(cutoff_octaves * np.float32((CUTOFFS - 1) / CUTOFF_OCTAVES), 0, CUTOFFS - 1.001)
+    return _read(tables, hz, depth, sample_rate, phase)
+
+
+def plucked(hz: float, frames: int, sample_rate: int, *, pluck: float, ring_s: float, damping: float, tilt: float) -> Samples:
+    """A plucked or struck string: Karplus and Strong's loop (1983) solved for its harmonics, (frames,).
+
+    ``pluck`` 0…0.5 is where along the string it is struck, ``ring_s`` the half-life of its fundamental, ``damping`` how much
+    faster a harmonic h dies (1 + damping h²), ``tilt`` the exponent of their fall at the start (1 is bright, 2 dull).
+    """
+    seconds = frames / sample_rate
+    tables = _string_tables(round(hz, 3), round(seconds, 3), pluck, round(ring_s, 4), damping, tilt, sample_rate)
+    depth = np.sqrt(np.arange(frames, dtype=np.float32) * np.float32(1.0 / frames)) * np.float32(CUTOFFS - 1.001)
+    return _read(tables, hz, depth, sample_rate, 0.0)
+
+
+@lru_cache(maxsize=128)
+def _string_tables(
+    hz: float, seconds: float, pluck: float, ring_s: float, damping: float, tilt: float, sample_rate: int
+) -> Samples:
+    """(CUTOFFS, TABLE + 1) float32: one cycle of the string at moments that lie closer at the start."""
+    count = max(min(int(0.46 * sample_rate / hz), 90), 1)
+    number = np.arange(1, count + 1, dtype=np.float64)
+    steps = np.arange(count)
+    level = sin_turns(number * (0.5 * pluck))
+    level *= 1.0 / (number if tilt < 1.5 else number * np.sqrt(number) if tilt < 2 else number * number)
+    moment = np.arange(CUTOFFS) * (1.0 / (CUTOFFS - 1))
+    moment *= moment * seconds
+    fading = exp2(moment[:, None] * ((1.0 + damping * number * number) * (-1.0 / ring_s))[None, :])
+    turn = (steps * steps * 0.381966) % 1.0  # the harmonics start at scattered phases: no click of all of them at once
+    spectrum = np.zeros((CUTOFFS, TABLE // 2 + 1), np.complex128)
+    spectrum.real[:, 1 : count + 1] = fading * (level * sin_turns(turn)) * (TABLE / 2)
+    spectrum.imag[:, 1 : count + 1] = fading * (level * sin_turns(turn + 0.25)) * (-TABLE / 2)
+    cycle = np.fft.irfft(spectrum, TABLE, axis=-1)
+    cycle *= 1.0 / np.abs(cycle[0]).max()
+    result = np.empty((CUTOFFS, TABLE + 1), np.float32)
+    result[:, :TABLE] = cycle
+    result[:, TABLE] = cycle[:, 0]
+    return result
+
+
+def _read(tables: Samples, hz: float, depth: Samples, sample_rate: int, phase: float | NDArray[np.float64]) -> Samples:
+    """Read a stack of cycles at ``hz`` and at a ``depth`` of rows a frame, both interpolated; (frames,)."""
+    frames = len(depth)
     turns = np.arange(frames, dtype=np.float64) * (hz / sample_rate) + phase
     turns -= np.floor(turns)
     turns *= TABLE
     column = turns.astype(np.int32)
     part = (turns - column).astype(np.float32)
     np.minimum(column, TABLE - 1, out=column)
-    depth = np.clip(cutoff_octaves * np.float32((CUTOFFS - 1) / CUTOFF_OCTAVES), 0, CUTOFFS - 1.001)
     row = depth.astype(np.int32)
     blend = depth - row
     index = row * (TABLE + 1) + column

@@ -15,6 +15,7 @@ from appliance.gen.backends.procedural.styles import Style, table
 from appliance.gen.maths import generator
 from appliance.gen.request import GenRequest
 from appliance.gen.theory import Key, parse_key, voice_lead
+from appliance.gen.vocabulary import INSTRUMENT_PARTS, Part, Section
 
 T = TypeVar("T")
 
@@ -40,6 +41,26 @@ class Song:
     def rng(self, part: str) -> np.random.Generator:
         """The part's own random generator: equal seeds and parts give equal choices."""
         return generator(self.request.seed or 0, self.request.style, part)
+
+    @property
+    def section(self) -> Section:
+        return self.request.section or "drop"
+
+    def instruments(self, part: Part) -> list[str]:
+        """What the request names for a part. Each instrument plays the first of its parts that none before it took; any number
+        go into drums and percussion."""
+        taken: dict[Part, list[str]] = {}
+        for name in self.request.instruments or ():
+            for place in INSTRUMENT_PARTS[name]:
+                if place in ("drums", "percussion") or place not in taken:
+                    taken.setdefault(place, []).append(name)
+                    break
+        return taken.get(part, [])
+
+    def patch(self, part: Part, patches: tuple[str, ...], rng: np.random.Generator) -> str:
+        """The patch of a tonal part: the instrument asked for, or one of the style's."""
+        choice = patches[int(rng.integers(len(patches)))]
+        return next(iter(self.instruments(part)), choice)
 
     def chord(self, bar: int) -> list[int]:
         """Pitch classes of the chord of a bar, root first, without doubles."""

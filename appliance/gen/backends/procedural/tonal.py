@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.gen.backends.procedural.grid import lay
-from appliance.gen.backends.procedural.patches import PATCHES, Tone
+from appliance.gen.backends.procedural.arrangement import velocity_at
+from appliance.gen.backends.procedural.grid import STEPS_PER_BEAT, lay
+from appliance.gen.backends.procedural.instruments import HELD, PATCHES, ROOTED
+from appliance.gen.backends.procedural.patches import Tone
 from appliance.gen.backends.procedural.shaping import chorus, duck_curve, echo, room
 from appliance.gen.backends.procedural.song import Song, graded, pick, velocities
 from appliance.gen.backends.procedural.styles import Tune
 from appliance.gen.maths import saturate
+from appliance.gen.vocabulary import Part
 
 Samples = NDArray[np.float32]
 #: How loud the tones of a chord are, root first: the seventh and ninth colour it, they do not carry it.
+_SECTION_BRIGHTNESS = {"intro": -0.12, "break": -0.05, "outro": -0.12}
 _CHORD_WEIGHTS = (1.0, 0.7, 0.75, 0.4, 0.25)
 
 
@@ -34,24 +38,31 @@ def bass(song: Song) -> Samples:
     """The bass stem, (2, frames): one voice in the middle."""
     rng = song.rng("bass")
     tune = song.style.bass
-    patch = tune.patches[int(rng.integers(len(tune.patches)))]
-    return _play(song, rng, tune, patch, bass_line(song, rng), 0.0)
+    patch = song.patch("bass", tune.patches, rng)
+    return _play(song, rng, tune, patch, _arranged(song, bass_line(song, rng), "bass"), 0.0)
 
 
 def chords(song: Song) -> Samples:
     """The chord stem, (2, frames)."""
     rng = song.rng("chords")
     tune = song.style.chords
-    patch = tune.patches[int(rng.integers(len(tune.patches)))]
-    return _play(song, rng, tune, patch, chord_line(song, rng, sustained=patch == "wash"), 0.25)
+    patch = song.patch("chords", tune.patches, rng)
+    return _play(song, rng, tune, patch, _arranged(song, chord_line(song, rng, patch), "chords"), 0.25)
 
 
 def lead(song: Song) -> Samples:
     """The lead stem, (2, frames)."""
     rng = song.rng("lead")
     tune = song.style.lead
-    patch = tune.patches[int(rng.integers(len(tune.patches)))]
-    return _play(song, rng, tune, patch, lead_line(song, rng), 0.35)
+    patch = song.patch("lead", tune.patches, rng)
+    return _play(song, rng, tune, patch, _arranged(song, lead_line(song, rng), "lead"), 0.35)
+
+
+def _arranged(song: Song, notes: list[Note], part: Part) -> list[Note]:
+    """The notes that the section lets the part play, at its velocities; all of them where none would be left."""
+    factors = [velocity_at(song.section, part, note.step / song.grid.steps) for note in notes]
+    played = [replace(note, velocity=note.velocity * factor) for note, factor in zip(notes, factors, strict=True) if factor > 0]
+    return played or notes
 
 
 def bass_line(song: Song, rng: np.random.Generator) -> list[Note]:
@@ -79,21 +90,28 @@ def _bass_degree(rng: np.random.Generator, tune: Tune, complexity: float, step: 
     return 0 if stay or step % 4 == 0 else degree
 
 
-def chord_line(song: Song, rng: np.random.Generator, sustained: bool) -> list[Note]:
-    """The chord of each bar, voice-led, on the rhythm; a sustained patch holds it for the bar instead."""
+def chord_line(song: Song, rng: np.random.Generator, patch: str) -> list[Note]:
+    """The chord of each bar, voice-led, on the rhythm. A patch that holds plays it for the bar, one that is rooted gets its
+    root; a tune with arpeggios plays the notes one by one, but not with those two."""
     tune, grid = song.style.chords, song.grid
     rhythm = graded(tune.rhythms, float(song.request.complexity or 0), rng, 0.35)
+    order = tune.arpeggios[int(rng.integers(len(tune.arpeggios)))] if tune.arpeggios and patch not in HELD | ROOTED else ()
     notes: list[Note] = []
     for bar, pitches in enumerate(song.voicings(tune.low_note, tune.high_note)):
         start = bar * grid.steps_per_bar
         chord = song.chord(bar)
         weights = {pitch: _CHORD_WEIGHTS[min(chord.index(pitch % 12), len(_CHORD_WEIGHTS) - 1)] for pitch in pitches}
-        if sustained:
+        if patch in ROOTED:
+            root = _in_range(song, song.degrees[bar], 40, 51)
+            pitches, weights = [root], {root: 1.0}
+        if patch in HELD:
             notes += [Note(start, pitch, 0.8 * weights[pitch], grid.steps_per_bar - 1.0) for pitch in pitches]
             continue
-        for step, velocity in enumerate(velocities(rhythm, bar, grid.steps_per_bar)):
-            if velocity > 0:
-                notes += [Note(start + step, pitch, velocity * weights[pitch], tune.gate_steps) for pitch in pitches]
+        played = [(step, v) for step, v in enumerate(velocities(rhythm, bar, grid.steps_per_bar)) if v > 0]
+        for number, (step, velocity) in enumerate(played):
+            sounding = [pitches[order[number % len(order)] % len(pitches)]] if order else pitches
+            gate = min(tune.gate_steps, (played[number + 1][0] if number + 1 < len(played) else grid.steps_per_bar) - step)
+            notes += [Note(start + step, pitch, velocity * (0.8 if order else weights[pitch]), gate) for pitch in sounding]
     return notes
 
 
@@ -121,9 +139,16 @@ def lead_line(song: Song, rng: np.random.Generator) -> list[Note]:
             closing = bar % 4 == 3 and step >= grid.steps_per_bar // 2
             degree = other_end[step] if closing else walk[count % len(walk)]
             count += 1
+            if step % (2 * STEPS_PER_BEAT) == 0:
+                degree = _consonant(degree, song.degrees[bar])
             pitch = _in_range(song, degree, tune.low_note, tune.high_note)
             notes.append(Note(bar * grid.steps_per_bar + step, pitch, velocity, tune.gate_steps))
     return _gated(notes, grid.steps)
+
+
+def _consonant(degree: int, root: int) -> int:
+    """The nearest degree of the triad on ``root``, for notes on strong beats; downwards where two are as near."""
+    return next(degree + step for step in (0, -1, 1, -2, 2) if (degree + step - root) % 7 in (0, 2, 4))
 
 
 def _in_range(song: Song, degree: int, low: int, high: int) -> int:
@@ -199,4 +224,4 @@ def brightness(song: Song) -> float:
     request = song.request
     bend = {"warm": -0.12, "dark": -0.25, "airy": 0.15}.get(str(request.texture), 0.0)
     value = 0.15 + 0.5 * float(request.energy or 0) + 0.35 * float(request.mood or 0) + bend
-    return min(max(value, 0.05), 1.0)
+    return min(max(value + _SECTION_BRIGHTNESS.get(song.section, 0.0), 0.05), 1.0)
