@@ -76,4 +76,4 @@ def _glide(cut: list[Samples], tail: int, head: int) -> None:
 def _smooth(frames: int) -> Samples:
     """0 for two frames, then up to 1, without a step in slope or bend; (frames, 1)."""
     at = np.maximum(np.arange(frames, dtype=np.float32) - 1, 0)[:, None] / max(frames - 1, 1)
-    return at**3 * (at * (6 * at - 15) + 10)
+    return (at * at * at * (at * (6 * at - 15) + 10)).astype(np.float32)

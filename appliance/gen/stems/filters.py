@@ -132,6 +132,5 @@ def _median(level: NDArray[np.float32], width: int, axis: int) -> NDArray[np.flo
 
 
 def _with_rest(parts: NDArray[np.float32], mix: Samples) -> dict[str, Samples]:
-    stems = dict(zip(STEMS[:3], (np.ascontiguousarray(part) for part in parts), strict=True))
-    stems["other"] = mix - parts.sum(axis=0)
-    return stems
+    rest = (mix - parts.sum(axis=0)).astype(np.float32)
+    return {name: np.ascontiguousarray(part) for name, part in zip(STEMS, (*parts, rest), strict=True)}
