@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
+from appliance.gen.stems.filters import separate
+from appliance.library.analysis.listen import analyse_frames
 from appliance.library.decode import decode, probe
 from appliance.library.store import AudioStore
 from benchmarks.report import Row
@@ -36,6 +38,8 @@ def rows() -> list[Row]:
             speed = SECONDS / _seconds(lambda path=path: decode(path, RATE))
             made.append(Row(f"decode_{kind}_x_realtime", speed, "×", limit, peer, at_least=True))
         made.append(Row("probe_ms", 1e3 * _seconds(lambda: probe(folder / "a.flac")), "ms", 5.0))
+        made.append(Row("analyse_ms_per_minute", 1e3 * 60.0 / SECONDS * _seconds(lambda: analyse_frames(audio, RATE)), "ms"))
+        made.append(Row("stems_x_realtime", 10.0 / _seconds(lambda: separate(audio[: 10 * RATE], RATE), 1), "×", at_least=True))
         store, loop = AudioStore(folder / "data"), audio[: 8 * RATE]
         made.append(Row("store_put_ms", 1e3 * _seconds(lambda: store.put(loop, RATE, name="a", role="drums", bpm=120.0)), "ms"))
         store.close()

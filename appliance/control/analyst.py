@@ -19,8 +19,9 @@ from appliance.control.clipbank import Facts, Options
 from appliance.control.desk import Desk
 from appliance.control.loader import Loaded, Loader, Target
 from appliance.control.tracks import Tracks
-from appliance.errors import ApplianceError, Unavailable
+from appliance.errors import ApplianceError, NotAllowed, Unavailable
 from appliance.library.analysis.result import Analysis
+from appliance.namespace import Address
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Analyst:
         self._tasks: set[asyncio.Task[None]] = set()
         for deck in range(1, 5):
             self._tell(f"/deck/{deck}", "none")
+        desk.register("/deck/{deck}/track/analysis", self._all_found)
         tracks.recalled = self._recalled
         loader.watchers.append(self._changed)
         desk.subscribe(self._heard)
@@ -192,6 +194,19 @@ class Analyst:
         except ApplianceError as error:
             log.info("%s keeps the tempo that its length tells: %s", target.shown, error.message)
 
+    async def _all_found(self, address: Address, args: list[Any]) -> dict[str, Any]:
+        """The analysis with what follows from it (``bpm``, ``camelot``, ``downbeat``). Raises :class:`NotAllowed` (409)."""
+        place = f"/deck/{address.index + 1}"
+        loaded = self._loader.loaded.get(place)
+        if loaded is None or loaded.audio is None:
+            raise NotAllowed(f"{address}: nothing is loaded there", status=409)
+        found = await asyncio.to_thread(self._tracks.remembered, loaded.audio.facts.path)
+        if found is None:
+            state = self._desk.get_now(f"{place}/track/state")
+            raise NotAllowed(f"{address}: the file is not analysed ({place}/track/state is {state})", status=409)
+        follows = {"bpm": round(found.bpm, 3), "camelot": found.camelot, "downbeat": round(found.downbeat_s, 5)}
+        return found.model_dump(mode="json") | follows
+
     def _heard(self, address: str, value: Any) -> None:
         place = address.removesuffix("/state")
         if value == "loaded" and place in self._pads_waiting:
@@ -203,9 +218,11 @@ class Analyst:
     def _tell(self, address: str, state: str, analysis: Analysis | None = None, problem: str = "") -> None:
         if not address.startswith("/deck/"):
             return
-        loudness = analysis.loudness if analysis and analysis.loudness is not None else _UNKNOWN_LUFS
-        for name, value in (("bpm", round(analysis.bpm, 3) if analysis else 0.0), ("key", analysis.key if analysis else ""),
-                            ("loudness", loudness), ("problem", problem), ("state", state)):
+        found = analysis or Analysis()
+        loudness = _UNKNOWN_LUFS if found.loudness is None else found.loudness
+        for name, value in (("bpm", round(found.bpm, 3)), ("key", found.key), ("camelot", found.camelot),
+                            ("loudness", loudness), ("downbeat", round(found.downbeat_s, 5)), ("energy", found.energy),
+                            ("problem", problem), ("state", state)):
             self._desk.publish(f"{address}/track/{name}", value)
 
     def _background(self, work: Any) -> None:

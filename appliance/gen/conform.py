@@ -17,6 +17,8 @@ from appliance.errors import BadValue
 from appliance.gen.loudness import integrated_lufs, limit_curve
 from appliance.gen.maths import decibels, sin_turns
 from appliance.gen.request import loop_frames
+from appliance.gen.retune import retuned
+from appliance.gen.seam import close_seam, seam_ratio
 
 Samples = NDArray[np.float32]
 CEILING_DB = -1.0
@@ -41,7 +43,7 @@ class ConformReport:
     peak_db: float
     seam_ratio: float  # second difference at the loop point over the clip's own 99.9th percentile; heard above 1
     seam: str  # how it was closed: "exact", "pre-roll", "post-roll" or "joined"
-    speed: float = 1.0  # factor the material was played at to reach the tempo
+    speed: float = 1.0  # how many times faster than the material the loop is
     notes: list[str] = field(default_factory=list)
 
 
@@ -56,54 +58,49 @@ def conform(
     target_lufs: float = -16.0,
     source_bpm: float | None = None,
     downbeat_frame: int | None = None,
+    near: bool = False,
+    semitones: float = 0.0,
     stems: Mapping[str, Samples] | None = None,
 ) -> tuple[Samples, ConformReport, dict[str, Samples]]:
     """Make ``audio`` ((frames,), (frames, 1) or (frames, 2), any rate) a loop of ``bars`` at ``bpm``.
 
-    ``downbeat_frame`` (in the material's frames) is searched for when None. ``source_bpm`` is the material's tempo when it
-    differs from ``bpm``: it is then played faster or slower. ``stems`` get the same cuts, fades and gains as the mix, so
-    they still add up. Returns loop (frames, 2) float32 C-contiguous, report, stems.
+    ``downbeat_frame`` (in the material's frames) is searched for when None; ``near``: it is right to some milliseconds, and the
+    attack there is searched for. ``source_bpm`` is the material's tempo when it differs from ``bpm``: it is then stretched, and
+    shifted by ``semitones`` (:mod:`.retune`). ``stems`` get the same cuts, fades and gains as the mix, so they still add up.
+    Returns loop (frames, 2) float32 C-contiguous, report, stems.
     Raises :class:`BadValue` for silence, NaN, wrong shapes and material much too short.
     """
-    work = _checked(audio)
-    others = {name: _checked(stem, silent=True) for name, stem in (stems or {}).items()}
+    work = checked(audio)
+    others = {name: checked(stem, silent=True) for name, stem in (stems or {}).items()}
     frames = loop_frames(bars, beats_per_bar, bpm, target_rate)
-    speed = bpm / source_bpm if source_bpm else 1.0
-    if sample_rate != target_rate or abs(speed - 1) > 1e-6:
-        work = _resampled(work, sample_rate * speed, target_rate)
-        others = {name: _resampled(stem, sample_rate * speed, target_rate) for name, stem in others.items()}
+    own_bpm = source_bpm or bpm
+    own_frames = loop_frames(bars, beats_per_bar, own_bpm, target_rate)
+    if sample_rate != target_rate:
+        work = _resampled(work, sample_rate, target_rate)
+        others = {name: _resampled(stem, sample_rate, target_rate) for name, stem in others.items()}
         if downbeat_frame is not None:
-            downbeat_frame = round(downbeat_frame * target_rate / (sample_rate * speed))
+            downbeat_frame = round(downbeat_frame * target_rate / sample_rate)
     if downbeat_frame is None:
-        downbeat_frame = find_downbeat(work, target_rate, bpm, int(bars * beats_per_bar))
+        downbeat_frame = find_downbeat(work, target_rate, own_bpm, int(bars * beats_per_bar))
+    elif near:
+        downbeat_frame = _at_attack(work, downbeat_frame, target_rate)
     notes: list[str] = []
     stack = [work, *others.values()]
-    bar_frames = frames / bars
-    cut, seam = _cut(stack, downbeat_frame, frames, bar_frames, target_rate, notes)
+    cut, seam = _cut(stack, downbeat_frame, own_frames, own_frames / bars, target_rate, notes)
+    cut = retuned(cut, frames, target_rate, semitones, notes)
+    joined = close_seam(cut, target_rate)
     gain_db, limited_db, loudness = _level(cut, target_rate, target_lufs, notes)
+    joined = close_seam(cut, target_rate) or joined  # the limiter may have bent it
+    seam = "joined" if joined and seam == "exact" else seam
     ratio = seam_ratio(cut[0])
-    if ratio > 1:
-        _join(cut, target_rate)
-        seam = seam if seam != "exact" else "joined"
-        ratio = seam_ratio(cut[0])
     loop = np.ascontiguousarray(cut[0])
     peak = float(np.abs(loop).max())
     report = ConformReport(
         frames=frames, sample_rate=target_rate, downbeat_frame=downbeat_frame,
         loudness_lufs=loudness, gain_db=gain_db, limited_db=limited_db,
-        peak_db=20 * math.log10(max(peak, 1e-9)), seam_ratio=ratio, seam=seam, speed=speed, notes=notes,
+        peak_db=20 * math.log10(max(peak, 1e-9)), seam_ratio=ratio, seam=seam, speed=bpm / own_bpm, notes=notes,
     )  # fmt: skip
     return loop, report, dict(zip(others, (np.ascontiguousarray(stem) for stem in cut[1:]), strict=True))
-
-
-def seam_ratio(loop: Samples) -> float:
-    """The largest second difference across the loop point over the 99.9th percentile of the clip's own."""
-    around = np.concatenate((loop[-2:], loop[:2])).astype(np.float64)
-    at_seam = float(np.abs(np.diff(around, 2, axis=0)).max())
-    inside = np.abs(loop[2:] - 2 * loop[1:-1] + loop[:-2]).max(axis=1)
-    place = min(int(0.999 * len(inside)), len(inside) - 1)
-    usual = float(np.partition(inside, place)[place])
-    return at_seam / usual if usual > 0 else (0.0 if at_seam == 0 else math.inf)
 
 
 def find_downbeat(audio: Samples, sample_rate: int, bpm: float, beats: int) -> int:
@@ -147,7 +144,16 @@ def _attack(energy: NDArray[np.float32], near: int, hop: int, sample_rate: int) 
     return 0 if first < int(0.0015 * sample_rate) else first
 
 
-def _checked(audio: Samples, silent: bool = False) -> Samples:
+def _at_attack(audio: Samples, near: int, rate: int) -> int:
+    """The attack at a downbeat that is known to some milliseconds; the downbeat itself where it is quiet."""
+    if near < int(0.005 * rate) and float(np.abs(audio[: int(0.002 * rate)]).max()) > 0.1 * float(np.abs(audio).max()):
+        return 0
+    found = _attack(np.square(audio).sum(axis=1, dtype=np.float32), near, max(round(0.002 * rate), 1), rate)
+    return near if found is None or abs(found - near) > 0.01 * rate else found
+
+
+def checked(audio: Samples, silent: bool = False) -> Samples:
+    """As (frames, 2) float32. Raises :class:`BadValue` for what no loop can be made of; ``silent``: silence is allowed."""
     audio = np.asarray(audio)
     if audio.ndim == 1:
         audio = audio[:, None]
@@ -265,28 +271,3 @@ def _level(cut: list[Samples], rate: int, target_lufs: float, notes: list[str]) 
     if abs(target_lufs - reached) > 0.5:
         notes.append(f"too peaky for {target_lufs:g} LUFS: it is at {reached:.1f}")
     return gain_db, limited_db, reached
-
-
-def _join(cut: list[Samples], rate: int) -> None:
-    """Take a step or kink out of the loop point, in place, where the material has nothing before or behind to fade with.
-
-    The last 10 ms glide into the head's point reflection (2 x[0] - x[k]), which leads into the head with its own value and
-    slope. Where the head begins with a blow that would throw the tail off, the head rises from the tail within 0.5 ms.
-    """
-    tail = min(int(0.010 * rate), len(cut[0]) // 4)
-    loop = cut[0]
-    reflected = 2 * loop[0] - loop[tail:0:-1]
-    usual = max(float(np.abs(loop[-4 * tail :]).max()), 0.25 * float(np.abs(loop).max()))
-    if float(np.abs(reflected).max()) <= 1.5 * usual:
-        share = ((np.arange(tail, dtype=np.float32) + 1) / tail)[:, None]
-        share = share * share * (3 - 2 * share)
-        for layer in cut:
-            layer[-tail:] += (2 * layer[0] - layer[tail:0:-1] - layer[-tail:]) * share
-        return
-    head = min(int(0.0005 * rate) + 2, tail)
-    share = ((np.arange(head, dtype=np.float32) + 1) / (head + 1))[:, None]
-    share = share * share * (3 - 2 * share)
-    for layer in cut:
-        slope = (layer[-1] - layer[-2]) * 0.5
-        held = layer[-1] + slope * (1 - 0.5 ** np.arange(1, head + 1, dtype=np.float32))[:, None]
-        layer[:head] = held + (layer[:head] - held) * share

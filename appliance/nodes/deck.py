@@ -76,8 +76,13 @@ DECK = Group("deck", "/deck/{deck}", (
     state("track/state", "Analysis of the loaded file", type=Type.CHOICE, choices=TRACK_STATES, owner="control"),
     state("track/bpm", "Tempo that was found; 0: none", unit="BPM", maximum=1000, owner="control"),
     state("track/key", "Key that was found, such as A minor; empty: none", type=Type.TEXT, owner="control"),
+    state("track/camelot", "Its place on the Camelot wheel, such as 8A; empty: none", type=Type.TEXT, owner="control"),
+    state("track/downbeat", "Where its first bar begins", unit="s", maximum=LONGEST_S, owner="control"),
+    state("track/energy", "How much it drives; 0: a quiet drone, or not known", maximum=10, owner="control"),
     state("track/loudness", "Integrated loudness of the whole file; -70: not known, or silence", unit="LUFS", minimum=-70,
           maximum=10, owner="control"),
+    call("track/analysis", "Answers with all that was found of the file: also the course of its energy, its spectral "
+                           "balance, embedding and waveform", owner="control"),
     state("track/problem", "Why it could not be analysed; empty: nothing is wrong", type=Type.TEXT, owner="control"),
     state("missing", "The session's file is not there; file tells which", type=Type.BOOL, owner="control"),
     text("file", "", "Path of the loaded file"),

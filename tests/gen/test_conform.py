@@ -11,9 +11,10 @@ import soundfile as sf
 
 from appliance.errors import BadValue
 from appliance.gen.backends.procedural import ProceduralBackend
-from appliance.gen.conform import ROLE_LUFS, conform, seam_ratio
+from appliance.gen.conform import ROLE_LUFS, conform
 from appliance.gen.loudness import integrated_lufs, limit_curve
 from appliance.gen.request import parse_request
+from appliance.gen.seam import seam_ratio
 
 LOOPS = Path(__file__).parents[3] / "shared" / "audio"
 

@@ -20,9 +20,9 @@ from appliance.gen.backends.procedural.oscillators import subtractive
 from appliance.gen.backends.procedural.shaping import loop_noise
 from appliance.gen.backends.procedural.song import compose
 from appliance.gen.backends.procedural.styles import table
-from appliance.gen.conform import seam_ratio
 from appliance.gen.maths import exp2, fast_length, sin_turns
 from appliance.gen.request import PARTS, STYLE_BPM, parse_request
+from appliance.gen.seam import seam_ratio
 
 BACKEND = ProceduralBackend()
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from appliance.library.analysis.camelot import NOTES
 from appliance.library.analysis.onsets import RATE
 
-NOTES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 _MAJOR = np.array([0.238, 0.006, 0.111, 0.006, 0.137, 0.094, 0.016, 0.214, 0.009, 0.080, 0.008, 0.081])
 _MINOR = np.array([0.220, 0.006, 0.104, 0.123, 0.019, 0.103, 0.012, 0.214, 0.062, 0.022, 0.061, 0.052])
 _WINDOW, _HOP = 16384, 8192
@@ -70,8 +70,12 @@ class KeyFinder:
         deep = hz < _BASS_HZ
         self._bass += np.bincount(steps[deep], weights[deep], _STEPS)
 
-    def chroma(self, count: np.ndarray) -> np.ndarray:
-        """How much of each pitch class, from C, in the track's own tuning; adds up to 1, or is all 0."""
+    @property
+    def chroma(self) -> np.ndarray:
+        """How much of each pitch class, from C, in the track's own tuning, shape (12,); adds up to 1, or is all 0."""
+        return self._folded(self._count)
+
+    def _folded(self, count: np.ndarray) -> np.ndarray:
         if count.sum() <= 0:
             return np.zeros(12)
         angles = np.exp(2j * np.pi * np.arange(_STEPS) * _CENTS / 100.0)
@@ -86,7 +90,7 @@ class KeyFinder:
         """``("A minor", likeness 0 … 1)``; ``("", 0)`` when there are no notes, or no scale that they fit."""
         if self._line.size and not self._count.any():
             self._listen(np.pad(self._line, (0, _WINDOW - len(self._line))))
-        chroma, bass = self.chroma(self._count), self.chroma(self._bass)
+        chroma, bass = self.chroma, self._folded(self._bass)
         if not chroma.any():
             return "", 0.0
         best = ("", 0.0, -1.0)

@@ -14,7 +14,7 @@ _RING_S = 0.1
 
 
 class LoudnessMeter:
-    """Feed (n, 2) float32 at ``rate`` Hz; ``lufs`` at the end.
+    """Feed (n, 2) float32 at ``rate`` Hz; ``lufs`` and ``tenths`` at the end.
 
     The filters run in the frequency domain, in overlapping pieces: exact but for what rings longer than a tenth of a second.
     """
@@ -47,13 +47,17 @@ class LoudnessMeter:
         self._steps.append(energy[:whole].reshape(-1, self._step).mean(axis=1))
         self._energy = energy[whole:]
 
-    def lufs(self) -> float:
-        """-inf for silence. What is shorter than a block of 400 ms counts as one."""
+    def tenths(self) -> np.ndarray:
+        """The K-weighted mean squares, both sides added, of the whole tenths of a second so far."""
         left = self._line.shape[1] - self._ring
         if left > 0:
             self._weigh(self._line, left)
             self._line = self._line[:, -self._ring :]
-        steps = np.concatenate([*self._steps, np.zeros(0)])
+        return np.concatenate([*self._steps, np.zeros(0)])
+
+    def lufs(self) -> float:
+        """-inf for silence. What is shorter than a block of 400 ms counts as one."""
+        steps = self.tenths()
         if len(steps) < 4:
             total = float(steps.sum()) * self._step + float(self._energy.sum())
             steps = np.full(4, total / max(len(steps) * self._step + len(self._energy), 1))

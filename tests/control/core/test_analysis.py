@@ -58,6 +58,10 @@ async def test_a_track_gets_its_grid_key_and_level_and_keeps_them(box, tmp_path)
         beat = (grid["anchors"][0][0] - 0.25) * 124 / 60
         assert abs(beat - round(beat)) < 0.02
         loudness = await hub.get("/deck/1/track/loudness")
+        everything = await hub.do("/deck/1/track/analysis")
+        assert everything["loudness"] == loudness and len(everything["embedding"]) == 78
+        for name in ("energy", "downbeat", "camelot"):
+            assert await hub.get(f"/deck/1/track/{name}") == pytest.approx(everything[name], abs=1e-4)
         gain = min(-14.0 - loudness, 12.0)
         assert -50 < loudness < -24 and await hub.get("/deck/1/track/gain") == pytest.approx(gain, abs=0.02)
         kept = max((box.data / "tracks").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
