@@ -75,6 +75,10 @@ class Asking:
         return self._box.values.find(f"{target.rstrip('/')}/load").address.removesuffix("/load")
 
     @property
+    def chosen_bank(self) -> int:
+        return self._box.values.bank
+
+    @property
     def bpm(self) -> float:
         """The clock's tempo, halved or doubled into what a generator plays."""
         bpm = float(self._box.values.get("/clock/bpm"))

@@ -21,8 +21,11 @@ from appliance.gen.queue import STATES, Job, JobQueue
 from appliance.gen.request import GenRequest
 from appliance.gen.retention import Retention
 from appliance.gen.runner import DISK_FULL, DISK_RETRY_S, Runner, cached
+from appliance.gen.takes import TakeStore
+from appliance.gen.taking import OVERTAKEN, Taking, load_options
+from appliance.gen.varying import Varying
 from appliance.library.store import AudioStore, Clip
-from appliance.nodes.pad import BANKS, PADS, ROLES
+from appliance.nodes.pad import BANKS, PADS
 
 log = logging.getLogger(__name__)
 NICE = 10
@@ -41,6 +44,7 @@ class GenProcess:
         self._hub = hub
         self._queue = JobQueue(box.data / "gen" / "jobs.sqlite")
         self._store = AudioStore(box.data)
+        self._takes = TakeStore(box.data / "gen" / "takes.sqlite")
         self._settings = box.config.gen
         self._loaded: dict[str, str] = {}  # files of pads and decks: their clips are never pruned
         self._runners: dict[str, Runner] = {}
@@ -48,8 +52,11 @@ class GenProcess:
             worker = WorkerProcess(backend, box.data, "" if safe else self._settings.python)
             self._runners[backend] = Runner(self._queue, self._store, worker, self._announce, self._deliver)
         self._asking = Asking(box, tuple(self._runners))
-        self._retention = Retention(self._queue, self._store, self._settings, box.data / "sessions", frozenset)
+        self._retention = Retention(self._queue, self._store, self._settings, box.data / "sessions", self._takes.hashes)
         self._outbox: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+        self._taking = Taking(self._takes, self._store, hub, lambda address, value: self._outbox.put_nowait((address, value)))
+        self._varying = Varying(self._asking, self._store, self._takes, self._loaded,
+                                lambda request, target: self._submit(request, target, PRIORITY_ASKED).id)
         self._left_over: set[int] = set()  # jobs whose clip the process before this one may have brought to its target
 
     def recover(self) -> None:
@@ -63,12 +70,15 @@ class GenProcess:
         """Work until cancelled."""
         self._store.sweep()
         self._hub.serve("/gen", self._serve)
+        self._hub.serve("/bank", self._serve_place)
+        self._hub.serve("/deck", self._serve_place)
         self._hub.watch("/gen/prompt", self._prompt_changed)
         for pattern in ("/bank/*/pad/*/file", "/deck/*/file"):
-            self._hub.watch(pattern, self._loaded.__setitem__)
+            self._hub.watch(pattern, self._file_changed)
         self._hub.watch("/bank/*/pad/*/state", self._pad_state)
         await self._hub.start()
         self._count()
+        self._taking.start()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._beat())
             tasks.create_task(self._publish())
@@ -80,6 +90,7 @@ class GenProcess:
     def close(self) -> None:
         self._queue.close()
         self._store.close()
+        self._takes.close()
 
     async def _beat(self) -> None:
         while True:
@@ -106,10 +117,23 @@ class GenProcess:
                 return job.id
             case "/gen/want":
                 return self._want(arguments)
+            case "/gen/vary":
+                return self._varying.of_library(arguments)
             case "/gen/jobs":
                 return self._jobs(arguments)
             case _:
                 raise UnknownAddress(f"{address} is nothing that generation can do")
+
+    async def _serve_place(self, address: str, arguments: list[Any]) -> Any:
+        """Of a pad or deck: its variations and takes."""
+        place, _, what = address.partition("/take/") if "/take/" in address else address.rpartition("/")
+        if address.endswith("/vary"):
+            return self._varying.of_place(place, arguments)
+        return self._taking.serve(place, what, arguments)
+
+    def _file_changed(self, address: str, file: str) -> None:
+        self._loaded[address] = file
+        self._taking.file_changed(address.removesuffix("/file"), file or "")
 
     def _generate(self, arguments: list[Any]) -> int:
         """``[prompt or object, target]``: queue it; the id of the job. An empty prompt, or none, means that of /gen/prompt."""
@@ -215,10 +239,14 @@ class GenProcess:
     async def _deliver(self, job: Job, clip: Clip) -> None:
         await self._hub.connected()
         if job.id in self._left_over and await self._hub.get(f"{job.target}/file") == str(clip.path):
+            self._taking.delivered(job.target, list(job.results))
             return
-        role = clip.role if clip.role in ROLES else "none"
-        options = {"name": job.name, "role": role, "bpm": clip.bpm, "beats": clip.beats}
-        await self._hub.do(f"{job.target}/load", str(clip.path), options)
+        try:
+            await self._hub.do(f"{job.target}/load", str(clip.path), load_options(clip, job.name))
+        except ApplianceError as error:
+            if error.status != OVERTAKEN:
+                raise
+        self._taking.delivered(job.target, list(job.results))
 
 
 async def main(box: Box, *, safe: bool = False) -> None:

@@ -41,6 +41,7 @@ class Control:
             raise BadValue("the pad is being recorded on")
         self.loads.append((address, args[0], args[1]))
         self.files[address.removesuffix("/load")] = args[0]
+        self.hub.announce(f"{address.removesuffix('/load')}/file", args[0])
         return None
 
     def ls(self, pattern: str) -> list[dict[str, Any]]:

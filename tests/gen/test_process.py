@@ -29,7 +29,7 @@ async def test_a_prompt_becomes_a_clip_on_the_pad(running: Running) -> None:
     await running.until(lambda: running.control.loads)
     address, path, options = running.control.loads[0]
     assert address == "/bank/3/pad/5/load"
-    assert options == {"name": "only drums, dark", "role": "drums", "bpm": 140.0, "beats": 8.0}
+    assert options == {"name": "only drums, dark", "role": "drums", "bpm": 140.0, "beats": 8.0, "at": "bar"}
     info = sf.info(path)
     assert (info.frames, info.samplerate, info.channels) == (round(8 * 60 / 140 * 48000), 48000, 2)
     await running.until(lambda: running.control.states.get("/gen/job", {}).get("state") == "done")

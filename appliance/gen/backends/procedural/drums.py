@@ -24,12 +24,17 @@ def drums(song: Song) -> Samples:
     request, grid = song.request, song.grid
     energy, complexity = float(request.energy or 0), float(request.complexity or 0)
     humanize = float(request.humanize or 0)
-    patterns = _patterns(song, rng, energy, complexity)
-    _fill(song, rng, patterns, complexity)
+
+    def played(rng: np.random.Generator) -> dict[str, Pattern]:
+        patterns = _patterns(song, rng, energy, complexity)
+        _fill(song, rng, patterns, complexity)
+        return patterns
+
+    patterns = song.drawn("rhythm", "drums", rng, played)
     dry, send = grid.silence(), grid.silence()
     for lane, bars in patterns.items():
         settings = song.style.drums[lane]
-        hits = _hits(lane, song, rng, energy)
+        hits = song.drawn("sound", f"drums/{lane}", rng, lambda rng, lane=lane: _hits(lane, song, rng, energy))
         strict = lane == "kick"
         for bar, steps in enumerate(bars):
             song.poll()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from appliance.gen.request import GenRequest
 from appliance.gen.theory import Key, parse_key, voice_lead
 
 T = TypeVar("T")
+Aspect = Literal["sound", "rhythm", "melody"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,22 @@ class Song:
     def rng(self, part: str) -> np.random.Generator:
         """The part's own random generator: equal seeds and parts give equal choices."""
         return generator(self.request.seed or 0, self.request.style, part)
+
+    def drawn(self, aspect: Aspect, part: str, rng: np.random.Generator, draw: Callable[[np.random.Generator], T]) -> T:
+        """What ``draw`` makes of the part's ``rng``, or, where the request has another seed for the aspect, of that. ``rng`` is
+        drawn from in both cases: the other aspects stay what they are."""
+        first = draw(rng)
+        asked = self.request
+        seed = {"sound": asked.sound_seed, "rhythm": asked.rhythm_seed, "melody": asked.melody_seed}[aspect]
+        return first if seed is None else draw(generator(seed, self.request.style, f"{part}/{aspect}"))
+
+    def patch(self, part: str, rng: np.random.Generator, patches: tuple[str, ...]) -> str:
+        """The patch that plays a part; another one of them when the request has another seed for the sound."""
+        first = patches[int(rng.integers(len(patches)))]
+        others = [patch for patch in patches if patch != first]
+        if self.request.sound_seed is None or not others:
+            return first
+        return others[int(generator(self.request.sound_seed, self.request.style, f"{part}/patch").integers(len(others)))]
 
     def chord(self, bar: int) -> list[int]:
         """Pitch classes of the chord of a bar, root first, without doubles."""
