@@ -16,11 +16,13 @@ from appliance.bus.hub import HubClient
 from appliance.errors import ApplianceError, BadValue, UnknownAddress
 from appliance.gen.asking import Asking, whole
 from appliance.gen.backends import EMBEDDED, VERSIONS
+from appliance.gen.fusing import Fusing
+from appliance.gen.fusion import Request, version_of
 from appliance.gen.pool import WorkerProcess
 from appliance.gen.queue import STATES, Job, JobQueue
-from appliance.gen.request import GenRequest
 from appliance.gen.retention import Retention
 from appliance.gen.runner import DISK_FULL, DISK_RETRY_S, Runner, cached
+from appliance.gen.standin import StandingIn
 from appliance.gen.takes import TakeStore
 from appliance.gen.taking import OVERTAKEN, Taking, load_options
 from appliance.gen.varying import Varying
@@ -54,9 +56,11 @@ class GenProcess:
         self._asking = Asking(box, tuple(self._runners))
         self._retention = Retention(self._queue, self._store, self._settings, box.data / "sessions", self._takes.hashes)
         self._outbox: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
-        self._taking = Taking(self._takes, self._store, hub, lambda address, value: self._outbox.put_nowait((address, value)))
+        self._taking = Taking(self._takes, self._store, hub, self._tell)
+        self._standing_in = StandingIn(self._settings.stand_in, self._queue, self._store, hub, self._loaded, self._tell)
         self._varying = Varying(self._asking, self._store, self._takes, self._loaded,
                                 lambda request, target: self._submit(request, target, PRIORITY_ASKED).id)
+        self._fusing = Fusing(self._asking, self._store, self._varying)
         self._left_over: set[int] = set()  # jobs whose clip the process before this one may have brought to its target
 
     def recover(self) -> None:
@@ -117,6 +121,8 @@ class GenProcess:
                 return job.id
             case "/gen/want":
                 return self._want(arguments)
+            case "/gen/fuse":
+                return self._submit(*self._fusing.request(arguments), PRIORITY_ASKED).id
             case "/gen/vary":
                 return self._varying.of_library(arguments)
             case "/gen/jobs":
@@ -142,14 +148,14 @@ class GenProcess:
         target = self._asking.target(arguments[1]) if len(arguments) > 1 and arguments[1] else ""
         return self._submit(self._asking.request(arguments[0] if arguments else ""), target, PRIORITY_ASKED).id
 
-    def _submit(self, request: GenRequest, target: str, priority: int) -> Job:
+    def _submit(self, request: Request, target: str, priority: int) -> Job:
         """Queue it; what was made before is done at once, whatever is at work."""
-        version = VERSIONS[request.backend]
         job, new = self._queue.submit(
-            request, version=version, priority=priority, target=target, results=cached(self._store, request, version)
+            request, version=version_of(request), priority=priority, target=target, results=cached(self._store, request)
         )
         if new:
             self._changed(job)
+            self._standing_in.begin(job)
         return job
 
     def _want(self, arguments: list[Any]) -> int:
@@ -226,6 +232,9 @@ class GenProcess:
                 self._outbox.put_nowait(("/gen/message", f"{job.name}: {job.message}"))
         if job.state in ("done", "failed", "cancelled") and job.id % 50 == 0:
             self._tidy()
+
+    def _tell(self, address: str, value: Any) -> None:
+        self._outbox.put_nowait((address, value))
 
     def _count(self) -> None:
         counts = self._queue.counts()

@@ -17,7 +17,7 @@ from typing import Any
 
 from appliance.errors import BadValue, Unavailable
 from appliance.gen.durable import Database
-from appliance.gen.request import GenRequest, parse_request
+from appliance.gen.fusion import Request, parse_job
 
 MAX_ATTEMPTS = 3
 BACK_OFF_S = (0.5, 2.0, 8.0)
@@ -44,7 +44,7 @@ class Job:
 
     id: int
     hash: str
-    request: GenRequest
+    request: Request
     name: str
     role: str
     backend: str
@@ -91,7 +91,7 @@ class JobQueue:
         self._file.close()
 
     def submit(
-        self, request: GenRequest, *, version: str = "", priority: int = 0, target: str = "", results: list[str] | None = None
+        self, request: Request, *, version: str = "", priority: int = 0, target: str = "", results: list[str] | None = None
     ) -> tuple[Job, bool]:
         """Queue a request. The same request for the same target that still waits or runs is not queued twice: that job is
         returned, with its priority raised if need be. Returns (job, whether it is new).
@@ -275,7 +275,7 @@ class JobQueue:
 
 def _job(row: sqlite3.Row) -> Job:
     fields = {key: row[key] for key in row.keys()}  # noqa: SIM118 - a Row iterates over values
-    fields["request"] = parse_request(json.loads(fields["request"]))
+    fields["request"] = parse_job(json.loads(fields["request"]))
     fields["results"] = tuple(json.loads(fields["results"]))
     fields["delivered"] = bool(fields["delivered"])
     return Job(**fields)

@@ -11,10 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from appliance.errors import ApplianceError
-from appliance.gen.backends import VERSIONS
+from appliance.gen.fusion import Request, version_of
 from appliance.gen.pool import JobCancelled, JobFailed, WorkerProcess
 from appliance.gen.queue import Job, JobQueue
-from appliance.gen.request import GenRequest
 from appliance.library.store import AudioStore, Clip
 
 log = logging.getLogger(__name__)
@@ -26,8 +25,9 @@ Announce = Callable[[Job, float | None], None]
 Deliver = Callable[[Job, Clip], Awaitable[None]]
 
 
-def cached(store: AudioStore, request: GenRequest, version: str) -> list[str] | None:
+def cached(store: AudioStore, request: Request) -> list[str] | None:
     """Hashes of the clips that were made for a request before, one a candidate; None when one is missing."""
+    version = version_of(request)
     clips = [store.made(request.candidate(number).content_hash(version)) for number in range(request.candidates)]
     return [clip.hash for clip in clips if clip] if all(clips) else None
 
@@ -172,7 +172,7 @@ class Runner:
 
     async def _made(self, job: Job) -> list[str]:
         """Hashes of the job's clips: from the cache what is there, from the worker what is missing."""
-        version = VERSIONS.get(job.backend, "")
+        version = version_of(job.request)
         names = [job.request.candidate(number).content_hash(version) for number in range(job.request.candidates)]
         found = {number: clip for number, name in enumerate(names) if (clip := self._store.made(name))}
         missing = [number for number in range(len(names)) if number not in found]

@@ -10,7 +10,6 @@ from typing import Any
 
 from appliance.errors import BadValue
 from appliance.gen.asking import Asking
-from appliance.gen.backends import VERSIONS
 from appliance.gen.request import GenRequest
 from appliance.gen.runner import cached
 from appliance.gen.takes import MAX_TAKES, TakeStore
@@ -68,7 +67,7 @@ class Varying:
         there = {take.hash for take in self._takes.of(target)} | {hash_}
         kind = arguments[0].strip().lower()
         number, request = 0, varied(source, kind, value)
-        while number < MAX_TAKES and there.intersection(cached(self._store, request, VERSIONS[request.backend]) or ()):
+        while number < MAX_TAKES and there.intersection(cached(self._store, request) or ()):
             number += 1  # that one is a take already
             request = varied(source, kind, value, number)
         return self._submit(request, target)

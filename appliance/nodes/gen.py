@@ -22,6 +22,8 @@ GEN = Group("gen", "/gen", (
     call("retry", "Queues a failed job again by its id", owner="gen"),
     call("vary", "Makes a variation of a clip: its hash or path, then kind, words or bars, and a target (none: an empty pad)",
          owner="gen"),
+    call("fuse", "Makes one loop of two to four: a list of pads, decks or clips, then align (start, downbeat, weave), weights, "
+         "bpm, bars, name, then a target", owner="gen"),
     call("want", "Somebody waits for a pad or deck: what is made for it comes first", owner="gen"),
     call("jobs", "Lists the jobs: all, those of a state, or one by its id with what was asked", owner="gen"),
     state("job", "The job that changed last", type=Type.JSON, owner="gen"),

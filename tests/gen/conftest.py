@@ -62,9 +62,9 @@ class Control:
 class Running:
     """A box with a gen process in it."""
 
-    def __init__(self, data: Path, fill: bool) -> None:
+    def __init__(self, data: Path, *, fill: bool = False, stand_in: bool = False) -> None:
         config = Config()
-        config.gen.fill = fill
+        config.gen.fill, config.gen.stand_in = fill, stand_in
         self.box = Box.create(data, config)
         self.control = Control(self.box.hub_path)
         self.process: asyncio.subprocess.Process | None = None
@@ -107,7 +107,7 @@ class Running:
 
 @pytest.fixture
 async def running(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Running]:
-    running = Running(tmp_path / "data", fill=getattr(request, "param", False))
+    running = Running(tmp_path / "data", **getattr(request, "param", {}))
     await running.control.hub.start()
     await running.start()
     try:

@@ -69,7 +69,7 @@ async def test_fill_leaves_loaded_pads_alone(running: Running) -> None:
     assert {options["role"] for _, _, options in running.control.loads} == {"drums", "bass", "chords", "lead", "texture"}
 
 
-@pytest.mark.parametrize("running", [True], indirect=True)
+@pytest.mark.parametrize("running", [{"fill": True}], indirect=True)
 async def test_an_empty_box_fills_itself_once(running: Running) -> None:
     await running.until(lambda: len(running.control.loads) == 16)
     await asyncio.sleep(0.3)  # until it has noted that the last one was taken, too

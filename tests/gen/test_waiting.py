@@ -65,6 +65,28 @@ async def test_the_log_tells_what_was_asked_how_long_it_took_and_what_came_out(r
         await running.do("/gen/jobs", 12345)
 
 
+@pytest.mark.parametrize("running", [{"stand_in": True}], indirect=True)
+async def test_the_nearest_clip_stands_in_until_the_real_one_is_made(running: Running) -> None:
+    for part, key in (("drums", "A minor"), ("bass", "D# minor"), ("bass", "A minor")):
+        asked = {"parts": [part], "prompt": part, "key": key, "bars": 1, "seed": 1, "name": f"{part} {key}"}
+        await running.do("/gen/generate", asked, "/pad/1")
+        await running.until(lambda: running.control.states.get("/gen/job", {}).get("state") == "done")
+    await running.until(lambda: len(running.control.loads) >= 3)
+    long = await running.do("/gen/generate", LONG)
+    await at_work(running, long)
+    before = len(running.control.loads)
+    asked = {"parts": ["bass"], "prompt": "bass", "key": "E minor", "bars": 2, "seed": 8}
+    id_ = await running.do("/gen/generate", asked, "/pad/2")
+    await running.until(lambda: len(running.control.loads) > before)
+    address, _, options = running.control.loads[-1]
+    assert (address, options["name"], options["at"]) == ("/bank/1/pad/2/load", "bass A minor", "bar")
+    assert (await running.job(id_))["state"] == "queued"
+    await running.do("/gen/cancel", long)
+    await running.until(lambda: len(running.control.loads) > before + 1)
+    assert running.control.loads[-1][2]["name"] == "bass" and running.control.loads[-1][2]["at"] == "bar"
+    await running.until(lambda: running.control.states.get("/bank/1/pad/2/takes") == 1)  # the stand-in was none
+
+
 async def _killed(running: Running, kills: int, seed: int) -> None:
     """Jobs are asked for while the process is killed again and again; each is done once, and its clip brought once."""
     chance = random.Random(seed)
