@@ -81,7 +81,7 @@ def test_it_is_cancelled_between_clips_and_nonsense_is_refused() -> None:
     with pytest.raises(GenerationCancelled):
         fuse(ask(), tone, lambda _: None, lambda: True)
     for fields, words in (({"align": "late"}, "align"), ({"bars": 0}, "bars"), ({"bpm": 500}, "bpm"),
-                          ({"weights": 1}, "weights"), ({"bars": 64, "bpm": 40}, "longer than")):
+                          ({"loud": 1}, "loud"), ({"bars": 64, "bpm": 40}, "longer than")):
         with pytest.raises(BadValue, match=words):
             ask(**fields)
     with pytest.raises(BadValue, match="every weight is 0"):
