@@ -107,8 +107,10 @@ class Visuals(Section):
 class Gen(Section):
     enabled: bool = True
     fill: bool = Field(default=True, description="fill the pads of bank 1 when the box starts with an empty session")
+    stand_in: bool = Field(default=False, description="while a clip is made for an empty pad, the nearest one plays there")
     python: str = Field(default="", description="interpreter of the workers; empty: ours")
     keep_jobs: int = Field(default=1000, ge=10, description="finished jobs kept in the log")
+    keep_jobs_days: float = Field(default=30, gt=0, le=3650, description="days after which a finished job leaves the log")
     keep_audio_mb: int = Field(default=4096, ge=64, description="size of the store of generated audio")
 
 

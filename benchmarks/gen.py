@@ -23,6 +23,7 @@ from appliance.gen.pool import JobCancelled, WorkerProcess
 from appliance.gen.queue import Job, JobQueue
 from appliance.gen.request import STYLE_BPM, GenRequest, parse_request
 from appliance.gen.runner import Runner
+from appliance.gen.runner import cached as cached_clips
 from appliance.gen.worker import make_clip
 from appliance.library.store import AudioStore, Clip
 from benchmarks.report import Row
@@ -127,11 +128,13 @@ async def _through_the_queue(data: Path) -> tuple[float, float, float, float]:
         await wanted.wait()
     bank_s, first_s = arrived[-1] - began, arrived[0] - began
 
+    queue.submit(parse_request({"prompt": "techno", "bars": 32, "candidates": 5, "seed": 3}), version=_BACKEND.version)
+    runner.wake()  # what was made before waits for no job
     cached: list[float] = []
     for request in requests:
         wanted.clear()
         asked = time.perf_counter()
-        queue.submit(request, version=_BACKEND.version, target="/pad/2")
+        queue.submit(request, version=_BACKEND.version, target="/pad/2", results=cached_clips(store, request))
         runner.wake()
         await wanted.wait()
         cached.append(1000 * (time.perf_counter() - asked))

@@ -24,6 +24,7 @@ from appliance.bus.events import Event, Kind
 from appliance.bus.layout import DECKS
 from appliance.control.clipbank import POLL_S, WHOLE_FIRST_S, Audio, ClipBank, Facts, Options
 from appliance.control.desk import Desk
+from appliance.control.launchgrid import frame_of_line, parse_at
 from appliance.errors import ApplianceError, BadFile, BadValue, NotAllowed, Unavailable
 from appliance.namespace import Address
 from appliance.nodes import NAMESPACE
@@ -140,9 +141,10 @@ class Loader:
     # -- calls
 
     async def _load_call(self, address: Address, args: list[Any]) -> dict[str, Any]:
+        args, at = parse_at(address, args)
         where, options = parse_load(address, args)
         await self.adopted.wait()
-        return await self.load(Target.of(address), where, options, asked=True)
+        return await self.load(Target.of(address), where, options, asked=True, at=at)
 
     async def _clear_call(self, address: Address, args: list[Any]) -> None:
         if args and isinstance(args[0], int | float) and args[0] < 0.5:
@@ -151,23 +153,27 @@ class Loader:
         await self.clear(Target.of(address))
 
     async def load(
-        self, target: Target, where: str, options: Options, *, patient: bool = False, asked: bool = False,
+        self, target: Target, where: str, options: Options, *, patient: bool = False, asked: bool = False, at: str = "now",
     ) -> dict[str, Any]:
         """Load a file by path or hash of the store; returns what was learnt about it.
 
-        ``patient`` (a session that is restored) waits for the engine without a word. Raises BadFile, Unavailable, and
-        NotAllowed when another load of the same target overtook this one.
+        ``patient`` (a session that is restored) waits for the engine without a word. ``at``: a loop that plays changes now,
+        on the pad's launch grid or on the bar line. Raises BadFile, Unavailable, and NotAllowed when another load of the same
+        target overtook this one.
         """
         wish = self._wishes[target.address] = self._wishes.get(target.address, 0) + 1
         facts = await self.bank.look(where, options)
         audio = await self.bank.acquire(facts, may_stream=not target.is_pad)
         try:
             await self._until_playable(target, audio, patient)
+            frame = 0
+            if target.is_pad and at != "now":
+                frame = await frame_of_line(self._box, target.index, at, lambda: self._wishes[target.address] == wish)
             async with self._locks.setdefault(target.address, asyncio.Lock()):
                 self._check_wish(target, wish)
                 if asked:
                     self.asked(target, facts)
-                await self._put(target, Loaded(str(facts.path), options, audio, audio.clip.handle), facts)
+                await self._put(target, Loaded(str(facts.path), options, audio, audio.clip.handle), facts, frame)
         except _StillWaiting:
             name = facts.path.name
             self._desk.say(f"{target.shown}: no engine takes it right now; {name} is loaded when one is ready")
@@ -305,11 +311,11 @@ class Loader:
         if self._wishes[target.address] != wish:
             raise NotAllowed(f"{target.shown}: another load or clear came after this one and holds", status=409)
 
-    async def _put(self, target: Target, loaded: Loaded | None, facts: Facts | None) -> None:
+    async def _put(self, target: Target, loaded: Loaded | None, facts: Facts | None, frame: int = 0) -> None:
         before = self.loaded.get(target.address)
         handle = loaded.handle if loaded else 0
         grid = self.grid_for(target, loaded) if loaded and not target.is_pad else 0
-        number = self._box.commands.send(target.code, target.index, float(handle), float(grid))
+        number = self._box.commands.send(target.code, target.index, float(handle), float(grid), frame=frame)
         future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         self._obeyed[number] = future
         if loaded:

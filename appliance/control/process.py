@@ -36,6 +36,7 @@ from appliance.control.scenes import Scenes
 from appliance.control.session.keeper import Keeper
 from appliance.control.speech.speaker import Speaker
 from appliance.control.tracks import Tracks
+from appliance.control.wanting import Wanting
 from appliance.errors import ApplianceError
 
 log = logging.getLogger("appliance.control")
@@ -73,6 +74,7 @@ class Control:
         self.safety = SafeForms(self.desk, self.loader)
         self.link = Link(self.desk)
         self.speaker = Speaker(self.desk, self.loader)
+        self.wanting = Wanting(self.desk)
         self.failed = False
         self._stop_surfaces: Stop | None = None
         self._tasks: list[asyncio.Task[None]] = []

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from appliance.bus.lifeline import tied
 from appliance.errors import ApplianceError, Unavailable
-from appliance.gen.request import GenRequest
+from appliance.gen.fusion import Request
 
 log = logging.getLogger(__name__)
 START_TIMEOUT_S = 60.0
@@ -88,7 +88,7 @@ class WorkerProcess:
         raise JobFailed(f"{what}; see gen.python in the config", retry=False) from None
 
     async def generate(
-        self, job: int, request: GenRequest, candidates: list[int], on_progress: Callable[[float], None]
+        self, job: int, request: Request, candidates: list[int], on_progress: Callable[[float], None]
     ) -> list[dict[str, Any]]:
         """Make candidates of a request; the clips' fields, in order (see ``worker.make_clip``).
 

@@ -14,23 +14,27 @@ from typing import Any
 from appliance.bus.box import Box, Role
 from appliance.bus.hub import HubClient
 from appliance.errors import ApplianceError, BadValue, UnknownAddress
+from appliance.gen.asking import Asking, whole
 from appliance.gen.backends import EMBEDDED, VERSIONS
-from appliance.gen.backends.procedural.bank import bank_requests
+from appliance.gen.fusing import Fusing
+from appliance.gen.fusion import Request, version_of
 from appliance.gen.pool import WorkerProcess
-from appliance.gen.prompt import read_prompt
 from appliance.gen.queue import STATES, Job, JobQueue
-from appliance.gen.request import GenRequest, parse_request
-from appliance.gen.runner import DISK_FULL, DISK_RETRY_S, Runner
+from appliance.gen.retention import Retention
+from appliance.gen.runner import DISK_FULL, DISK_RETRY_S, Runner, cached
+from appliance.gen.standin import StandingIn
+from appliance.gen.takes import TakeStore
+from appliance.gen.taking import OVERTAKEN, Taking, load_options
+from appliance.gen.varying import Varying
 from appliance.library.store import AudioStore, Clip
-from appliance.nodes.clock import METRE_BEATS, METRES
-from appliance.nodes.pad import BANKS, PADS, ROLES
+from appliance.nodes.pad import BANKS, PADS
 
 log = logging.getLogger(__name__)
 NICE = 10
 BEAT_S = 0.1
 RETRY_S = 0.3
-#: A pad that somebody waits for comes before the filling of empty ones.
-PRIORITY_ASKED, PRIORITY_FILL = 10, 0
+#: A pad that waits to play comes before what was asked for, and that before the filling of empty ones.
+PRIORITY_WANTED, PRIORITY_ASKED, PRIORITY_FILL = 20, 10, 0
 _FILL_FACT = "filled in boot"
 
 
@@ -42,19 +46,27 @@ class GenProcess:
         self._hub = hub
         self._queue = JobQueue(box.data / "gen" / "jobs.sqlite")
         self._store = AudioStore(box.data)
+        self._takes = TakeStore(box.data / "gen" / "takes.sqlite")
         self._settings = box.config.gen
-        self._prompt = ""
-        self._takes: dict[str, int] = {}
         self._loaded: dict[str, str] = {}  # files of pads and decks: their clips are never pruned
         self._runners: dict[str, Runner] = {}
         for backend in (EMBEDDED,) if safe else VERSIONS:
             worker = WorkerProcess(backend, box.data, "" if safe else self._settings.python)
             self._runners[backend] = Runner(self._queue, self._store, worker, self._announce, self._deliver)
+        self._asking = Asking(box, tuple(self._runners))
+        self._retention = Retention(self._queue, self._store, self._settings, box.data / "sessions", self._takes.hashes)
         self._outbox: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+        self._taking = Taking(self._takes, self._store, hub, self._tell)
+        self._standing_in = StandingIn(self._settings.stand_in, self._queue, self._store, hub, self._loaded, self._tell)
+        self._varying = Varying(self._asking, self._store, self._takes, self._loaded,
+                                lambda request, target: self._submit(request, target, PRIORITY_ASKED).id)
+        self._fusing = Fusing(self._asking, self._store, self._varying)
+        self._left_over: set[int] = set()  # jobs whose clip the process before this one may have brought to its target
 
     def recover(self) -> None:
         """Once, before :meth:`run`. Raises Unavailable (507) on a full disk."""
         again = self._queue.recover()
+        self._left_over = {job.id for job in self._queue.undelivered()}
         if again:
             log.info("%d jobs that were interrupted are queued again", again)
 
@@ -62,11 +74,15 @@ class GenProcess:
         """Work until cancelled."""
         self._store.sweep()
         self._hub.serve("/gen", self._serve)
+        self._hub.serve("/bank", self._serve_place)
+        self._hub.serve("/deck", self._serve_place)
         self._hub.watch("/gen/prompt", self._prompt_changed)
         for pattern in ("/bank/*/pad/*/file", "/deck/*/file"):
-            self._hub.watch(pattern, self._loaded.__setitem__)
+            self._hub.watch(pattern, self._file_changed)
+        self._hub.watch("/bank/*/pad/*/state", self._pad_state)
         await self._hub.start()
         self._count()
+        self._taking.start()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._beat())
             tasks.create_task(self._publish())
@@ -78,6 +94,7 @@ class GenProcess:
     def close(self) -> None:
         self._queue.close()
         self._store.close()
+        self._takes.close()
 
     async def _beat(self) -> None:
         while True:
@@ -94,81 +111,76 @@ class GenProcess:
             case "/gen/generate":
                 return self._generate(arguments)
             case "/gen/fill":
-                return await self._fill(_whole(arguments, "bank", 1, BANKS, default=self._box.values.bank))
+                return await self._fill(whole(arguments, "bank", 1, BANKS, default=self._box.values.bank))
             case "/gen/cancel":
-                job = self._queue.get(_whole(arguments, "job id", 1, 2**53))
+                job = self._queue.get(whole(arguments, "job id", 1, 2**53))
                 return self._runners.get(job.backend, self._runners[EMBEDDED]).cancel(job.id).public()
             case "/gen/retry":
-                job = self._queue.retry(_whole(arguments, "job id", 1, 2**53))
+                job = self._queue.retry(whole(arguments, "job id", 1, 2**53))
                 self._changed(job)
                 return job.id
+            case "/gen/want":
+                return self._want(arguments)
+            case "/gen/fuse":
+                return self._submit(*self._fusing.request(arguments), PRIORITY_ASKED).id
+            case "/gen/vary":
+                return self._varying.of_library(arguments)
             case "/gen/jobs":
                 return self._jobs(arguments)
             case _:
                 raise UnknownAddress(f"{address} is nothing that generation can do")
 
+    async def _serve_place(self, address: str, arguments: list[Any]) -> Any:
+        """Of a pad or deck: its variations and takes."""
+        place, _, what = address.partition("/take/") if "/take/" in address else address.rpartition("/")
+        if address.endswith("/vary"):
+            return self._varying.of_place(place, arguments)
+        return self._taking.serve(place, what, arguments)
+
+    def _file_changed(self, address: str, file: str) -> None:
+        self._loaded[address] = file
+        self._taking.file_changed(address.removesuffix("/file"), file or "")
+
     def _generate(self, arguments: list[Any]) -> int:
         """``[prompt or object, target]``: queue it; the id of the job. An empty prompt, or none, means that of /gen/prompt."""
-        asked = arguments[0] if arguments and arguments[0] != "" else self._prompt
-        target = self._target(arguments[1]) if len(arguments) > 1 and arguments[1] else ""
         if len(arguments) > 2:
             raise BadValue("/gen/generate takes a prompt or request and a target, no more")
-        request = self._completed(parse_request(asked))
-        if request.backend not in self._runners:
-            raise BadValue(f"there is no generator {request.backend!r}; there is {', '.join(self._runners)}")
-        version = VERSIONS[request.backend]
-        if parse_request(asked).seed is None:
-            request = self._next_take(request, version)
-        job, new = self._queue.submit(request, version=version, priority=PRIORITY_ASKED, target=target)
+        target = self._asking.target(arguments[1]) if len(arguments) > 1 and arguments[1] else ""
+        return self._submit(self._asking.request(arguments[0] if arguments else ""), target, PRIORITY_ASKED).id
+
+    def _submit(self, request: Request, target: str, priority: int) -> Job:
+        """Queue it; what was made before is done at once, whatever is at work."""
+        job, new = self._queue.submit(
+            request, version=version_of(request), priority=priority, target=target, results=cached(self._store, request)
+        )
         if new:
             self._changed(job)
-        return job.id
+            self._standing_in.begin(job)
+        return job
 
-    def _next_take(self, request: GenRequest, version: str) -> GenRequest:
-        """Asked for the same thing again: /gen/seed's first take, then its second, … in an order that always is the same."""
-        name = request.content_hash(version)
-        number = self._takes.get(name, 0)
-        self._takes[name] = number + 1
-        return request.candidate(number).model_copy(update={"candidates": request.candidates})
+    def _want(self, arguments: list[Any]) -> int:
+        """``[pad or deck]``: somebody waits for it; how many jobs come first now."""
+        if len(arguments) != 1:
+            raise BadValue("takes the pad or deck that somebody waits for, like /pad/3")
+        return self._hurry(self._asking.target(arguments[0]))
 
-    def _completed(self, request: GenRequest) -> GenRequest:
-        """What the request leaves open and its prompt does not say comes from the box: style, key, tempo, metre, knobs."""
-        values = self._box.values
-        given = request.model_dump(exclude_none=True)
-        fields = {
-            "style": values.get("/gen/style"), "key": values.get("/gen/key"), "bars": values.get("/gen/bars"),
-            "section": values.get("/gen/section"), "energy": values.get("/gen/energy"),
-            "complexity": values.get("/gen/complexity"), "humanize": values.get("/gen/humanize"), "bpm": self._bpm(),
-        }  # fmt: skip
-        fields |= {name: value for name, value in read_prompt(request.prompt).items() if name in fields}
-        fields |= given
-        fields.setdefault("seed", values.get("/gen/seed"))
-        fields.setdefault("harmony_seed", values.get("/gen/seed"))
-        if "beats_per_bar" not in request.model_fields_set:
-            fields["beats_per_bar"] = METRE_BEATS[METRES.index(values.get("/clock/metre"))]
-        if "sample_rate" not in request.model_fields_set:
-            fields["sample_rate"] = self._rate()
-        return parse_request(fields).resolved()
+    def _hurry(self, target: str) -> int:
+        raised = self._queue.hurry(target, PRIORITY_WANTED)
+        for job in raised:
+            self._announce(job, None)
+        return len(raised)
+
+    def _pad_state(self, address: str, state: Any) -> None:
+        if state in ("queued", "playing"):
+            self._hurry(address.removesuffix("/state"))
 
     async def _fill(self, bank: int) -> list[int]:
         """Queue clips for the empty pads of a bank; the ids of the jobs."""
-        values = self._box.values
-        seed = int(values.get("/gen/seed")) + bank - 1
-        requests = bank_requests(
-            seed, self._bpm(), values.get("/gen/key"), style=values.get("/gen/style"), sample_rate=self._rate(),
-            bars=values.get("/gen/bars"), beats_per_bar=METRE_BEATS[METRES.index(values.get("/clock/metre"))],
-        )  # fmt: skip
-        jobs = []
-        for pad, request in enumerate(requests, start=1):
+        jobs: list[int] = []
+        for pad, request in enumerate(self._asking.bank(bank), start=1):
             target = f"/bank/{bank}/pad/{pad}"
-            if await self._hub.get(f"{target}/file"):
-                continue
-            job, new = self._queue.submit(
-                request, version=VERSIONS[request.backend], priority=PRIORITY_FILL, target=target
-            )
-            jobs.append(job.id)
-            if new:
-                self._changed(job)
+            if not await self._hub.get(f"{target}/file"):
+                jobs.append(self._submit(request, target, PRIORITY_FILL).id)
         return jobs
 
     async def _first_fill(self) -> None:
@@ -191,34 +203,21 @@ class GenProcess:
                 await asyncio.sleep(DISK_RETRY_S if error.status == DISK_FULL else RETRY_S)
 
     def _jobs(self, arguments: list[Any]) -> list[dict[str, Any]]:
-        state = arguments[0] if arguments else None
-        if state is not None and state not in STATES:
-            raise BadValue(f"jobs are {', '.join(STATES)}; not {str(state)[:40]!r}")
-        return [job.public(self._progress(job)) for job in self._queue.jobs(state)]
+        """``[state or id]``: the newest jobs, of one state or all; of one id all that is known of it."""
+        asked = arguments[0] if arguments else None
+        if isinstance(asked, int) or (isinstance(asked, str) and asked.isdigit()):
+            job = self._queue.get(whole(arguments, "job id", 1, 2**53))
+            return [job.record(self._progress(job))]
+        if asked is not None and asked not in STATES:
+            raise BadValue(f"jobs are {', '.join(STATES)}, or one by its id; not {str(asked)[:40]!r}")
+        return [job.public(self._progress(job)) for job in self._queue.jobs(asked)]
 
     def _progress(self, job: Job) -> float | None:
         runner = self._runners.get(job.backend)
         return runner.progress if runner and runner.current and runner.current.id == job.id else None
 
-    def _target(self, target: Any) -> str:
-        """The absolute address of a pad or deck; /pad/3 is the third of the bank that is chosen now."""
-        if not isinstance(target, str):
-            raise BadValue(f"the target is an address like /pad/3, not {target!r}"[:200])
-        return self._box.values.find(f"{target.rstrip('/')}/load").address.removesuffix("/load")
-
-    def _bpm(self) -> float:
-        bpm = float(self._box.values.get("/clock/bpm"))
-        while bpm < 40:
-            bpm *= 2
-        while bpm > 240:
-            bpm /= 2
-        return bpm
-
-    def _rate(self) -> int:
-        return int(self._box.rate) or self._box.config.audio.rate
-
     def _prompt_changed(self, _address: str, value: Any) -> None:
-        self._prompt = value if isinstance(value, str) else ""
+        self._asking.prompt = value if isinstance(value, str) else ""
 
     def _changed(self, job: Job) -> None:
         self._announce(job, None)
@@ -234,38 +233,29 @@ class GenProcess:
         if job.state in ("done", "failed", "cancelled") and job.id % 50 == 0:
             self._tidy()
 
+    def _tell(self, address: str, value: Any) -> None:
+        self._outbox.put_nowait((address, value))
+
     def _count(self) -> None:
         counts = self._queue.counts()
         self._outbox.put_nowait(("/gen/queued", counts["queued"]))
         self._outbox.put_nowait(("/gen/running", counts["running"]))
 
     def _tidy(self) -> None:
-        self._queue.prune(self._settings.keep_jobs)
-        if not self._loaded:
-            return  # control has not said yet what is loaded
-        recent = {hash_ for job in self._queue.jobs("done", 500) for hash_ in job.results}
-        loaded = {Path(file).stem for file in self._loaded.values() if file}
-        self._store.prune(self._settings.keep_audio_mb * 2**20, frozenset(recent | loaded))
+        if self._loaded:  # else control has not said yet what is loaded
+            self._retention.tidy(frozenset(Path(file).stem for file in self._loaded.values() if file))
 
     async def _deliver(self, job: Job, clip: Clip) -> None:
         await self._hub.connected()
-        role = clip.role if clip.role in ROLES else "none"
-        options = {"name": job.name, "role": role, "bpm": clip.bpm, "beats": clip.beats}
-        await self._hub.do(f"{job.target}/load", str(clip.path), options)
-
-
-def _whole(arguments: list[Any], what: str, low: int, high: int, default: int | None = None) -> int:
-    if not arguments and default is not None:
-        return default
-    value = arguments[0] if arguments else None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        limits = f" {low} … {high}" if high < 1000 else ""
-        raise BadValue(f"takes a {what}{limits}, not {str(value)[:40]!r}")
-    return value
+        if job.id in self._left_over and await self._hub.get(f"{job.target}/file") == str(clip.path):
+            self._taking.delivered(job.target, list(job.results))
+            return
+        try:
+            await self._hub.do(f"{job.target}/load", str(clip.path), load_options(clip, job.name))
+        except ApplianceError as error:
+            if error.status != OVERTAKEN:
+                raise
+        self._taking.delivered(job.target, list(job.results))
 
 
 async def main(box: Box, *, safe: bool = False) -> None:

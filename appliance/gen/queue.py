@@ -7,21 +7,18 @@ A job goes queued → running → done, failed or cancelled. Jobs that ran when 
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
+import math
 import sqlite3
 import time
-from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from appliance.errors import ApplianceError, BadFile, BadValue, Unavailable
-from appliance.gen.request import GenRequest, parse_request
-from appliance.library.wav import disk_is_full
+from appliance.errors import BadValue, Unavailable
+from appliance.gen.durable import Database
+from appliance.gen.fusion import Request, parse_job
 
-log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
 BACK_OFF_S = (0.5, 2.0, 8.0)
 MAX_WAITING = 10_000
@@ -47,7 +44,7 @@ class Job:
 
     id: int
     hash: str
-    request: GenRequest
+    request: Request
     name: str
     role: str
     backend: str
@@ -73,55 +70,40 @@ class Job:
         return {
             "id": self.id, "state": self.state, "progress": round(done if progress is None else progress, 3),
             "target": self.target, "name": self.name, "role": self.role, "message": self.message,
-            "took_s": self.took_s, "results": list(self.results),
+            "took_s": self.took_s, "results": list(self.results), "priority": self.priority, "attempts": self.attempts,
+            "asked_s": round(self.created, 3),
         }  # fmt: skip
+
+    def record(self, progress: float | None = None) -> dict[str, Any]:
+        """All that is known of the job: :meth:`public` with what was asked and who made it."""
+        return self.public(progress) | {"request": self.request.model_dump(mode="json"), "backend": self.backend}
 
 
 class JobQueue:
     """The queue in a file. One object, one thread; other processes may read."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create. A damaged file is set aside, said so in the log, and a fresh one begun."""
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._open()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
-                raise _plain(path, error) from None
-            aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
-            path.replace(aside)
-            for extra in ("-wal", "-shm"):
-                path.with_name(path.name + extra).unlink(missing_ok=True)
-            log.error("%s is damaged (%s); it was set aside as %s and a new one begun", path, error, aside.name)
-            self._open()
-
-    def _open(self) -> None:
-        self._db = sqlite3.connect(self._path, timeout=10, isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version > _SCHEMA_VERSION:
-            raise BadFile(f"{self._path}: was written by a newer version; upgrade, or move it away to start afresh")
-        self._db.execute("PRAGMA journal_mode=WAL")
-        if version < _SCHEMA_VERSION:  # nothing is written where nothing is new: the disk may be full
-            self._db.executescript(_SCHEMA)
-            self._db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+        """Open or create; see :class:`appliance.gen.durable.Database`."""
+        self._file = Database(path, _SCHEMA, _SCHEMA_VERSION, "the list of jobs")
+        self._db = self._file.db
 
     def close(self) -> None:
-        self._db.close()
+        self._file.close()
 
     def submit(
-        self, request: GenRequest, *, version: str = "", priority: int = 0, target: str = ""
+        self, request: Request, *, version: str = "", priority: int = 0, target: str = "", results: list[str] | None = None
     ) -> tuple[Job, bool]:
         """Queue a request. The same request for the same target that still waits or runs is not queued twice: that job is
         returned, with its priority raised if need be. Returns (job, whether it is new).
 
+        ``results`` are the clips of a request that was made before: the job is done as soon as it is asked.
         ``version`` is the backend's. Raises :class:`BadValue` for a bad request, :class:`Unavailable` when the disk or the
         queue is full.
         """
         request = request.resolved()
         hash_ = request.content_hash(version)
-        with self._writing(synced=True):
+        now_s = time.time()
+        with self._file.writing(synced=True):
             row = self._db.execute(
                 "SELECT * FROM jobs WHERE hash=? AND target=? AND state IN ('queued', 'running')", (hash_, target)
             ).fetchone()
@@ -133,20 +115,31 @@ class JobQueue:
                 raise Unavailable(f"{MAX_WAITING} jobs are waiting already; cancel some first")
             cursor = self._db.execute(
                 "INSERT INTO jobs (hash, request, name, role, backend, target, priority, state, message, attempts, not_before,"
-                " created, results, delivered) VALUES (?,?,?,?,?,?,?,'queued','',0,0,?,'[]',?)",
+                " created, started, finished, results, delivered) VALUES (?,?,?,?,?,?,?,?,'',0,0,?,?,?,?,?)",
                 (hash_, json.dumps(request.model_dump(mode="json"), ensure_ascii=False), request.title(), request.role,
-                 request.backend, target, priority, time.time(), int(not target)),
+                 request.backend, target, priority, "queued" if results is None else "done", now_s,
+                 None if results is None else now_s, None if results is None else now_s, json.dumps(results or []),
+                 int(not target)),
             )  # fmt: skip
             return self._get(int(cursor.lastrowid or 0)), True
 
+    def hurry(self, target: str, priority: int) -> list[Job]:
+        """Somebody waits for a pad or deck: what waits for it comes first. Returns the jobs that were raised."""
+        with self._file.writing() as db:
+            rows = db.execute(
+                "UPDATE jobs SET priority=? WHERE target=? AND state='queued' AND priority<? RETURNING id",
+                (priority, target, priority),
+            ).fetchall()
+            return [self._get(row["id"]) for row in rows]
+
     def recover(self) -> int:
         """Queue again what ran when the last process ended. Call once at the start. Returns how many."""
-        with self._writing():
+        with self._file.writing():
             return self._db.execute("UPDATE jobs SET state='queued', started=NULL WHERE state='running'").rowcount
 
     def claim(self, backend: str | None = None) -> Job | None:
         """Take the next job that is due, of one backend or any: highest priority first, then oldest. None when none is."""
-        with self._writing():
+        with self._file.writing():
             row = self._db.execute(
                 "SELECT id FROM jobs WHERE state='queued' AND not_before<=? AND (? IS NULL OR backend=?)"
                 " ORDER BY priority DESC, id LIMIT 1",
@@ -162,7 +155,7 @@ class JobQueue:
 
     def next_due_s(self, backend: str) -> float | None:
         """Seconds until the next waiting job of a backend may start; None when none waits."""
-        with _plain_errors(self._path):
+        with self._file.reading():
             due = self._db.execute(
                 "SELECT MIN(not_before) FROM jobs WHERE state='queued' AND backend=?", (backend,)
             ).fetchone()[0]
@@ -170,7 +163,7 @@ class JobQueue:
 
     def finish(self, id_: int, results: list[str]) -> Job:
         """A running job has made its clips."""
-        with self._writing():
+        with self._file.writing():
             self._db.execute(
                 "UPDATE jobs SET state='done', finished=?, results=?, message='' WHERE id=? AND state='running'",
                 (time.time(), json.dumps(results), id_),
@@ -179,19 +172,19 @@ class JobQueue:
 
     def undelivered(self) -> list[Job]:
         """Finished jobs whose clip has not reached its target."""
-        with _plain_errors(self._path):
+        with self._file.reading():
             rows = self._db.execute("SELECT * FROM jobs WHERE state='done' AND delivered=0 ORDER BY id").fetchall()
         return [_job(row) for row in rows]
 
     def deliver(self, id_: int, message: str = "") -> Job:
         """The clip is on its target, or the target has refused it for the reason in ``message``."""
-        with self._writing():
+        with self._file.writing():
             self._db.execute("UPDATE jobs SET delivered=1, message=? WHERE id=?", (message, id_))
             return self._get(id_)
 
     def fail(self, id_: int, message: str, *, retry: bool = False) -> Job:
         """A running job went wrong. With ``retry`` it waits and is tried again, three times in all."""
-        with self._writing():
+        with self._file.writing():
             job = self._get(id_)
             if job.state == "running":
                 again = retry and job.attempts < MAX_ATTEMPTS
@@ -205,7 +198,7 @@ class JobQueue:
 
     def put_back(self, id_: int, wait_s: float) -> Job:
         """A running job could not go on for a reason that is not its own: it waits and does not count as tried."""
-        with self._writing():
+        with self._file.writing():
             self._db.execute(
                 "UPDATE jobs SET state='queued', started=NULL, attempts=attempts-1, not_before=?"
                 " WHERE id=? AND state='running'",
@@ -215,7 +208,7 @@ class JobQueue:
 
     def cancel(self, id_: int) -> Job:
         """End a job that waits or runs; the caller stops the worker. Raises :class:`BadValue` when it has ended already."""
-        with self._writing(synced=True):
+        with self._file.writing(synced=True):
             job = self._get(id_)
             if job.state not in ("queued", "running"):
                 raise BadValue(f"job {id_} cannot be cancelled: it is {job.state} already", status=409)
@@ -224,7 +217,7 @@ class JobQueue:
 
     def retry(self, id_: int) -> Job:
         """Queue a failed or cancelled job again, at once. Raises :class:`BadValue` for others."""
-        with self._writing(synced=True):
+        with self._file.writing(synced=True):
             job = self._get(id_)
             if job.state not in ("failed", "cancelled"):
                 raise BadValue(f"job {id_} cannot be tried again: it is {job.state}", status=409)
@@ -237,12 +230,12 @@ class JobQueue:
 
     def get(self, id_: int) -> Job:
         """Raises :class:`BadValue` (404) when there is no such job."""
-        with _plain_errors(self._path):
+        with self._file.reading():
             return self._get(id_)
 
     def jobs(self, state: str | None = None, limit: int = 200) -> list[Job]:
         """Newest first."""
-        with _plain_errors(self._path):
+        with self._file.reading():
             rows = self._db.execute(
                 "SELECT * FROM jobs WHERE ? IS NULL OR state=? ORDER BY id DESC LIMIT ?", (state, state, limit)
             ).fetchall()
@@ -250,27 +243,27 @@ class JobQueue:
 
     def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""
-        with _plain_errors(self._path):
+        with self._file.reading():
             rows = self._db.execute("SELECT state, COUNT(*) AS n FROM jobs GROUP BY state").fetchall()
         return dict.fromkeys(STATES, 0) | {row["state"]: row["n"] for row in rows}
 
-    def prune(self, keep: int) -> int:
-        """Forget the oldest ended jobs beyond ``keep``. Returns how many."""
-        with self._writing():
+    def prune(self, keep: int, older_than_s: float = math.inf) -> int:
+        """Forget ended jobs beyond the newest ``keep`` and those that ended ``older_than_s`` ago. Returns how many."""
+        with self._file.writing():
             return self._db.execute(
-                "DELETE FROM jobs WHERE (state IN ('failed', 'cancelled') OR (state='done' AND delivered=1)) AND id NOT IN"
-                " (SELECT id FROM jobs WHERE state IN ('done', 'failed', 'cancelled') ORDER BY id DESC LIMIT ?)",
-                (keep,),
+                "DELETE FROM jobs WHERE (state IN ('failed', 'cancelled') OR (state='done' AND delivered=1)) AND (finished<? OR"
+                " id NOT IN (SELECT id FROM jobs WHERE state IN ('done', 'failed', 'cancelled') ORDER BY id DESC LIMIT ?))",
+                (time.time() - older_than_s, keep),
             ).rowcount
 
     def fact(self, name: str) -> str | None:
         """A small thing remembered across restarts."""
-        with _plain_errors(self._path):
+        with self._file.reading():
             row = self._db.execute("SELECT value FROM facts WHERE name=?", (name,)).fetchone()
         return row["value"] if row else None
 
     def remember(self, name: str, value: str) -> None:
-        with self._writing():
+        with self._file.writing():
             self._db.execute("INSERT OR REPLACE INTO facts VALUES (?,?)", (name, value))
 
     def _get(self, id_: int) -> Job:
@@ -279,38 +272,10 @@ class JobQueue:
             raise BadValue(f"there is no job {id_}", status=404)
         return _job(row)
 
-    @contextlib.contextmanager
-    def _writing(self, *, synced: bool = False) -> Generator[None]:
-        """A transaction. ``synced`` ones survive a power cut; the others survive SIGKILL, and what a power cut takes from
-        them is only done again: a job that was finished is found in the cache."""
-        with _plain_errors(self._path):
-            self._db.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
 
 def _job(row: sqlite3.Row) -> Job:
     fields = {key: row[key] for key in row.keys()}  # noqa: SIM118 - a Row iterates over values
-    fields["request"] = parse_request(json.loads(fields["request"]))
+    fields["request"] = parse_job(json.loads(fields["request"]))
     fields["results"] = tuple(json.loads(fields["results"]))
     fields["delivered"] = bool(fields["delivered"])
     return Job(**fields)
-
-
-@contextlib.contextmanager
-def _plain_errors(path: Path) -> Generator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise _plain(path, error) from None
-
-
-def _plain(path: Path, error: sqlite3.DatabaseError) -> ApplianceError:
-    if "full" in str(error) or (isinstance(error, sqlite3.OperationalError) and disk_is_full(path.parent)):
-        return Unavailable(f"{path}: the disk is full; delete or move something, then try again", status=507)
-    return ApplianceError(f"{path}: the list of jobs cannot be used ({error})")

@@ -43,7 +43,8 @@ MAX_DURATION_S = 240.0
 class GenRequest(BaseModel):
     """One request. What is left out (``None``) is read from the prompt, then from the style; see :meth:`resolved`.
 
-    ``harmony_seed`` fixes chord progression and groove apart from ``seed``: clips that share it go together. ``section`` is the
+    ``harmony_seed`` fixes chord progression and groove apart from ``seed``: clips that share it go together. Sound, rhythm and
+    melody follow from ``seed``, each unless it has a seed of its own: that makes a variation in it alone. ``section`` is the
     place in a song that the clip is arranged for; :meth:`sections` are the five of one request.
     """
 
@@ -68,6 +69,9 @@ class GenRequest(BaseModel):
     beats_per_bar: float = Field(4, ge=2, le=8, multiple_of=0.5)
     seed: int | None = Field(None, ge=0, le=2**53 - 1)
     harmony_seed: int | None = Field(None, ge=0, le=2**53 - 1)
+    sound_seed: int | None = Field(None, ge=0, le=2**53 - 1)
+    rhythm_seed: int | None = Field(None, ge=0, le=2**53 - 1)
+    melody_seed: int | None = Field(None, ge=0, le=2**53 - 1)
     candidates: int = Field(1, ge=1, le=5)
     sample_rate: int = Field(48_000, ge=8_000, le=192_000)
     backend: str = Field("procedural", pattern=r"^[a-z][a-z0-9_]{0,31}$")
@@ -206,7 +210,7 @@ class GenRequest(BaseModel):
     def content_hash(self, version: str = "") -> str:
         """sha256 of what decides the audio (64 hex digits): the resolved request without its name, and ``version``,
         the version of the backend that will play it. Equal hashes mean equal audio."""
-        content = self.resolved().model_dump(mode="json", exclude={"name"})
+        content = self.resolved().model_dump(mode="json", exclude={"name"}, exclude_none=True)
         text = json.dumps([content, version], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

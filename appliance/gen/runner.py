@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from appliance.errors import ApplianceError
-from appliance.gen.backends import VERSIONS
+from appliance.gen.fusion import Request, version_of
 from appliance.gen.pool import JobCancelled, JobFailed, WorkerProcess
 from appliance.gen.queue import Job, JobQueue
 from appliance.library.store import AudioStore, Clip
@@ -21,9 +21,15 @@ PROGRESS_EVERY_S = 0.1
 DELIVERY_RETRY_S = 0.5
 DISK_RETRY_S = 2.0
 DISK_FULL = 507
-
 Announce = Callable[[Job, float | None], None]
 Deliver = Callable[[Job, Clip], Awaitable[None]]
+
+
+def cached(store: AudioStore, request: Request) -> list[str] | None:
+    """Hashes of the clips that were made for a request before, one a candidate; None when one is missing."""
+    version = version_of(request)
+    clips = [store.made(request.candidate(number).content_hash(version)) for number in range(request.candidates)]
+    return [clip.hash for clip in clips if clip] if all(clips) else None
 
 
 class Runner:
@@ -73,17 +79,35 @@ class Runner:
             await self._worker.stop()
 
     async def deliver_for_ever(self) -> None:
-        """Bring finished clips to their targets, again after a restart, until each was taken or refused."""
+        """Bring finished clips to their targets, again after a restart, until each was taken or refused. One that waits for
+        its bar line does not hold up the others."""
+        under_way: dict[int, asyncio.Task[None]] = {}
+        try:
+            while True:
+                self._deliver_wake.clear()
+                try:
+                    jobs = self._queue.undelivered()
+                except ApplianceError as error:
+                    self._say_once(f"clips wait: {error.message}")
+                    await _wait(self._deliver_wake, DELIVERY_RETRY_S)
+                    continue
+                for job in jobs:
+                    if job.id not in under_way:
+                        task = under_way[job.id] = asyncio.create_task(self._deliver_until_taken(job))
+                        task.add_done_callback(lambda _, id_=job.id: under_way.pop(id_))
+                await self._deliver_wake.wait()
+        finally:
+            for task in list(under_way.values()):
+                task.cancel()
+
+    async def _deliver_until_taken(self, job: Job) -> None:
         while True:
-            self._deliver_wake.clear()
-            waiting = False
             try:
-                for job in self._queue.undelivered():
-                    waiting |= not await self._delivered(job)
+                if await self._delivered(job):
+                    return
             except ApplianceError as error:
                 self._say_once(f"clips wait: {error.message}")
-                waiting = True
-            await _wait(self._deliver_wake, DELIVERY_RETRY_S if waiting else None)
+            await asyncio.sleep(DELIVERY_RETRY_S)
 
     def cancel(self, id_: int) -> Job:
         """Cancel a job that waits or runs. Raises :class:`BadValue`."""
@@ -148,7 +172,7 @@ class Runner:
 
     async def _made(self, job: Job) -> list[str]:
         """Hashes of the job's clips: from the cache what is there, from the worker what is missing."""
-        version = VERSIONS.get(job.backend, "")
+        version = version_of(job.request)
         names = [job.request.candidate(number).content_hash(version) for number in range(job.request.candidates)]
         found = {number: clip for number, name in enumerate(names) if (clip := self._store.made(name))}
         missing = [number for number in range(len(names)) if number not in found]

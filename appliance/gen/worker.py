@@ -24,11 +24,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import soundfile as sf
+
 from appliance.errors import ApplianceError, BadValue
-from appliance.gen.backends.base import Backend, GenerationCancelled
-from appliance.gen.conform import ROLE_LUFS, conform
+from appliance.gen.backends.base import Backend, GenerationCancelled, Samples
+from appliance.gen.conform import ROLE_LUFS, ConformReport, conform
+from appliance.gen.fuse import fuse
+from appliance.gen.fusion import FUSION_VERSION, FusionRequest, Request, parse_job
 from appliance.gen.heap import give_back, keep_memory
-from appliance.gen.request import GenRequest, parse_request
+from appliance.gen.request import GenRequest
 from appliance.library.store import audio_hash
 from appliance.library.wav import write_wav
 
@@ -59,6 +63,31 @@ def make_clip(backend: Backend, request: GenRequest, folder: Path, progress: Any
     )  # fmt: skip
     if cancelled():
         raise GenerationCancelled("cancelled")
+    return stored(loop, report, request, folder, {
+        "backend": backend.name, "version": backend.version, "request": request.model_dump(mode="json", exclude_none=True),
+    })  # fmt: skip
+
+
+def make_any(backend: Backend, request: Request, folder: Path, progress: Any, cancelled: Any) -> dict[str, Any]:
+    """A clip of a request to the backend, or of a fusion of clips that are in the store."""
+    if not isinstance(request, FusionRequest):
+        return make_clip(backend, request, folder, progress, cancelled)
+
+    def read(hash_: str) -> tuple[Any, int]:
+        path = folder / hash_[:2] / f"{hash_}.wav"
+        if not path.is_file():
+            raise BadValue(f"a clip of the fusion has vanished ({hash_[:12]}…); generate it again")
+        return sf.read(path, dtype="float32", always_2d=True)
+
+    loop, report = fuse(request, read, progress, cancelled)
+    return stored(loop, report, request, folder, {
+        "backend": "fusion", "version": FUSION_VERSION, "parents": [parent.hash for parent in request.parents],
+        "fusion": request.model_dump(mode="json", exclude_none=True),
+    })  # fmt: skip
+
+
+def stored(loop: Samples, report: ConformReport, request: Request, folder: Path, lineage: dict[str, Any]) -> dict[str, Any]:
+    """Write a loop into the store's folder. The fields of its clip."""
     hash_ = audio_hash(loop, request.sample_rate)
     path = folder / hash_[:2] / f"{hash_}.wav"
     if not path.is_file():
@@ -67,7 +96,7 @@ def make_clip(backend: Backend, request: GenRequest, folder: Path, progress: Any
         "hash": hash_, "frames": report.frames, "rate": report.sample_rate, "loudness": round(report.loudness_lufs, 2),
         "bpm": request.bpm, "bars": request.bars, "beats": request.beats, "key": request.key, "role": request.role,
         "name": request.title(), "notes": report.notes,
-        "lineage": {"backend": backend.name, "version": backend.version, "request": request.model_dump(mode="json")},
+        "lineage": lineage,
     }  # fmt: skip
 
 
@@ -121,9 +150,9 @@ class Worker:
             return job in self._cancelled
 
         try:
-            request = parse_request(fields)
+            request = parse_job(fields)
             for number, candidate in enumerate(candidates):
-                clip = make_clip(
+                clip = make_any(
                     self._backend, request.candidate(candidate), self._folder,
                     lambda value, number=number: progress(number, value), cancelled,
                 )  # fmt: skip

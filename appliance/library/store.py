@@ -192,11 +192,16 @@ class AudioStore:
         with _plain_errors(self._file):
             self._db.execute("UPDATE clips SET pinned=? WHERE hash=?", (int(pinned), hash_))
 
+    def size_bytes(self) -> int:
+        """Of all clips together."""
+        with _plain_errors(self._file):
+            return int(self._db.execute("SELECT COALESCE(SUM(bytes), 0) FROM clips").fetchone()[0])
+
     def prune(self, keep_bytes: int, in_use: frozenset[str] = frozenset()) -> int:
         """Delete the least recently used clips, neither pinned nor in use, until the store fits. Returns how many went."""
         gone = 0
         with _plain_errors(self._file):
-            size = int(self._db.execute("SELECT COALESCE(SUM(bytes), 0) FROM clips").fetchone()[0])
+            size = self.size_bytes()
             rows = self._db.execute("SELECT hash, bytes FROM clips WHERE pinned=0 ORDER BY used").fetchall()
             for row in rows:
                 if size <= keep_bytes:

@@ -59,6 +59,8 @@ DECK = Group("deck", "/deck/{deck}", (
     call("grid/bpm", "Gives the grid this tempo, from the beat nearest to here", owner="control", type=Type.FLOAT),
     call("key/match", "Shifts the key to that of another deck (argument: /deck/N; none: the loudest that plays, else the "
                       "generator's key)", owner="control"),
+    call("vary", "Makes a variation of the deck's loop, as /pad/N/vary does; without a target it goes to an empty pad",
+         owner="gen"),
     call("grid/here", "Moves the grid so that a beat is here", owner="control"),
     call("grid/nudge", "Moves the grid by milliseconds, forward or back", owner="control", type=Type.FLOAT),
     call("grid/halve", "Half as many beats", owner="control"),

@@ -23,7 +23,12 @@ GEN = Group("gen", "/gen", (
     call("fill", "Fills the empty pads of a bank", owner="gen"),
     call("cancel", "Cancels a job by its id", owner="gen"),
     call("retry", "Queues a failed job again by its id", owner="gen"),
-    call("jobs", "Lists the jobs", owner="gen"),
+    call("vary", "Makes a variation of a clip: its hash or path, then kind, words or bars, and a target (none: an empty pad)",
+         owner="gen"),
+    call("fuse", "Makes one loop of two to four: a list of pads, decks or clips, then align (start, downbeat, weave), weights, "
+         "bpm, bars, name, then a target", owner="gen"),
+    call("want", "Somebody waits for a pad or deck: what is made for it comes first", owner="gen"),
+    call("jobs", "Lists the jobs: all, those of a state, or one by its id with what was asked", owner="gen"),
     state("job", "The job that changed last", type=Type.JSON, owner="gen"),
     state("queued", "Jobs that wait", type=Type.INT, owner="gen", maximum=100000),
     state("running", "Jobs at work", type=Type.INT, owner="gen", maximum=100000),

@@ -7,6 +7,9 @@ from appliance.nodes.clock import QUANTIZES
 BANKS = 8
 PADS = 16
 SCENES = 8
+TAKES = 16
+VARIATIONS = ("complex", "simple", "instrument", "rhythm", "melody", "length", "text")
+"""Kinds of variation of a generated clip."""
 PAD_GROUPS = 4
 """Pads play through four channel strips after the decks' four."""
 
@@ -36,8 +39,19 @@ PAD = Group("pad", "/bank/{bank}/pad/{pad}", (
     command("release", "Releases a held pad"),
     command("stop", "Stops the pad on its launch grid"),
     command("cut", "Stops the pad at once"),
-    call("load", "Loads an audio file: path, then options (name, role, bpm, beats)", owner="control"),
+    call("load", "Loads an audio file: path, then options (name, role, bpm, beats, at: now, grid or bar)", owner="control"),
     call("clear", "Empties the pad", owner="control"),
+    call("take/next", "The next of the pad's takes: what was generated for it; a loop that plays changes on its launch grid",
+         owner="gen"),
+    call("take/previous", "The take before", owner="gen"),
+    call("take/load", "Take by its number, from 1", owner="gen"),
+    call("take/keep", "Keeps a take when new ones come: true or false (none: the other one), then its number (none: this one)",
+         owner="gen"),
+    call("vary", "Makes a variation of the pad's clip as a new take: " + ", ".join(VARIATIONS) + "; then words or bars, "
+         "then another target", owner="gen"),
+    state("take", "Number of the take that stands on the pad; 0: none of them", type=Type.INT, owner="gen", maximum=TAKES),
+    state("takes", "How many takes the pad has", type=Type.INT, owner="gen", maximum=TAKES),
+    state("take/kept", "The take is kept", type=Type.BOOL, owner="gen"),
     state("state", "What the pad does", reads="pad.state", type=Type.CHOICE, choices=PAD_STATES),
     state("progress", "Playhead in the played region", reads="pad.progress"),
     text("name", "", "Name shown for the pad"),

@@ -8,108 +8,16 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import soundfile as sf
 
-from appliance.bus.box import Box
-from appliance.bus.hub import HubServer
-from appliance.bus.memory import unlink
-from appliance.config import Config
-from appliance.errors import ApplianceError, BadValue
+from appliance.errors import ApplianceError
 
-
-class Control:
-    """What gen sees of control: text of pads, loads, and what gen publishes."""
-
-    def __init__(self, path: Path) -> None:
-        self.files: dict[str, str] = {}
-        self.loads: list[tuple[str, str, dict[str, Any]]] = []
-        self.states: dict[str, Any] = {}
-        self.jobs: list[dict[str, Any]] = []
-        self.refuse = False
-        self.hub = HubServer(path, self)
-
-    async def get(self, address: str) -> Any:
-        return self.files.get(address.removesuffix("/file"), "")
-
-    async def set(self, address: str, value: Any) -> Any:
-        return value
-
-    async def do(self, address: str, args: list[Any]) -> Any:
-        if self.refuse:
-            raise BadValue("the pad is being recorded on")
-        self.loads.append((address, args[0], args[1]))
-        self.files[address.removesuffix("/load")] = args[0]
-        return None
-
-    def ls(self, pattern: str) -> list[dict[str, Any]]:
-        return []
-
-    def current(self, pattern: str, *, private: bool = False) -> list[tuple[str, Any]]:
-        return []
-
-    def published(self, address: str, value: Any) -> None:
-        self.states[address] = value
-        if address == "/gen/job":
-            self.jobs.append(value)
-
-    def served(self, prefix: str, present: bool) -> None:
-        pass
-
-
-class Running:
-    """A box with a gen process in it."""
-
-    def __init__(self, data: Path, fill: bool) -> None:
-        config = Config()
-        config.gen.fill = fill
-        self.box = Box.create(data, config)
-        self.control = Control(self.box.hub_path)
-        self.process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "appliance.gen", "--box", str(self.box.run / "box.json")
-        )
-        async with asyncio.timeout(10):
-            while not self.control.hub.serves("/gen/generate"):
-                await asyncio.sleep(0.01)
-
-    async def do(self, address: str, *args: Any) -> Any:
-        return await self.control.hub.call(address, list(args))
-
-    async def until(self, condition: Any, timeout_s: float = 15) -> None:
-        async with asyncio.timeout(timeout_s):
-            while not condition():
-                await asyncio.sleep(0.01)
-
-    async def stop(self) -> float:
-        assert self.process
-        began = time.monotonic()
-        if self.process.returncode is None:
-            self.process.terminate()
-            await self.process.wait()
-        return time.monotonic() - began
-
-
-@pytest.fixture
-async def running(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Running]:
-    running = Running(tmp_path / "data", fill=getattr(request, "param", False))
-    await running.control.hub.start()
-    await running.start()
-    try:
-        yield running
-    finally:
-        await running.stop()
-        await running.control.hub.stop()
-        running.box.segment.close()
-        unlink(running.box.segment.name)
+from .conftest import Running
 
 
 async def test_a_prompt_becomes_a_clip_on_the_pad(running: Running) -> None:
@@ -121,7 +29,7 @@ async def test_a_prompt_becomes_a_clip_on_the_pad(running: Running) -> None:
     await running.until(lambda: running.control.loads)
     address, path, options = running.control.loads[0]
     assert address == "/bank/3/pad/5/load"
-    assert options == {"name": "only drums, dark", "role": "drums", "bpm": 140.0, "beats": 8.0}
+    assert options == {"name": "only drums, dark", "role": "drums", "bpm": 140.0, "beats": 8.0, "at": "bar"}
     info = sf.info(path)
     assert (info.frames, info.samplerate, info.channels) == (round(8 * 60 / 140 * 48000), 48000, 2)
     await running.until(lambda: running.control.states.get("/gen/job", {}).get("state") == "done")
@@ -161,7 +69,7 @@ async def test_fill_leaves_loaded_pads_alone(running: Running) -> None:
     assert {options["role"] for _, _, options in running.control.loads} == {"drums", "bass", "chords", "lead", "texture"}
 
 
-@pytest.mark.parametrize("running", [True], indirect=True)
+@pytest.mark.parametrize("running", [{"fill": True}], indirect=True)
 async def test_an_empty_box_fills_itself_once(running: Running) -> None:
     await running.until(lambda: len(running.control.loads) == 16)
     await asyncio.sleep(0.3)  # until it has noted that the last one was taken, too

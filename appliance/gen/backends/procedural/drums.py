@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +27,14 @@ def drums(song: Song) -> Samples:
     lanes = dict(song.style.drums)
     if "boom" in song.instruments("drums") and "kick" in lanes:
         lanes["kick"] = replace(lanes["kick"], sound="boom")
-    patterns = _patterns(song, rng, lanes)
-    _chop(song, rng, lanes, patterns)
-    _fill(song, rng, patterns)
+
+    def played(rng: np.random.Generator) -> dict[str, Pattern]:
+        patterns = _patterns(song, rng, lanes)
+        _chop(song, rng, lanes, patterns)
+        _fill(song, rng, patterns)
+        return patterns
+
+    patterns = song.drawn("rhythm", "drums", rng, played)
     arranged = {lane: _arranged(song, bars, voice_of(lane)) for lane, bars in patterns.items()}
     if song.section == "build" and song.style.roll:
         lanes["roll"] = Lane(("",), 0.0, 0.75, 0.0, 0.3, song.style.roll)
@@ -51,7 +57,7 @@ def percussion(song: Song) -> Samples:
     asked = song.instruments("percussion")
     lanes = {name: replace(lane, from_energy=0.0) if name in asked else lane for name, lane in song.style.percussion.items()}
     lanes.update({name: EXTRA[name] for name in asked if name not in lanes})
-    patterns = _patterns(song, rng, lanes)
+    patterns = song.drawn("rhythm", "percussion", rng, lambda rng: _patterns(song, rng, lanes))
     if asked:
         patterns = {name: bars for name, bars in patterns.items() if name in asked}
     if not patterns:
@@ -70,7 +76,7 @@ def _struck(song: Song, rng: np.random.Generator, lanes: dict[str, Lane], patter
     dry, send = grid.silence(), grid.silence()
     for lane, bars in patterns.items():
         settings = lanes[lane]
-        sounds = hits(lane, settings, song, rng)
+        sounds = song.drawn("sound", f"drums/{lane}", rng, partial(hits, lane, settings, song))
         strict = lane == "kick"
         for bar, steps in enumerate(bars):
             song.poll()

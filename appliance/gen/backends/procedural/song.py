@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from appliance.gen.theory import Key, parse_key, voice_lead
 from appliance.gen.vocabulary import INSTRUMENT_PARTS, Part, Section
 
 T = TypeVar("T")
+Aspect = Literal["sound", "rhythm", "melody"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,24 @@ class Song:
                     break
         return taken.get(part, [])
 
+    def drawn(self, aspect: Aspect, part: str, rng: np.random.Generator, draw: Callable[[np.random.Generator], T]) -> T:
+        """What ``draw`` makes of the part's ``rng``, or, where the request has another seed for the aspect, of that. ``rng`` is
+        drawn from in both cases: the other aspects stay what they are."""
+        first = draw(rng)
+        asked = self.request
+        seed = {"sound": asked.sound_seed, "rhythm": asked.rhythm_seed, "melody": asked.melody_seed}[aspect]
+        return first if seed is None else draw(generator(seed, self.request.style, f"{part}/{aspect}"))
+
     def patch(self, part: Part, patches: tuple[str, ...], rng: np.random.Generator) -> str:
-        """The patch of a tonal part: the instrument asked for, or one of the style's."""
-        choice = patches[int(rng.integers(len(patches)))]
-        return next(iter(self.instruments(part)), choice)
+        """The patch of a tonal part: the instrument asked for, or one of the style's; another one of them when the request has
+        another seed for the sound."""
+        first = patches[int(rng.integers(len(patches)))]
+        if asked := self.instruments(part):
+            return asked[0]
+        others = [patch for patch in patches if patch != first]
+        if self.request.sound_seed is None or not others:
+            return first
+        return others[int(generator(self.request.sound_seed, self.request.style, f"{part}/patch").integers(len(others)))]
 
     def chord(self, bar: int) -> list[int]:
         """Pitch classes of the chord of a bar, root first, without doubles."""

@@ -69,9 +69,15 @@ def bass_line(song: Song, rng: np.random.Generator) -> list[Note]:
     """A figure of two bars on the chord's root, repeated, with another ending at the end of the phrase."""
     tune, grid = song.style.bass, song.grid
     complexity = float(song.request.complexity or 0)
-    rhythm = graded(tune.rhythms, 0.55 * complexity + 0.45 * float(song.request.energy or 0), rng, 0.3)
-    figure = [[_bass_degree(rng, tune, complexity, step) for step in range(grid.steps_per_bar)] for _ in range(2)]
-    ending = [_bass_degree(rng, tune, 1.0, step) for step in range(grid.steps_per_bar)]
+    level = 0.55 * complexity + 0.45 * float(song.request.energy or 0)
+    rhythm = song.drawn("rhythm", "bass", rng, lambda rng: graded(tune.rhythms, level, rng, 0.3))
+
+    def figures(rng: np.random.Generator) -> tuple[list[list[int]], list[int]]:
+        steps = range(grid.steps_per_bar)
+        figure = [[_bass_degree(rng, tune, complexity, step) for step in steps] for _ in range(2)]
+        return figure, [_bass_degree(rng, tune, 1.0, step) for step in steps]
+
+    figure, ending = song.drawn("melody", "bass", rng, figures)
     notes: list[Note] = []
     for bar in range(grid.bars):
         for step, velocity in enumerate(velocities(rhythm, bar, grid.steps_per_bar)):
@@ -94,10 +100,13 @@ def chord_line(song: Song, rng: np.random.Generator, patch: str) -> list[Note]:
     """The chord of each bar, voice-led, on the rhythm. A patch that holds plays it for the bar, one that is rooted gets its
     root; a tune with arpeggios plays the notes one by one, but not with those two."""
     tune, grid = song.style.chords, song.grid
-    rhythm = graded(tune.rhythms, float(song.request.complexity or 0), rng, 0.35)
+    level = float(song.request.complexity or 0)
+    rhythm = song.drawn("rhythm", "chords", rng, lambda rng: graded(tune.rhythms, level, rng, 0.35))
     order = tune.arpeggios[int(rng.integers(len(tune.arpeggios)))] if tune.arpeggios and patch not in HELD | ROOTED else ()
     notes: list[Note] = []
-    for bar, pitches in enumerate(song.voicings(tune.low_note, tune.high_note)):
+    other = song.request.melody_seed
+    lift = 0 if other is None else 3 + other % 7  # another inversion: the harmony belongs to all parts
+    for bar, pitches in enumerate(song.voicings(tune.low_note + lift, tune.high_note + lift)):
         start = bar * grid.steps_per_bar
         chord = song.chord(bar)
         weights = {pitch: _CHORD_WEIGHTS[min(chord.index(pitch % 12), len(_CHORD_WEIGHTS) - 1)] for pitch in pitches}
@@ -119,15 +128,20 @@ def lead_line(song: Song, rng: np.random.Generator) -> list[Note]:
     """A motif that walks over the style's degrees; played twice, the second time with another end."""
     tune, grid = song.style.lead, song.grid
     complexity = float(song.request.complexity or 0)
-    rhythm = graded(tune.rhythms, 0.7 * complexity + 0.3 * float(song.request.energy or 0), rng, 0.35)
+    level = 0.7 * complexity + 0.3 * float(song.request.energy or 0)
+    rhythm = song.drawn("rhythm", "lead", rng, lambda rng: graded(tune.rhythms, level, rng, 0.35))
     ladder = sorted(degree for degree, _ in tune.degrees)
-    place = ladder.index(pick(rng, tune.degrees))
-    walk: list[int] = []
-    for _ in range(2 * grid.steps_per_bar):
-        walk.append(ladder[place])
-        stride = int(rng.integers(-2, 3)) if float(rng.random()) < 0.35 + 0.45 * complexity else 0
-        place = min(max(place + stride, 0), len(ladder) - 1)
-    other_end = [ladder[int(rng.integers(len(ladder)))] for _ in range(grid.steps_per_bar)]
+
+    def walks(rng: np.random.Generator) -> tuple[list[int], list[int]]:
+        place = ladder.index(pick(rng, tune.degrees))
+        walk: list[int] = []
+        for _ in range(2 * grid.steps_per_bar):
+            walk.append(ladder[place])
+            stride = int(rng.integers(-2, 3)) if float(rng.random()) < 0.35 + 0.45 * complexity else 0
+            place = min(max(place + stride, 0), len(ladder) - 1)
+        return walk, [ladder[int(rng.integers(len(ladder)))] for _ in range(grid.steps_per_bar)]
+
+    walk, other_end = song.drawn("melody", "lead", rng, walks)
     notes: list[Note] = []
     count = 0
     for bar in range(grid.bars):
