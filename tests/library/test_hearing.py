@@ -27,7 +27,7 @@ def heard(audio: np.ndarray, rate: int = RATE) -> Analysis:
 
 
 def generated(seed: int, **asked: object) -> np.ndarray:
-    request = parse_request({"seed": seed, "bars": 4, **asked}).resolved()
+    request = parse_request({"seed": seed, "bars": 4, "style": "techno_minimal", **asked}).resolved()
     return ProceduralBackend().generate(request, lambda _: None, lambda: False).mix
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 
@@ -64,7 +64,11 @@ class Song:
         first = draw(rng)
         asked = self.request
         seed = {"sound": asked.sound_seed, "rhythm": asked.rhythm_seed, "melody": asked.melody_seed}[aspect]
-        return first if seed is None else draw(generator(seed, self.request.style, f"{part}/{aspect}"))
+        if seed is None:
+            return first
+        other = generator(seed, self.request.style, f"{part}/{aspect}")
+        drawn = draw(other)
+        return cast("T", turned(drawn, other)) if isinstance(drawn, str) else drawn
 
     def patch(self, part: Part, patches: tuple[str, ...], rng: np.random.Generator) -> str:
         """The patch of a tonal part: the instrument asked for, or one of the style's; another one of them when the request has
@@ -123,6 +127,17 @@ def graded(choices: tuple[T, ...], level: float, rng: np.random.Generator, sprea
     """A choice of a table that goes from plain to busy: at ``level`` 0…1, give or take ``spread``."""
     position = min(max(level + (float(rng.random()) * 2 - 1) * spread, 0.0), 0.999)
     return choices[int(position * len(choices))]
+
+
+def turned(rhythm: str, rng: np.random.Generator) -> str:
+    """A rhythm string with a few eighths more and a few hits less; the first of each bar stays. A style has few rhythms,
+    and a variation is to be another one each time."""
+    chances = rng.random(len(rhythm))
+    marks = [
+        "5" if mark == "." and step % 2 == 0 and chance < 0.12 else "." if mark != "." and step % 16 and chance < 0.15 else mark
+        for step, (mark, chance) in enumerate(zip(rhythm, chances, strict=True))
+    ]  # fmt: skip
+    return "".join(marks) if any(mark != "." for mark in marks) else rhythm
 
 
 def velocities(rhythm: str, bar: int, steps_per_bar: int) -> list[float]:
