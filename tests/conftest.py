@@ -36,6 +36,7 @@ CALM = {
 
 STRICT = {
     "box": ("heard",),
+    "control/core": ("recorder",),
     "engine": ("clock_out_jack", "jack", "jack_transport", "outputs", "server_loss", "standby"),
     "soak": ("soak",),
     "supervisor": ("audioserver", "engines", "real_box"),
