@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 TRIES = 3
 LOOK_NS = 2_000_000
-STILL = {True: (10.0, 0.01), False: (100.0, 0.05)}
+STILL = {True: (10.0, 0.01), False: (1000.0, 0.05)}
 """Of strict tests and of others: a core that stood still for so many ms at once, or all of them for so much of a test's time.
 No process can do that to a thread above all others, only the machine: a virtual one whose cores are given to somebody else."""
 
