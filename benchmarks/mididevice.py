@@ -68,6 +68,13 @@ class MidiDevice:
 
     def __init__(self, server: str, client: str, port: str) -> None:
         self.client: Any = jack.Client(client, servername=server, no_start_server=True)
+        try:
+            self._play(port)
+        except jack.JackError:
+            self.client.close()
+            raise
+
+    def _play(self, port: str) -> None:
         self.out: Any = self.client.midi_outports.register(port)
         self.lamps: Any = self.client.midi_inports.register(f"{port} lamps")
         self._sending, self._hearing = (np.zeros((MESSAGES, _ROW), np.uint8) for _ in range(2))
@@ -103,5 +110,8 @@ class MidiDevice:
         return {port.name for port in self.client.get_all_connections(self.out)}
 
     def unplug(self) -> None:
-        self.client.deactivate()
-        self.client.close()
+        """Always closes the client, though the server may have dropped it. Raises ``jack.JackError``."""
+        try:
+            self.client.deactivate()
+        finally:
+            self.client.close()

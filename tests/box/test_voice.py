@@ -71,15 +71,15 @@ def test_what_is_cued_steps_back_by_12_db(stage: Stage) -> None:
     wait_for(lambda: stage.box.telemetry.snapshot()["pad"]["sounding"][0] == 1, 5, "the loop plays")
     time.sleep(0.3)
     master, cue = hear(stage, ["one. two. three. four. five"], cued=True)
-    known = ~np.isnan(master[:, 0])
-    here, there = master[known, 0].astype(np.float64), cue[known, 0].astype(np.float64)
-    # the master is later than the cue by its limiter's look-ahead
-    delay = min(range(256), key=lambda frames: np.abs(here[frames : 20000] - there[: 20000 - frames]).sum())
-    loop, cued = here[delay:], there[: len(there) - delay]
-    said = np.abs(cued - loop) > 1e-3
+    # the master is later than the cue by its limiter's look-ahead; what a lost cycle did not record counts nowhere
+    delay = min(range(256), key=lambda frames: np.nansum(np.abs(master[frames : 20000, 0] - cue[: 20000 - frames, 0])))
+    loop, cued = master[delay:, 0].astype(np.float64), cue[: len(cue) - delay, 0].astype(np.float64)
+    said = np.abs(cued - loop) > 1e-3  # never where one of both is not known
     first, last = np.flatnonzero(said)[[0, -1]]
     middle = slice(first + RATE // 10, last - RATE // 10)
     loud = (loop[middle] > 0.02) & (np.abs(np.gradient(cued[middle])) < 5e-5)  # between the words
     factor = float(np.median(cued[middle][loud] / loop[middle][loud]))
     assert 20 * np.log10(factor) == pytest.approx(-12.0, abs=0.5)
-    np.testing.assert_allclose(cued[last + RATE // 5 :], loop[last + RATE // 5 :], atol=1e-6)
+    after = np.abs(cued - loop)[last + RATE // 5 :]
+    assert np.count_nonzero(~np.isnan(after)) > RATE // 20
+    assert np.nanmax(after) < 1e-6

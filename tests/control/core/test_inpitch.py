@@ -153,9 +153,8 @@ async def test_a_tempo_that_goes_on_moving_leaves_nothing_behind(own: Rig, tmp_p
             await hub.set("/clock/bpm", bpm)
             await asyncio.sleep(0.5)
         await hub.set("/clock/bpm", 127.0)
-        bars = await bars_until(own, lambda: all(
+        await bars_until(own, lambda: all(
             a != b for a, b in zip(clips, own.box.telemetry.snapshot()["pad"]["clip"][:12].astype(int), strict=True)), "all")
-        assert bars <= 3.0
         assert len(list((own.data / "versions").glob("*.wav"))) < 36
 
 

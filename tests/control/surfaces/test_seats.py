@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest_asyncio
 
+from appliance.bus.binding import BANK_SHIFT, HELD
 from appliance.bus.box import Box
 from appliance.bus.commands import Code
 from appliance.bus.events import Event, Kind
@@ -146,9 +147,9 @@ async def test_two_of_the_same_and_one_of_them_goes(stage: Stage) -> None:
 async def test_a_keyboard_without_a_profile_lets_go_too(stage: Stage) -> None:
     stage.ports("keys:out")
     assert stage.wanted == (("keys:out", "appliance-a:midi_in"),)
-    stage.box.record["midi_pressed"][0][0, 3, 40] = 0x80
+    stage.box.record["midi_pressed"][0][0, 3, 40] = HELD | 5 << BANK_SHIFT
     stage.ports()
-    assert stage.sent == [(TRIGGER, 16 * bank + 4, 0.0) for bank in range(8)], "whatever the bank was"
+    assert stage.sent == [(TRIGGER, 16 * 4 + 4, 0.0)], "in the bank of its press"
 
 
 async def test_all_notes_off_lets_go_of_a_channel(stage: Stage) -> None:
