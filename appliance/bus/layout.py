@@ -130,8 +130,8 @@ LIMITER = _record(("quiet_frames", i8), ("near_sum", f8), ("far_sum", f8), ("gai
 
 MIXER_STATE = _record(("left", GLIDE), ("right", GLIDE), ("cue_mix", GLIDE), ("cue_level", GLIDE), ("mute", FADE),
                       ("muted", i8), ("ceiling", GLIDE), ("ceiling_before", f8), ("limiter", LIMITER, (LIMITERS,)),
-                      ("booth", GLIDE), ("booth_mono", GLIDE), ("booth_idle", i8), ("balancing", i8), ("balance_frames", i8),
-                      ("peak_left", f8), ("peak_right", f8), ("mean_square", f8),
+                      ("booth", GLIDE), ("booth_mono", GLIDE), ("booth_idle", i8), ("talked_over", i8), ("balancing", i8),
+                      ("balance_frames", i8), ("peak_left", f8), ("peak_right", f8), ("mean_square", f8),
                       ("k_z", f8, (2, 4)), ("k_sum", f8), ("momentary", f8), ("short_term", f8), ("true_peak", f8),
                       ("peak_history", f8, (2, 16)), ("cue_split", GLIDE),
                       ("click_phase", f8), ("click_hz", f8), ("click_level", f8))

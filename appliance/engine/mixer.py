@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from appliance.bus.layout import CELL_FRAMES, DECKS, LIMITERS
-from appliance.engine import balance, speech
+from appliance.engine import balance, speech, talkover
 from appliance.engine.context import OUTPUTS
 from appliance.engine.dsp.filters import control_filter
 from appliance.engine.dsp.gain import add_scaled, clear, loudest, peak_scaled, scale
@@ -67,8 +67,9 @@ def update(ctx: Any, state: Any) -> None:
     for number in range(CHANNELS):
         solo = solo or state.values.channel[number].solo >= 0.5
     balance.update(ctx, state)
+    others = talkover.step_back(ctx, state)
     for number in range(CHANNELS):
-        _update_strip(ctx, state, number, solo)
+        _update_strip(ctx, state, number, solo, others)
     mixer, values = state.mixer, state.values.mixer
     gain = decibels(values.master)
     glide(mixer.left, gain * min(1.0, 1.0 - values.balance))
@@ -90,7 +91,8 @@ def update(ctx: Any, state: Any) -> None:
 
 
 @kernel
-def _update_strip(ctx: Any, state: Any, number: int, solo: bool) -> None:
+def _update_strip(ctx: Any, state: Any, number: int, solo: bool, others: float) -> None:
+    """``others``: gain of the channels that do not talk over."""
     strip, values = state.channel[number], state.values.channel[number]
     low = _SILENT_DB if values.kill_low >= 0.5 else values.low
     mid = _SILENT_DB if values.kill_mid >= 0.5 else values.mid
@@ -110,6 +112,7 @@ def _update_strip(ctx: Any, state: Any, number: int, solo: bool) -> None:
     gain = 0.0 if silent else faded(values.fader, int(mixer.fader_curve))
     position = -mixer.crossfader if mixer.crossfader_reverse >= 0.5 else mixer.crossfader
     gain *= crossfade(position, int(mixer.curve), int(values.assign), mixer.crossfader_lag)
+    gain *= 1.0 if values.talkover >= 0.5 else others
     glide(strip.left, gain * min(1.0, 1.0 - values.pan))
     glide(strip.right, gain * min(1.0, 1.0 + values.pan))
     glide(strip.cue, 1.0 if values.cue >= 0.5 else 0.0)

@@ -89,7 +89,7 @@ def conform(
     cut, seam = _cut(stack, downbeat_frame, own_frames, own_frames / bars, target_rate, notes)
     cut = retuned(cut, frames, target_rate, semitones, notes)
     joined = close_seam(cut, target_rate)
-    gain_db, limited_db, loudness = _level(cut, target_rate, target_lufs, notes)
+    gain_db, limited_db, loudness = level(cut, target_rate, target_lufs, notes)
     joined = close_seam(cut, target_rate) or joined  # the limiter may have bent it
     seam = "joined" if joined and seam == "exact" else seam
     ratio = seam_ratio(cut[0])
@@ -239,7 +239,7 @@ def _equal_power(frames: int) -> tuple[Samples, Samples]:
     return sin_turns(angle).astype(np.float32)[:, None], sin_turns(angle + 0.25).astype(np.float32)[:, None]
 
 
-def _level(cut: list[Samples], rate: int, target_lufs: float, notes: list[str]) -> tuple[float, float, float]:
+def level(cut: list[Samples], rate: int, target_lufs: float, notes: list[str]) -> tuple[float, float, float]:
     """Bring layer 0 to the loudness and under the ceiling, in place, the others with it.
 
     Returns gain, deepest limiting and the loudness that came out. The limiter takes loudness away: up to four rounds of more

@@ -3,24 +3,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from appliance.errors import BadValue
-from appliance.gen.backends import VERSIONS
 from appliance.gen.request import (
     MAX_BARS,
     MAX_BPM,
     MAX_DURATION_S,
     MIN_BPM,
-    GenRequest,
     Role,
     loop_frames,
-    parse_request,
 )
+from appliance.gen.whole import WholeRequest, parse_whole
 
 Align = Literal["start", "downbeat", "weave"]
 ALIGNMENTS: tuple[Align, ...] = ("start", "downbeat", "weave")
@@ -39,23 +35,17 @@ class Parent(BaseModel):
     exact: bool = True
 
 
-class FusionRequest(BaseModel):
+class FusionRequest(WholeRequest):
     """One fusion. ``align``: start lays the clips over each other from their first frame, downbeat from their first downbeat,
-    weave lets them take turns bar by bar, by weight. The embedded generator's worker does it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    weave lets them take turns bar by bar, by weight."""
 
     parents: tuple[Parent, ...] = Field(min_length=2, max_length=4)
     align: Align = "downbeat"
     bpm: float = Field(ge=MIN_BPM, le=MAX_BPM)
     bars: int = Field(ge=1, le=MAX_BARS)
     beats_per_bar: float = Field(4, ge=2, le=8, multiple_of=0.5)
-    sample_rate: int = Field(48_000, ge=8_000, le=192_000)
     role: Role = "mix"
     key: str | None = None
-    name: str = Field("", max_length=64)
-    backend: Literal["procedural"] = "procedural"
-    candidates: Literal[1] = 1
 
     @property
     def beats(self) -> float:
@@ -65,44 +55,16 @@ class FusionRequest(BaseModel):
     def frames(self) -> int:
         return loop_frames(self.bars, self.beats_per_bar, self.bpm, self.sample_rate)
 
-    def resolved(self) -> FusionRequest:
-        """Itself: nothing is left open."""
-        return self
-
-    def candidate(self, _number: int) -> FusionRequest:
-        return self
-
     def title(self) -> str:
         return self.name or "fusion"
-
-    def content_hash(self, version: str) -> str:
-        """As :meth:`GenRequest.content_hash`."""
-        content = self.model_dump(mode="json", exclude={"name"})
-        return hashlib.sha256(json.dumps([content, version], sort_keys=True).encode()).hexdigest()
-
-
-Request = GenRequest | FusionRequest
 
 
 def parse_fusion(fields: dict[str, Any]) -> FusionRequest:
     """Raises :class:`BadValue`, one line for a person."""
-    try:
-        request = FusionRequest.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        raise BadValue(f"fusion: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+    request = parse_whole(FusionRequest, "fusion", fields)
     if not any(parent.weight for parent in request.parents):
         raise BadValue("fusion: every weight is 0; nothing would be heard")
     if request.frames > MAX_DURATION_S * request.sample_rate:
         raise BadValue(f"fusion: {request.bars} bars at {request.bpm:g} bpm are longer than {MAX_DURATION_S:.0f} s")
     return request
 
-
-def parse_job(fields: Any) -> Request:
-    """The request of a job as it stands in the queue. Raises :class:`BadValue`."""
-    return parse_fusion(fields) if isinstance(fields, dict) and "parents" in fields else parse_request(fields)
-
-
-def version_of(request: Request) -> str:
-    """Of what will make it; empty when there is no such generator."""
-    return FUSION_VERSION if isinstance(request, FusionRequest) else VERSIONS.get(request.backend, "")

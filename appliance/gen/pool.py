@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from appliance.bus.lifeline import tied
 from appliance.errors import ApplianceError, Unavailable
-from appliance.gen.fusion import Request
+from appliance.gen.job import Request
 
 log = logging.getLogger(__name__)
 START_TIMEOUT_S = 60.0

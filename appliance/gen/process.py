@@ -16,8 +16,10 @@ from appliance.bus.hub import HubClient
 from appliance.errors import ApplianceError, BadValue, UnknownAddress
 from appliance.gen.asking import Asking, whole
 from appliance.gen.backends import EMBEDDED, VERSIONS
+from appliance.gen.drop import DropRequest
+from appliance.gen.dropping import Dropping
 from appliance.gen.fusing import Fusing
-from appliance.gen.fusion import Request, version_of
+from appliance.gen.job import Request, version_of
 from appliance.gen.pool import WorkerProcess
 from appliance.gen.queue import STATES, Job, JobQueue
 from appliance.gen.retention import Retention
@@ -61,6 +63,8 @@ class GenProcess:
         self._varying = Varying(self._asking, self._store, self._takes, self._loaded,
                                 lambda request, target: self._submit(request, target, PRIORITY_ASKED).id)
         self._fusing = Fusing(self._asking, self._store, self._varying)
+        self._dropping = Dropping(box, self._asking, hub, lambda request, pad: self._submit(request, pad, PRIORITY_ASKED),
+                                  self._tell)
         self._left_over: set[int] = set()  # jobs whose clip the process before this one may have brought to its target
 
     def recover(self) -> None:
@@ -80,6 +84,7 @@ class GenProcess:
         for pattern in ("/bank/*/pad/*/file", "/deck/*/file"):
             self._hub.watch(pattern, self._file_changed)
         self._hub.watch("/bank/*/pad/*/state", self._pad_state)
+        self._dropping.start()
         await self._hub.start()
         self._count()
         self._taking.start()
@@ -256,6 +261,8 @@ class GenProcess:
             if error.status != OVERTAKEN:
                 raise
         self._taking.delivered(job.target, list(job.results))
+        if isinstance(job.request, DropRequest):
+            await self._dropping.delivered(job)
 
 
 async def main(box: Box, *, safe: bool = False) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from appliance.errors import BadValue, Unavailable
 from appliance.gen.durable import Database
-from appliance.gen.fusion import Request, parse_job
+from appliance.gen.job import Request, parse_job
 
 MAX_ATTEMPTS = 3
 BACK_OFF_S = (0.5, 2.0, 8.0)

@@ -94,11 +94,7 @@ class GenRequest(BaseModel):
     @field_validator("prompt", "negative_prompt", "name")
     @classmethod
     def _readable(cls, text: str) -> str:
-        if len(text) > MAX_PROMPT_CHARACTERS:
-            raise ValueError(f"is {len(text):,} characters long; {MAX_PROMPT_CHARACTERS:,} at most")
-        if any(unicodedata.category(c) in ("Cc", "Cs", "Cn", "Co") and c not in "\n\r\t" for c in text):
-            raise ValueError("holds binary data; write it as plain text")
-        return " ".join(text.split())
+        return readable(text)
 
     @field_validator("style", mode="before")
     @classmethod
@@ -230,6 +226,15 @@ class GenRequest(BaseModel):
     def title(self) -> str:
         """A short name for people: the given one, or the head of the prompt."""
         return self.name or (self.prompt[:40].strip() or self.role)
+
+
+def readable(text: str) -> str:
+    """In one line. Raises ValueError for what is too long or no text."""
+    if len(text) > MAX_PROMPT_CHARACTERS:
+        raise ValueError(f"is {len(text):,} characters long; {MAX_PROMPT_CHARACTERS:,} at most")
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Cn", "Co") and c not in "\n\r\t" for c in text):
+        raise ValueError("holds binary data; write it as plain text")
+    return " ".join(text.split())
 
 
 def loop_frames(bars: int, beats_per_bar: float, bpm: float, sample_rate: int) -> int:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from appliance.errors import ApplianceError
-from appliance.gen.fusion import Request, version_of
+from appliance.gen.job import Request, version_of
 from appliance.gen.pool import JobCancelled, JobFailed, WorkerProcess
 from appliance.gen.queue import Job, JobQueue
 from appliance.library.store import AudioStore, Clip

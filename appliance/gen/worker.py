@@ -29,9 +29,11 @@ import soundfile as sf
 from appliance.errors import ApplianceError, BadValue
 from appliance.gen.backends.base import Backend, GenerationCancelled, Samples
 from appliance.gen.conform import ROLE_LUFS, ConformReport, conform
+from appliance.gen.drop import DROP_VERSION, DropRequest
 from appliance.gen.fuse import fuse
-from appliance.gen.fusion import FUSION_VERSION, FusionRequest, Request, parse_job
+from appliance.gen.fusion import FUSION_VERSION, FusionRequest
 from appliance.gen.heap import give_back, keep_memory
+from appliance.gen.job import Request, parse_job
 from appliance.gen.request import GenRequest
 from appliance.library.store import audio_hash
 from appliance.library.wav import write_wav
@@ -69,7 +71,13 @@ def make_clip(backend: Backend, request: GenRequest, folder: Path, progress: Any
 
 
 def make_any(backend: Backend, request: Request, folder: Path, progress: Any, cancelled: Any) -> dict[str, Any]:
-    """A clip of a request to the backend, or of a fusion of clips that are in the store."""
+    """A clip of a request to the backend, of a fusion of clips that are in the store, or of a voice drop."""
+    if isinstance(request, DropRequest):
+        from appliance.gen.speaking import say
+
+        return stored(*say(request, progress, cancelled), request, folder, {
+            "backend": "espeak", "version": DROP_VERSION, "drop": request.model_dump(mode="json"),
+        })  # fmt: skip
     if not isinstance(request, FusionRequest):
         return make_clip(backend, request, folder, progress, cancelled)
 

@@ -2,6 +2,7 @@
 """Channel strips (1…4 the decks, 5…8 the pad groups), crossfader, master, cue bus."""
 
 from appliance.namespace import Group, Scaling, Type, call, choice, edit, number, state, switch
+from appliance.nodes.clock import QUANTIZES
 
 CHANNELS = 8
 ASSIGNS = ("thru", "A", "B")
@@ -24,6 +25,7 @@ CHANNEL = Group("channel", "/channel/{channel}", (
     switch("mute", False, "Silences the channel"),
     switch("solo", False, "Silences all channels that are not soloed"),
     switch("cue", False, "Sends the channel to the cue bus, before its fader"),
+    switch("talkover", False, "While something is heard on it, the other channels step back"),
     choice("assign", ("A", "B", "A", "B", "thru", "thru", "thru", "thru"), ASSIGNS, "Side of the crossfader"),
     state("meter", "Peak level after the strip", reads="channel.peak", maximum=8.0),
     state("balance", "What auto-balance adds to the channel", reads="channel.correction", unit="dB", minimum=-BALANCE_DB,
@@ -44,6 +46,9 @@ MIXER = Group("mixer", "/mixer", (
     switch("autogain", True, "Brings tracks that are loaded on decks to one loudness; while one plays it is left as it is"),
     number("autogain/target", -14.0, -30.0, -6.0, "Loudness that auto-gain brings tracks to, by 12 dB at most", unit="LUFS"),
     switch("balance/auto", False, "Brings the loudness of the channels together, slowly, by up to 6 dB each"),
+    number("talkover/depth", -12.0, -60.0, 0.0, "How far the others step back while a channel talks over them", unit="dB",
+           scaling=Scaling.DB),
+    choice("talkover/back", "1/4", QUANTIZES, "Line of the grid on which they are back, after it has fallen silent"),
     number("booth", 0.0, -60.0, 6.0, "Level of the booth, whatever the master's is", unit="dB", scaling=Scaling.DB),
     switch("booth/mono", False, "Both sides on both loudspeakers of the booth"),
     switch("booth/mute", False, "Silences the booth"),

@@ -25,6 +25,8 @@ class Control:
     def __init__(self, path: Path) -> None:
         self.files: dict[str, str] = {}
         self.loads: list[tuple[str, str, dict[str, Any]]] = []
+        self.others: list[tuple[Any, ...]] = []
+        """What was set and called besides: ``(address, *arguments)``."""
         self.states: dict[str, Any] = {}
         self.jobs: list[dict[str, Any]] = []
         self.refuse = False
@@ -34,11 +36,15 @@ class Control:
         return self.files.get(address.removesuffix("/file"), "")
 
     async def set(self, address: str, value: Any) -> Any:
+        self.others.append((address, value))
         return value
 
     async def do(self, address: str, args: list[Any]) -> Any:
         if self.refuse:
             raise BadValue("the pad is being recorded on")
+        if not address.endswith("/load"):
+            self.others.append((address, *args))
+            return None
         self.loads.append((address, args[0], args[1]))
         self.files[address.removesuffix("/load")] = args[0]
         self.hub.announce(f"{address.removesuffix('/load')}/file", args[0])

@@ -11,8 +11,8 @@ from collections import OrderedDict
 
 import numpy as np
 
-from appliance.control.speech.espeak import Espeak, NotSpoken
 from appliance.control.speech.words import shortened
+from appliance.library.espeak import Espeak, NotSpoken, at_rate, trimmed
 
 LONGEST_S = 2.5
 LEAD_S = 0.03
@@ -25,9 +25,7 @@ _FASTEST = 320
 _FIRST_WORDS = 18
 """More are never said in the time, however short they are."""
 _TRIES = 6
-_QUIET = 0.002
 _PEAK = 0.5
-_FADE_S = 0.005
 KEPT = 48
 
 
@@ -73,26 +71,12 @@ class Renderings:
 
     async def _try(self, text: str, speed: int) -> tuple[np.ndarray, int]:
         sound, rate = await self.espeak.speak(text, speed)
-        return _trimmed(sound), rate
-
-
-def _trimmed(sound: np.ndarray) -> np.ndarray:
-    """Without the silence around it."""
-    loud = np.flatnonzero(np.abs(sound) > _QUIET)
-    return sound[loud[0] : loud[-1] + 1] if len(loud) else sound[:1]
+        return trimmed(sound), rate
 
 
 def _finished(sound: np.ndarray, own_rate: int, rate: int) -> np.ndarray:
-    import soxr
-
-    if own_rate != rate:
-        sound = soxr.resample(sound, own_rate, rate, quality="HQ")
-    sound = np.asarray(sound, np.float32) * np.float32(_PEAK / max(float(np.abs(sound).max()), 1e-6))
-    fade = min(round(_FADE_S * rate), len(sound) // 2)
-    if fade:
-        ramp = (0.5 - 0.5 * np.cos(np.pi * (np.arange(fade) + 0.5) / fade)).astype(np.float32)
-        sound[:fade] *= ramp
-        sound[-fade:] *= ramp[::-1]
+    sound = at_rate(sound, own_rate, rate)
+    sound *= np.float32(_PEAK / max(float(np.abs(sound).max()), 1e-6))
     padded = np.concatenate([np.zeros(round(LEAD_S * rate), np.float32), sound, np.zeros(round(_TAIL_S * rate), np.float32)])
     padded = padded[: int(LONGEST_S * rate)]
     return np.repeat(padded[:, None], 2, axis=1)

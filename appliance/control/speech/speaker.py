@@ -18,12 +18,12 @@ from appliance.bus.commands import Code
 from appliance.bus.events import Event, Kind
 from appliance.control.desk import Desk
 from appliance.control.loader import Loader
-from appliance.control.speech.espeak import Espeak, NotSpoken
 from appliance.control.speech.news import News
 from appliance.control.speech.queue import Saying, Urgency, Waiting, interrupts
 from appliance.control.speech.renderings import Renderings
 from appliance.control.speech.words import in_words
 from appliance.errors import ApplianceError, BadValue, NotAllowed, Unavailable
+from appliance.library.espeak import Espeak, NotSpoken
 from appliance.namespace import Address
 
 log = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from appliance.config import Voice
-from appliance.control.speech.espeak import Espeak, NotSpoken, samples
 from appliance.control.speech.renderings import KEPT, LONGEST_S, Renderings
 from appliance.errors import Unavailable
+from appliance.library.espeak import Espeak, NotSpoken, samples
 
 RATE = 48000
 needs_espeak = pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import shutil
 import struct
 
@@ -19,6 +20,8 @@ LIMIT_S = 5.0
 MOST_BYTES = 4 << 20
 """A minute and a half; what gives more is no sentence."""
 _READ_BYTES = 1 << 16
+_QUIET = 0.002
+_FADE_S = 0.005
 
 
 class NotSpoken(ApplianceError):
@@ -110,3 +113,36 @@ def samples(data: bytes) -> tuple[np.ndarray, int]:
             return sound, rate
         at += 8 + length + length % 2
     raise NotSpoken("the voice gave no sound")
+
+
+async def voices(language: str = "", program: str = "espeak-ng") -> list[dict[str, str]]:
+    """What ``program --voices`` lists, of a language or all: voice, name and gender. Raises Unavailable."""
+    command = [program, f"--voices={language}" if re.fullmatch(r"[A-Za-z-]+", language) else "--voices"]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *tied(command), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL)
+        async with asyncio.timeout(LIMIT_S):
+            out, _ = await process.communicate()
+    except (OSError, TimeoutError):
+        raise Unavailable(f"{program} lists no voices: is it installed (apt-get install espeak-ng)?") from None
+    rows = [line.split() for line in out.decode(errors="replace").splitlines()[1:]]
+    return [{"voice": row[1], "name": row[3].replace("_", " "), "gender": row[2].rpartition("/")[2]}
+            for row in rows if len(row) >= 4]
+
+
+def trimmed(sound: np.ndarray) -> np.ndarray:
+    """Without the silence around it."""
+    loud = np.flatnonzero(np.abs(sound) > _QUIET)
+    return sound[loud[0] : loud[-1] + 1] if len(loud) else sound[:1]
+
+
+def at_rate(sound: np.ndarray, own_rate: int, rate: int) -> np.ndarray:
+    """A copy, mono float32, at another rate (Hz), faded at both ends."""
+    import soxr
+
+    sound = np.array(sound if own_rate == rate else soxr.resample(sound, own_rate, rate, quality="HQ"), np.float32)
+    if fade := min(round(_FADE_S * rate), len(sound) // 2):
+        ramp = (0.5 - 0.5 * np.cos(np.pi * (np.arange(fade) + 0.5) / fade)).astype(np.float32)
+        sound[:fade] *= ramp
+        sound[-fade:] *= ramp[::-1]
+    return sound
