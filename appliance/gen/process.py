@@ -21,6 +21,7 @@ from appliance.gen.dropping import Dropping
 from appliance.gen.fusing import Fusing
 from appliance.gen.job import Request, version_of
 from appliance.gen.pool import WorkerProcess
+from appliance.gen.prompting import Prompting
 from appliance.gen.queue import STATES, Job, JobQueue
 from appliance.gen.retention import Retention
 from appliance.gen.runner import DISK_FULL, DISK_RETRY_S, Runner, cached
@@ -63,6 +64,7 @@ class GenProcess:
         self._varying = Varying(self._asking, self._store, self._takes, self._loaded,
                                 lambda request, target: self._submit(request, target, PRIORITY_ASKED).id)
         self._fusing = Fusing(self._asking, self._store, self._varying)
+        self._prompting = Prompting(box, self._asking, hub)
         self._dropping = Dropping(box, self._asking, hub, lambda request, pad: self._submit(request, pad, PRIORITY_ASKED),
                                   self._tell)
         self._left_over: set[int] = set()  # jobs whose clip the process before this one may have brought to its target
@@ -132,6 +134,8 @@ class GenProcess:
                 return self._varying.of_library(arguments)
             case "/gen/jobs":
                 return self._jobs(arguments)
+            case "/gen/prompts" | "/gen/prompt/keep" | "/gen/prompt/recall" | "/gen/prompt/forget" | "/gen/prompt/suggest":
+                return await self._prompting.serve(address.removeprefix("/gen/"), arguments)
             case _:
                 raise UnknownAddress(f"{address} is nothing that generation can do")
 
