@@ -31,7 +31,7 @@ PAD = Group("pad", "/bank/{bank}/pad/{pad}", (
     choice("stutter", "1/16", QUANTIZES[1:6], "Length of a stutter's repeat"),
     integer("choke", 0, 0, 8, "Pads of one choke group stop each other; 0: none"),
     switch("sync", True, "Follows the clock's tempo when the clip's tempo is known"),
-    switch("keylock", False, "Keeps its pitch when it follows another tempo: from a bar line on, when that is rendered"),
+    switch("keylock", True, "Keeps its pitch when it follows another tempo: from a bar line on, when that is rendered"),
     switch("reverse", False, "Plays backwards"),
     integer("group", 1, 1, PAD_GROUPS, "Channel strip: 1…4 are channels 5…8"),
     command("trigger", "Hits the pad; argument: velocity 0…1 (0 releases)", type=Type.FLOAT, optional=True, default=1.0,
