@@ -242,15 +242,15 @@ class Supervisor:
     def _inside_s(self, child: Child, words: list[int]) -> float:
         """How long a block may take: less where it is called in real time."""
         watch = self._watches[child.name]
-        watch.served = watch.served or bool(words[SERVER])
+        watch.served = watch.served or words[SERVER] > 0
         paced = self._setups[child.name][0] == "clock" or not self._audio.on_jack or (watch.served and not words[SERVER])
         return INSIDE_S["clock" if paced else "jack"]
 
     def _heard(self) -> list[Heard]:
-        """What the engines that are ready and may be called by a JACK server tell of it."""
+        """What the engines that are ready, or knock, and may be called by a JACK server tell of it."""
         return [Heard(child.name, words[SERVER], words[CYCLES], words[ENTERED] > words[LEFT])
                 for child, words in self._engines()
-                if child.running and words[READY] and self._setups[child.name][0] == "jack"]
+                if child.running and (words[READY] or words[SERVER] == layout.KNOCKS) and self._setups[child.name][0] == "jack"]
 
     def _fault(self, child: Child, awake_s: float) -> str:
         """Why a living process counts as hung, or nothing."""

@@ -88,11 +88,16 @@ class Engine:
         from appliance.engine.backends.jack import JackBackend
 
         generation = int(self.box.record["audio_generation"][0])
+        if not self.words["ready"]:
+            self.words["server"] = layout.KNOCKS
         try:
             backend = JackBackend(self.context, f"appliance-{self._letter}", self._server, self._wake)
         except ApplianceError as error:
             log.debug(error.message)
             return None
+        finally:
+            if not self.words["ready"]:
+                self.words["server"] = 0
         peer = f"appliance-{'ba'[self.index]}"
         started = int(self.box.process("supervisor")["started_ns"])
         backend.watch_links(peer, self.box.config.audio, self.box.run / "connections.json", started)

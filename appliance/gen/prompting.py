@@ -10,7 +10,7 @@ from appliance.bus.hub import HubClient
 from appliance.errors import BadValue
 from appliance.gen.asking import Asking
 from appliance.gen.prompt import suggest_prompt
-from appliance.gen.prompts import KNOBS, TEMPLATES, Prompts
+from appliance.gen.prompts import KNOBS, TEMPLATES, Prompts, named
 
 _TRIES = 20
 """To find one that is another; a style may have a single one."""
@@ -67,4 +67,4 @@ class Prompting:
 def _text(arguments: list[Any]) -> str:
     if len(arguments) != 1 or not isinstance(arguments[0], str):
         raise BadValue("takes the name of a prompt")
-    return arguments[0]
+    return named(arguments[0])

@@ -37,7 +37,7 @@ class Prompts:
 
     def get(self, name: str) -> dict[str, Any]:
         """``prompt`` and what of :data:`KNOBS` was kept. Raises :class:`BadValue` (404)."""
-        found = self.all().get(_name(name))
+        found = self.all().get(named(name))
         if found is None:
             raise BadValue(f"no prompt is called {name[:40]!r}; /gen/prompts lists them", status=404)
         return found
@@ -45,7 +45,7 @@ class Prompts:
     def keep(self, name: str, fields: dict[str, Any]) -> None:
         """Under this name, in the place of one before. Raises :class:`BadValue`, :class:`BadFile`, ApplianceError (507)."""
         kept = self._kept()
-        kept[_name(name)] = fields
+        kept[named(name)] = fields
         if len(kept) > MOST:
             raise BadValue(f"{MOST} prompts are kept already; forget some first")
         self._write(kept)
@@ -53,7 +53,7 @@ class Prompts:
     def forget(self, name: str) -> None:
         """Raises :class:`BadValue` (404) for one that is not kept."""
         kept = self._kept()
-        if kept.pop(_name(name), None) is None:
+        if kept.pop(named(name), None) is None:
             what = "is a template; it stays" if name in TEMPLATES else "is not kept"
             raise BadValue(f"prompt {name[:40]!r} {what}", status=404)
         self._write(kept)
@@ -87,7 +87,8 @@ class Prompts:
                                  status=507) from None
 
 
-def _name(name: str) -> str:
+def named(name: str) -> str:
+    """A name as it is kept. Raises :class:`BadValue`."""
     name = " ".join(name.split())
     if not name or len(name) > MAX_NAME_CHARACTERS:
         raise BadValue(f"a prompt's name has 1 … {MAX_NAME_CHARACTERS} characters")

@@ -127,8 +127,8 @@ class AudioServer:
     def poll(self, engines: Iterable[Heard] = (), awake_s: float = 0.0) -> None:
         """Advance: probes that have ended, a server that has come up, died or hangs, a card that is back, a time that is over.
 
-        ``engines`` are those that are ready and were started for JACK; ``awake_s`` is how long the supervisor was awake since
-        the last call.
+        ``engines`` are those that were started for JACK and are ready, or wait to be let in; ``awake_s`` is how long the
+        supervisor was awake since the last call.
         """
         now = time.monotonic()
         self._watch_server(now)
@@ -318,8 +318,8 @@ class AudioServer:
     def _listen(self, engines: list[Heard], awake_s: float) -> None:
         """The engines know first: nobody calls them any more."""
         if self.ours:
-            if self._listener.hangs(engines, awake_s):
-                self._journal.say(f"jackd has called no engine for {self._listener.waited_s:.1f} s: it hangs and was killed")
+            if fault := self._listener.hangs(engines, awake_s):
+                self._journal.say(f"jackd {fault}: it hangs and was killed")
                 self.server.signal(signal.SIGKILL)
         elif self._listener.lost(engines, awake_s):
             self._journal.say(f"the engines have lost the JACK server {self._audio.server!r} and go on by the clock")

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from appliance.bus.commit import committed
+from appliance.bus.layout import KNOCKS
 from appliance.config import Config
 from appliance.supervision import jackfiles
 from benchmarks.boxes import EngineBox, wait_for
@@ -166,3 +169,21 @@ def test_another_rate_starts_the_engine_again(live: EngineBox, server: Server) -
     assert float(committed(live.box.segment)["rate"][0]) == 44100
     now_beat, now_s = beat(live)
     assert abs(now_beat - was_beat - 2 * (now_s - was_s)) < 0.05, "beats are kept, not frames"
+
+
+def test_an_engine_that_is_not_let_in_says_so(live: EngineBox, server: Server) -> None:
+    """For the supervisor, which replaces a server that lets nobody in."""
+    live.kill("b")
+    assert server.process
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        starting = threading.Thread(target=live.start, args=("jack", server.name, "b"))
+        starting.start()
+        words = live.box.engine(1)
+        wait_for(lambda: int(words["server"]) == KNOCKS, 15, "it knocks")
+        assert not words["ready"]
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    starting.join()
+    wait_for(lambda: words["ready"], 15, "it is let in")
+    assert int(words["server"]) != KNOCKS

@@ -80,7 +80,7 @@ class Running:
             sys.executable, "-m", "appliance.gen", "--box", str(self.box.run / "box.json")
         )
         async with asyncio.timeout(10):
-            while not self.control.hub.serves("/gen/generate"):
+            while not all(map(self.control.hub.serves, ("/gen/generate", "/drop/say"))):
                 await asyncio.sleep(0.01)
 
     async def do(self, address: str, *args: Any) -> Any:

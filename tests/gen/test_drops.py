@@ -77,7 +77,7 @@ async def test_what_is_no_drop_is_refused_with_the_reason(running: Running) -> N
 
 @spoken
 async def test_a_voice_that_is_not_installed_fails_and_says_so(running: Running) -> None:
-    running.control.hub.announce("/drop/voice", "klingon")
+    running.control.hub.announce("/drop/voice", "zz")
     id_ = await running.do("/drop/say", "hello")
     await running.until(lambda: any(job["id"] == id_ and job["state"] == "failed" for job in running.control.jobs))
     assert "espeak-ng" in (await running.job(id_))["message"]
@@ -105,7 +105,7 @@ def test_speed_rate_and_ends() -> None:
     low = said(text="make some noise", sample_rate=44_100)
     assert len(low) / 44_100 == pytest.approx(len(said(text="make some noise")) / 48_000, rel=1e-3)
     assert np.abs(fast[[0, -1]]).max() < 1e-4, "it ends in a click"
-    assert len(trimmed(fast[:, 0])) > 0.98 * len(fast)
+    assert len(trimmed(fast[:, 0])) > 0.95 * len(fast)
     np.testing.assert_array_equal(fast, said(text="make some noise", speed=300))
 
 

@@ -80,7 +80,7 @@ def test_a_server_of_ours_that_calls_nobody_is_started_again(two, server_name):
 def test_a_server_of_others_that_goes_is_looked_for_and_then_replaced(start, foreign, server_name):  # noqa: F811
     running = start(audio={"server": server_name, "device": "dummy"})
     running.ready()
-    until(lambda: running.box.engine(0)["server"], what="it plays there")
+    until(lambda: running.box.engine(0)["server"] > 0, what="it plays there")
     foreign.kill()
     foreign.wait()
     (running.box.run / "lost").touch()

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.supervision.listening import Heard, Listener
+from appliance.bus.layout import KNOCKS
+from appliance.supervision.listening import DOOR_S, Heard, Listener
 
 STEP_S = 0.02
 
@@ -46,3 +47,30 @@ def test_one_that_hangs_again_and_again_is_waited_for_longer(listener: Listener)
     listener.begin()
     assert after(listener, ["engine-a", "engine-b"], called=True, seconds=1.0, cycles=0) is None
     assert after(listener, ["engine-b"], called=False) == pytest.approx(2.0, abs=0.05)
+
+
+def shut_out(listener: Listener, ready: list[str], seconds: float) -> float | None:
+    """Seconds until the server counts as hung while a new engine knocks and these are called."""
+    for step in range(round(seconds / STEP_S)):
+        heard = [Heard(name, 1, 5000 + step, inside=False) for name in ready]
+        if said := listener.hangs([*heard, Heard("engine-c", KNOCKS, 0, inside=False)], STEP_S):
+            assert "no engine in" in said
+            return (step + 1) * STEP_S
+    return None
+
+
+def test_a_server_that_lets_nobody_in_hangs_when_nobody_is_there(listener: Listener) -> None:
+    assert shut_out(listener, [], 10.0) == pytest.approx(DOOR_S, abs=0.05)
+    listener.begin()
+    assert after(listener, [], called=False) is None, "nobody asks for anything"
+
+
+def test_while_an_engine_plays_it_may_shut_others_out_but_not_when_that_dies(listener: Listener) -> None:
+    assert shut_out(listener, ["engine-a"], 20.0) is None
+    assert shut_out(listener, [], 10.0) == pytest.approx(STEP_S), "it has waited long enough"
+
+
+def test_one_that_was_let_in_late_has_been_let_in(listener: Listener) -> None:
+    assert shut_out(listener, [], 0.8 * DOOR_S) is None
+    assert after(listener, ["engine-a"], called=True) is None
+    assert shut_out(listener, [], 0.8 * DOOR_S) is None
