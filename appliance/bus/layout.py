@@ -216,8 +216,8 @@ PROCESS = _record(("pid", i8), ("started_ns", i8), ("beat_ns", i8), ("restarts",
 ENGINE = _record(("epoch", i8), ("entered_ns", i8), ("left_ns", i8), ("cycles", i8), ("overruns", i8), ("xruns", i8),
                  ("faults", i8), ("ready", i8), ("server", i8), ("takeovers", i8))
 """An engine's own words, outside the committed state: for the supervisor's eyes. ``server``: ``audio_generation`` of the audio
-server that calls it, 0 while it paces itself by the clock, KNOCKS while a new one waits to be let in. ``takeovers``: how often it
-took over from a silent peer."""
+server that calls it, 0 while it paces itself by the clock, KNOCKS while a new one waits to be let in. ``takeovers``: how often
+it took over from a silent peer."""
 
 KNOCKS = -1
 
