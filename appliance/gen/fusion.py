@@ -10,16 +10,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from appliance.errors import BadValue
-from appliance.gen.backends import VERSIONS
 from appliance.gen.request import (
     MAX_BARS,
     MAX_BPM,
     MAX_DURATION_S,
     MIN_BPM,
-    GenRequest,
     Role,
     loop_frames,
-    parse_request,
 )
 
 Align = Literal["start", "downbeat", "weave"]
@@ -81,9 +78,6 @@ class FusionRequest(BaseModel):
         return hashlib.sha256(json.dumps([content, version], sort_keys=True).encode()).hexdigest()
 
 
-Request = GenRequest | FusionRequest
-
-
 def parse_fusion(fields: dict[str, Any]) -> FusionRequest:
     """Raises :class:`BadValue`, one line for a person."""
     try:
@@ -96,13 +90,3 @@ def parse_fusion(fields: dict[str, Any]) -> FusionRequest:
     if request.frames > MAX_DURATION_S * request.sample_rate:
         raise BadValue(f"fusion: {request.bars} bars at {request.bpm:g} bpm are longer than {MAX_DURATION_S:.0f} s")
     return request
-
-
-def parse_job(fields: Any) -> Request:
-    """The request of a job as it stands in the queue. Raises :class:`BadValue`."""
-    return parse_fusion(fields) if isinstance(fields, dict) and "parents" in fields else parse_request(fields)
-
-
-def version_of(request: Request) -> str:
-    """Of what will make it; empty when there is no such generator."""
-    return FUSION_VERSION if isinstance(request, FusionRequest) else VERSIONS.get(request.backend, "")
