@@ -104,11 +104,26 @@ class Visuals(Section):
     enabled: bool = True
 
 
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+
+
 class Gen(Section):
     enabled: bool = True
     fill: bool = Field(default=True, description="fill the pads of bank 1 when the box starts with an empty session")
     stand_in: bool = Field(default=False, description="while a clip is made for an empty pad, the nearest one plays there")
-    python: str = Field(default="", description="interpreter of the workers; empty: ours")
+    python: str = Field(default="", description="interpreter of the models' worker, such as .venv-gen/bin/python "
+                                                "(`make gen-env`); empty: no models")
+    stable_audio: str = Field(default="", description="a Stable Audio model: its folder or its name on the Hugging Face hub")
+    musicgen: str = Field(default="", description="a MusicGen model: its folder or its name on the Hugging Face hub")
+    demucs: Path | None = Field(default=None, description="folder with demucs' weights; empty: stems are made by filters")
+    demucs_model: str = Field(default="htdemucs", pattern=r"^[\w.-]+$", description="name of the model in that folder")
+    device: Device = Field(default="auto", description="where models compute; auto: on a CUDA device where there is one")
+    precision: Precision = Field(default="auto", description="of models; auto: fp16 on CUDA, else fp32")
+    threads: int = Field(default=0, ge=0, le=256, description="of models on the processor; 0: half of the cores")
+    idle_s: float = Field(default=300, ge=1, description="seconds without work after which a model is unloaded")
+    fetch: bool = Field(default=False, description="download a model named by its name on the hub when it is not on the disk")
+    pickles: list[str] = Field(default=[], description="names of checkpoint files that may run code when they are loaded")
     keep_jobs: int = Field(default=1000, ge=10, description="finished jobs kept in the log")
     keep_jobs_days: float = Field(default=30, gt=0, le=3650, description="days after which a finished job leaves the log")
     keep_audio_mb: int = Field(default=4096, ge=64, description="size of the store of generated audio")

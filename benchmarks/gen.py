@@ -26,6 +26,7 @@ from appliance.gen.runner import Runner
 from appliance.gen.runner import cached as cached_clips
 from appliance.gen.worker import make_clip
 from appliance.library.store import AudioStore, Clip
+from benchmarks import genload
 from benchmarks.report import Row
 
 RATE_HZ = 48_000
@@ -48,6 +49,8 @@ def rows() -> list[Row]:
         Row("bank_of_16_s", bank_s, "s", 10),
         Row("cached_ms", cached_ms, "ms", 20),
         Row("cancel_s", cancel_s, "s", 0.5),
+        *cancel_of_models(),
+        *genload.load_rows(),
     ]
 
 
@@ -144,10 +147,11 @@ async def _through_the_queue(data: Path) -> tuple[float, float, float, float]:
     return bank_s, first_s, statistics.median(cached), await _cancel_s(worker)
 
 
-async def _cancel_s(worker: WorkerProcess) -> float:
-    """The longest of five cancellations of a long job, at different moments."""
+async def _cancel_s(worker: WorkerProcess, **fields: Any) -> float:
+    """The longest of five cancellations of a long job, at different moments: until the job counts as cancelled, and the worker
+    has been given the next one or is ending it."""
     longest = 0.0
-    request = parse_request({"prompt": "techno", "bars": 32, "seed": 3}).resolved()
+    request = parse_request({"prompt": "techno", "bars": 32, "seed": 3, **fields}).resolved()
     await worker.start()
     for number in range(5):
         task = asyncio.create_task(worker.generate(number, request, [0], lambda _: None))
@@ -162,3 +166,15 @@ async def _cancel_s(worker: WorkerProcess) -> float:
             longest = math.inf
     await worker.stop()
     return longest
+
+
+def cancel_of_models() -> list[Row]:
+    """The same of a model, where there is an environment for models: while it loads, and within its steps."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = genload.model(Path(folder))
+        if model is None:
+            return []
+        python, path = model
+        worker = WorkerProcess("models", Path(folder), python, stall_s=300, obey_s=30, idle_s=60)
+        longest = asyncio.run(_cancel_s(worker, backend="stable_audio", model=str(path), steps=1000, bars=4))
+    return [Row("cancel_model_s", longest, "s", 0.5)]

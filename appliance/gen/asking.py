@@ -108,3 +108,24 @@ def whole(arguments: list[Any], what: str, low: int, high: int, default: int | N
         limits = f" {low} … {high}" if high < 1000 else ""
         raise BadValue(f"takes a {what}{limits}, not {str(value)[:40]!r}")
     return value
+
+
+def said_options(what: str, arguments: list[Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Options as an object, as ``name=value`` words or as names and values in turn. Raises :class:`BadValue`."""
+    said: dict[str, Any] = {}
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if isinstance(word, dict):
+            said.update(word)
+        elif isinstance(word, str) and "=" in word:
+            name, _, value = word.partition("=")
+            said[name.strip()] = value.strip()
+        elif isinstance(word, str) and word and rest:
+            said[word] = rest.pop(0)
+        elif word not in (None, ""):
+            raise BadValue(f"{what} has no option {str(word)[:40]!r}; it has {', '.join(names)}, as name=value")
+    unknown = [name for name in said if name not in names]
+    if unknown:
+        raise BadValue(f"{what} has no option {str(unknown[0])[:40]!r}; it has {', '.join(names)}")
+    return said

@@ -76,8 +76,8 @@ def conform(
     own_bpm = source_bpm or bpm
     own_frames = loop_frames(bars, beats_per_bar, own_bpm, target_rate)
     if sample_rate != target_rate:
-        work = _resampled(work, sample_rate, target_rate)
-        others = {name: _resampled(stem, sample_rate, target_rate) for name, stem in others.items()}
+        work = resampled(work, sample_rate, target_rate)
+        others = {name: resampled(stem, sample_rate, target_rate) for name, stem in others.items()}
         if downbeat_frame is not None:
             downbeat_frame = round(downbeat_frame * target_rate / sample_rate)
     if downbeat_frame is None:
@@ -168,8 +168,12 @@ def checked(audio: Samples, silent: bool = False) -> Samples:
     return audio
 
 
-def _resampled(audio: Samples, rate: float, target_rate: int) -> Samples:
+def resampled(audio: Samples, rate: float, target_rate: int) -> Samples:
+    """(frames, 2) from one rate to another, both in Hz."""
     import soxr
+
+    if rate == target_rate:
+        return audio
 
     return np.asarray(soxr.resample(audio, rate, target_rate, quality="HQ"), np.float32)
 

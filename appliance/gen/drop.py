@@ -28,11 +28,6 @@ class DropRequest(WholeRequest):
     speed: int = Field(160, ge=80, le=320)
     pitch: int = Field(50, ge=0, le=99)
     role: Role = "voice"
-    bpm: None = None
-    bars: None = None
-    beats: None = None
-    key: None = None
-    """It has none of these: it is said once, at its own speed."""
 
     @field_validator("text")
     @classmethod

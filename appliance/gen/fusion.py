@@ -67,4 +67,3 @@ def parse_fusion(fields: dict[str, Any]) -> FusionRequest:
     if request.frames > MAX_DURATION_S * request.sample_rate:
         raise BadValue(f"fusion: {request.bars} bars at {request.bpm:g} bpm are longer than {MAX_DURATION_S:.0f} s")
     return request
-

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.errors import BadValue
-from appliance.gen.conform import ConformReport, checked, conform
+from appliance.gen.conform import ROLE_LUFS, ConformReport, checked, conform
+from appliance.gen.import_request import ImportRequest
 from appliance.gen.retune import folded_tempo
 from appliance.gen.theory import Key, parse_key
 from appliance.library.analysis.listen import analyse_frames
@@ -30,6 +31,7 @@ def conform_import(
     bpm: float,
     key: str | None = None,
     bars: int | None = None,
+    beats_per_bar: float = BEATS_IN_BAR,
     target_rate: int = 48_000,
     target_lufs: float = -16.0,
     stems: Mapping[str, Samples] | None = None,
@@ -47,9 +49,18 @@ def conform_import(
     if bars is None:
         bars = _bars(len(audio) / rate, found, source_bpm)
     return conform(
-        audio, rate, bpm=bpm, bars=bars, target_rate=target_rate, target_lufs=target_lufs, source_bpm=source_bpm,
-        downbeat_frame=downbeat, near=True, semitones=_shift(found.key, key), stems=stems,
+        audio, rate, bpm=bpm, bars=bars, beats_per_bar=beats_per_bar, target_rate=target_rate, target_lufs=target_lufs,
+        source_bpm=source_bpm, downbeat_frame=downbeat, near=True, semitones=_shift(found.key, key), stems=stems,
     )  # fmt: skip
+
+
+def import_loop(request: ImportRequest, audio: Samples, rate: int, found: Analysis) -> tuple[Samples, ConformReport]:
+    """What a request asks for. Raises like :func:`conform_import`."""
+    loop, report, _ = conform_import(
+        audio, rate, bpm=request.bpm, key=request.key, bars=request.bars, target_rate=request.sample_rate,
+        target_lufs=ROLE_LUFS[request.role], found=found,
+    )  # fmt: skip
+    return loop, report
 
 
 def _bars(seconds: float, found: Analysis, source_bpm: float) -> int:

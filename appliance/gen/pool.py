@@ -11,18 +11,22 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from appliance.bus.lifeline import tied
 from appliance.errors import ApplianceError, Unavailable
-from appliance.gen.job import Request
+from appliance.gen.backends import WORKERS
+from appliance.gen.work import Request
 
 log = logging.getLogger(__name__)
 START_TIMEOUT_S = 60.0
 CANCEL_GRACE_S = 0.25
+"""A cancelled job's worker has so long to say that it has ended it. After that the job counts as cancelled all the same, and
+the worker ends it by itself."""
 LINE_LIMIT = 4 * 1024 * 1024
+_ENDED = ("done", "cancelled", "failed")
 
 
 class JobFailed(ApplianceError):
@@ -38,18 +42,33 @@ class JobCancelled(ApplianceError):
 
 
 class WorkerProcess:
-    """One worker of one backend. Started when needed, restarted after it died; runs one job at a time."""
+    """One worker. Started when needed, restarted after it died; runs one job at a time."""
 
-    def __init__(self, backend: str, data: Path, python: str = "", stall_s: float = 30.0) -> None:
-        """``python`` is the interpreter (empty: ours); a worker that says nothing for ``stall_s`` during a job is killed."""
-        self.backend = backend
+    def __init__(
+        self, name: str, data: Path, python: str | None = "", *, stall_s: float = 30.0, obey_s: float = 2.0,
+        idle_s: float | None = None, settings: Mapping[str, Any] | None = None, threads: int = 1,
+    ) -> None:
+        """``name`` is one of :data:`appliance.gen.backends.WORKERS`; ``python`` the interpreter (empty: ours; None: none).
+
+        A worker that says nothing for ``stall_s`` during a job is killed, and so is one that has not ended a cancelled job
+        after ``obey_s``. With ``idle_s`` it starts with its first job and is ended after so long without one. ``settings`` are
+        the worker's own; its libraries keep to so many ``threads``.
+        """
+        self.name = name
+        self.backends = WORKERS.get(name, (name,))
+        self.idle_s = idle_s
         self._data = data
-        self._python = python or sys.executable
+        self._python = python if python is None else python or sys.executable
         self._stall_s = stall_s
+        self._obey_s = obey_s
+        self._settings = dict(settings or {})
+        self._threads = threads
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._cancel = asyncio.Event()
+        self._starting: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None  # of a cancelled job, in the worker
 
     @property
     def pid(self) -> int | None:
@@ -57,18 +76,24 @@ class WorkerProcess:
 
     async def start(self) -> None:
         """Have a worker that is ready. Raises :class:`JobFailed` when it cannot be started or is not ready in time."""
+        if self._ending is not None:
+            await asyncio.wait({self._ending})
+            self._ending = None
         if self.pid is not None:
             return
-        await self.stop()
+        await self._end()
+        if self._python is None:
+            raise JobFailed("there is no interpreter for models; `make gen-env` makes one, name it as gen.python in the config",
+                            retry=False)
         if not shutil.which(self._python):
             self._refuse("there is no such program")
         ours, theirs = socket.socketpair()
-        command = [self._python, "-m", "appliance.gen.worker", "--fd", str(theirs.fileno()), "--backend", self.backend,
-                   "--data", str(self._data)]
+        command = [self._python, "-m", "appliance.gen.worker", "--fd", str(theirs.fileno()), "--name", self.name,
+                   "--data", str(self._data), "--settings", json.dumps(self._settings)]
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *tied(command), pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
-                stdout=sys.stderr.fileno(), env=_environment(),
+                stdout=sys.stderr.fileno(), env=_environment(self._threads),
             )  # fmt: skip
         except OSError as error:
             ours.close()
@@ -78,33 +103,31 @@ class WorkerProcess:
         self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
         message = await self._next(START_TIMEOUT_S)
         if message.get("op") == "refused":
-            await self.stop()
+            await self._end()
             raise JobFailed(str(message.get("message")), retry=False)
         if message.get("op") != "ready":
             await self._give_up("answered something else than that it is ready")
 
     def _refuse(self, why: str) -> NoReturn:
         what = f"the worker's interpreter {self._python} cannot be started ({why})"
-        raise JobFailed(f"{what}; see gen.python in the config", retry=False) from None
+        raise JobFailed(f"{what}; `make gen-env` makes one for models, see gen.python in the config", retry=False) from None
 
     async def generate(
         self, job: int, request: Request, candidates: list[int], on_progress: Callable[[float], None]
     ) -> list[dict[str, Any]]:
-        """Make candidates of a request; the clips' fields, in order (see ``worker.make_clip``).
+        """Make candidates of a request; the clips' fields, in order (see ``worker.make_any``).
 
-        Raises :class:`JobFailed`, :class:`JobCancelled` (at most half a second after :meth:`cancel`).
+        Raises :class:`JobFailed`, :class:`JobCancelled` (at most ``CANCEL_GRACE_S`` after :meth:`cancel`).
         """
         self._cancel.clear()
-        await self.start()
+        await self._started()
         self._send({"op": "generate", "job": job, "request": request.model_dump(mode="json"), "candidates": candidates})
         clips: list[dict[str, Any]] = []
-        deadline_s: float | None = None
         while True:
-            message = await self._next_or_cancel(deadline_s)
+            message = await self._next_or_cancel()
             if message is None:
-                self._send({"op": "cancel", "job": job})
-                deadline_s = asyncio.get_running_loop().time() + CANCEL_GRACE_S
-                continue
+                await self._cancelled(job)
+                raise JobCancelled("cancelled")
             if message.get("job") != job:
                 await self._give_up("talked about another job")
             match message.get("op"):
@@ -131,6 +154,14 @@ class WorkerProcess:
 
     async def stop(self) -> None:
         """End the worker, by force."""
+        for task in (self._starting, self._ending):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
+        self._starting = self._ending = None
+        await self._end()
+
+    async def _end(self) -> None:
         if self._writer is not None:
             self._writer.close()
         if self._process is not None:
@@ -139,18 +170,42 @@ class WorkerProcess:
             await self._process.wait()
         self._process = self._reader = self._writer = None
 
-    async def _next_or_cancel(self, deadline_s: float | None) -> dict[str, Any] | None:
-        """The next message; None when the job is to be cancelled and the worker has not been told. A worker that was told
-        and has not obeyed at ``deadline_s`` (of the loop's clock) is killed."""
-        if deadline_s is not None:
-            try:
-                async with asyncio.timeout_at(deadline_s):
-                    return await self._line()
-            except TimeoutError:
-                await self.stop()
-                raise JobCancelled("cancelled; the worker did not obey and was ended") from None
-            except JobFailed:
-                raise JobCancelled("cancelled") from None
+    async def _started(self) -> None:
+        """Have a worker that is ready. A job that is cancelled meanwhile does not wait for it."""
+        if self._starting is None or self._starting.done():
+            self._starting = asyncio.create_task(self.start())
+            self._starting.add_done_callback(lambda task: task.cancelled() or task.exception())
+        cancelled = asyncio.ensure_future(self._cancel.wait())
+        try:
+            await asyncio.wait({self._starting, cancelled}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            cancelled.cancel()
+        if self._cancel.is_set():
+            raise JobCancelled("cancelled")
+        self._starting.result()
+
+    async def _cancelled(self, job: int) -> None:
+        """Tell the worker, and give it a moment to say that it has ended the job."""
+        self._send({"op": "cancel", "job": job})
+        self._ending = asyncio.create_task(self._obeyed(job))
+        await asyncio.wait({self._ending}, timeout=CANCEL_GRACE_S)
+
+    async def _obeyed(self, job: int) -> None:
+        """The worker has ended a job that was cancelled, or has been ended itself."""
+        try:
+            async with asyncio.timeout(self._obey_s):
+                while (message := await self._line()).get("job") != job or message.get("op") not in _ENDED:
+                    pass
+        except TimeoutError:
+            log.warning("the %s worker did not end a cancelled job within %g s and was ended", self.name, self._obey_s)
+            await self._end()
+        except JobFailed:
+            pass  # it is gone, and the job with it
+
+    async def _next_or_cancel(self) -> dict[str, Any] | None:
+        """The next message; None when the job is to be cancelled."""
+        if self._cancel.is_set():
+            return None
         line = asyncio.ensure_future(self._next(self._stall_s))
         cancelled = asyncio.ensure_future(self._cancel.wait())
         try:
@@ -184,17 +239,17 @@ class WorkerProcess:
             raise
         if message is None:
             status = await self._process.wait() if self._process else 0
-            await self.stop()
+            await self._end()
             why = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-            raise JobFailed(f"the {self.backend} worker {why}", retry=True)
+            raise JobFailed(f"the {self.name} worker {why}", retry=True)
         if not isinstance(message, dict):
             await self._give_up("sent garbage")
         return message
 
     async def _give_up(self, what: str) -> None:
-        await self.stop()
-        log.warning("the %s worker %s and was ended", self.backend, what)
-        raise JobFailed(f"the {self.backend} worker {what} and was ended", retry=True)
+        await self._end()
+        log.warning("the %s worker %s and was ended", self.name, what)
+        raise JobFailed(f"the {self.name} worker {what} and was ended", retry=True)
 
     def _send(self, message: dict[str, Any]) -> None:
         if self._writer is None:
@@ -202,12 +257,12 @@ class WorkerProcess:
         self._writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
 
-def _environment() -> dict[str, str]:
-    """The worker finds our package, and its libraries keep to one thread: the engine's cores are not theirs."""
+def _environment(threads: int) -> dict[str, str]:
+    """The worker finds our package, and its libraries keep to so many threads: the engine's cores are not theirs."""
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **threads}
+    counts = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **counts}
 
 
 def _is_fraction(value: Any) -> bool:

@@ -15,30 +15,38 @@ from appliance.bus.box import Box, Role
 from appliance.bus.hub import HubClient
 from appliance.errors import ApplianceError, BadValue, UnknownAddress
 from appliance.gen.asking import Asking, whole
-from appliance.gen.backends import EMBEDDED, VERSIONS
+from appliance.gen.backends import EMBEDDED, WORKERS
 from appliance.gen.drop import DropRequest
 from appliance.gen.dropping import Dropping
 from appliance.gen.fusing import Fusing
-from appliance.gen.job import Request, version_of
+from appliance.gen.importing import Importing
+from appliance.gen.modelling import Modelling, Models
 from appliance.gen.pool import WorkerProcess
 from appliance.gen.prompting import Prompting
 from appliance.gen.queue import STATES, Job, JobQueue
 from appliance.gen.retention import Retention
 from appliance.gen.runner import DISK_FULL, DISK_RETRY_S, Runner, cached
+from appliance.gen.sources import Sources
+from appliance.gen.standback import NICE
 from appliance.gen.standin import StandingIn
+from appliance.gen.stemming import Stemming
 from appliance.gen.takes import TakeStore
-from appliance.gen.taking import OVERTAKEN, Taking, load_options
+from appliance.gen.taking import OVERTAKEN, Taking, is_let_go, load_options
 from appliance.gen.varying import Varying
+from appliance.gen.work import Request, version_of
 from appliance.library.store import AudioStore, Clip
+from appliance.nodes.gen import GENERATORS
 from appliance.nodes.pad import BANKS, PADS
 
 log = logging.getLogger(__name__)
-NICE = 10
 BEAT_S = 0.1
 RETRY_S = 0.3
 #: A pad that waits to play comes before what was asked for, and that before the filling of empty ones.
 PRIORITY_WANTED, PRIORITY_ASKED, PRIORITY_FILL = 20, 10, 0
 _FILL_FACT = "filled in boot"
+MATERIAL_IDLE_S = 60.0
+MODELS_STALL_S, MODELS_OBEY_S = 300.0, 30.0
+"""A model may load for long, and a step of it may take long on a slow processor."""
 
 
 class GenProcess:
@@ -52,22 +60,43 @@ class GenProcess:
         self._takes = TakeStore(box.data / "gen" / "takes.sqlite")
         self._settings = box.config.gen
         self._loaded: dict[str, str] = {}  # files of pads and decks: their clips are never pruned
-        self._runners: dict[str, Runner] = {}
-        for backend in (EMBEDDED,) if safe else VERSIONS:
-            worker = WorkerProcess(backend, box.data, "" if safe else self._settings.python)
-            self._runners[backend] = Runner(self._queue, self._store, worker, self._announce, self._deliver)
-        self._asking = Asking(box, tuple(self._runners))
+        self._models = Models(self._settings)
+        self._runners: dict[str, Runner] = {}  # by backend; some share one
+        made = asyncio.Event()
+        for worker in (self._worker(name) for name in ((EMBEDDED,) if safe else WORKERS)):
+            runner = Runner(self._queue, self._store, worker, self._announce, self._deliver, made)
+            self._runners |= dict.fromkeys(worker.backends, runner)
+        self._asking = Asking(box, tuple(name for name in GENERATORS if name in self._runners))
         self._retention = Retention(self._queue, self._store, self._settings, box.data / "sessions", self._takes.hashes)
         self._outbox: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self._taking = Taking(self._takes, self._store, hub, self._tell)
         self._standing_in = StandingIn(self._settings.stand_in, self._queue, self._store, hub, self._loaded, self._tell)
+        sources = Sources(self._asking, self._store, self._loaded, box.data)
+        self._modelling = Modelling(self._models, sources, self._asking,
+                                    lambda line: self._tell("/gen/message", line))
         self._varying = Varying(self._asking, self._store, self._takes, self._loaded,
-                                lambda request, target: self._submit(request, target, PRIORITY_ASKED).id)
+                                lambda request, target: self._submit(request, target, PRIORITY_ASKED).id,
+                                lambda: self._models.remakes and not safe, self._modelling.remade)
         self._fusing = Fusing(self._asking, self._store, self._varying)
         self._prompting = Prompting(box, self._asking, hub)
         self._dropping = Dropping(box, self._asking, hub, lambda request, pad: self._submit(request, pad, PRIORITY_ASKED),
                                   self._tell)
+        self._importing = Importing(self._asking, sources)
+        self._stemming = Stemming(self._asking, sources, self._loaded, lambda: "" if safe else self._models.demucs)
         self._left_over: set[int] = set()  # jobs whose clip the process before this one may have brought to its target
+
+    def _worker(self, name: str) -> WorkerProcess:
+        """The embedded generator's is always there; the others come with their first job and go when there is none."""
+        match name:
+            case "models":
+                return WorkerProcess(name, self._box.data, self._settings.python or None, stall_s=MODELS_STALL_S,
+                                     obey_s=MODELS_OBEY_S, idle_s=self._settings.idle_s, threads=self._models.threads,
+                                     settings=self._models.settings.model_dump())
+            case "material":
+                idle_s = min(self._settings.idle_s, MATERIAL_IDLE_S)
+                return WorkerProcess(name, self._box.data, obey_s=MODELS_OBEY_S, idle_s=idle_s)
+            case _:
+                return WorkerProcess(name, self._box.data)
 
     def recover(self) -> None:
         """Once, before :meth:`run`. Raises Unavailable (507) on a full disk."""
@@ -94,7 +123,7 @@ class GenProcess:
             tasks.create_task(self._beat())
             tasks.create_task(self._publish())
             tasks.create_task(self._first_fill())
-            for runner in self._runners.values():
+            for runner in dict.fromkeys(self._runners.values()):
                 tasks.create_task(runner.run())
             tasks.create_task(next(iter(self._runners.values())).deliver_for_ever())
 
@@ -136,14 +165,23 @@ class GenProcess:
                 return self._jobs(arguments)
             case "/gen/prompts" | "/gen/prompt/keep" | "/gen/prompt/recall" | "/gen/prompt/forget" | "/gen/prompt/suggest":
                 return await self._prompting.serve(address.removeprefix("/gen/"), arguments)
+            case "/gen/stems":
+                return self._stems(arguments[0] if arguments else "", arguments[1:])
             case _:
                 raise UnknownAddress(f"{address} is nothing that generation can do")
 
     async def _serve_place(self, address: str, arguments: list[Any]) -> Any:
-        """Of a pad or deck: its variations and takes."""
+        """Of a pad or deck: its variations, takes, imports and stems."""
         place, _, what = address.partition("/take/") if "/take/" in address else address.rpartition("/")
-        if address.endswith("/vary"):
-            return self._varying.of_place(place, arguments)
+        match what:
+            case "vary":
+                return self._varying.of_place(place, arguments)
+            case "import":
+                return self._submit(self._importing.request(arguments), place, PRIORITY_ASKED).id
+            case "stems":
+                return None if arguments and is_let_go(arguments[0]) else self._stems(place, _unpressed(arguments))
+            case _:
+                pass
         return self._taking.serve(place, what, arguments)
 
     def _file_changed(self, address: str, file: str) -> None:
@@ -155,7 +193,13 @@ class GenProcess:
         if len(arguments) > 2:
             raise BadValue("/gen/generate takes a prompt or request and a target, no more")
         target = self._asking.target(arguments[1]) if len(arguments) > 1 and arguments[1] else ""
-        return self._submit(self._asking.request(arguments[0] if arguments else ""), target, PRIORITY_ASKED).id
+        asked = self._modelling.completed(arguments[0] if arguments else "", self._box.values.get("/gen/generator"))
+        return self._submit(self._asking.request(asked), target, PRIORITY_ASKED).id
+
+    def _stems(self, where: Any, places: list[Any]) -> list[int]:
+        """The ids of the jobs, one a stem."""
+        asked = self._stemming.requests(where, places)
+        return [self._submit(request, target, PRIORITY_ASKED).id for request, target in asked]
 
     def _submit(self, request: Request, target: str, priority: int) -> Job:
         """Queue it; what was made before is done at once, whatever is at work."""
@@ -267,6 +311,11 @@ class GenProcess:
         self._taking.delivered(job.target, list(job.results))
         if isinstance(job.request, DropRequest):
             await self._dropping.delivered(job)
+
+
+def _unpressed(arguments: list[Any]) -> list[Any]:
+    """A button that was pressed says no more than that."""
+    return arguments[1:] if arguments and isinstance(arguments[0], int | float) else arguments
 
 
 async def main(box: Box, *, safe: bool = False) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from appliance.errors import BadValue, Unavailable
 from appliance.gen.durable import Database
-from appliance.gen.job import Request, parse_job
+from appliance.gen.work import Request, parse_job
 
 MAX_ATTEMPTS = 3
 BACK_OFF_S = (0.5, 2.0, 8.0)
@@ -137,13 +137,13 @@ class JobQueue:
         with self._file.writing():
             return self._db.execute("UPDATE jobs SET state='queued', started=NULL WHERE state='running'").rowcount
 
-    def claim(self, backend: str | None = None) -> Job | None:
-        """Take the next job that is due, of one backend or any: highest priority first, then oldest. None when none is."""
+    def claim(self, *backends: str) -> Job | None:
+        """Take the next job that is due, of these backends or any: highest priority first, then oldest. None when none is."""
         with self._file.writing():
             row = self._db.execute(
-                "SELECT id FROM jobs WHERE state='queued' AND not_before<=? AND (? IS NULL OR backend=?)"
+                "SELECT id FROM jobs WHERE state='queued' AND not_before<=?" + _of(backends) +  # noqa: S608
                 " ORDER BY priority DESC, id LIMIT 1",
-                (time.time(), backend, backend),
+                (time.time(), *backends),
             ).fetchone()
             if row is None:
                 return None
@@ -153,20 +153,20 @@ class JobQueue:
             )
             return self._get(row["id"])
 
-    def next_due_s(self, backend: str) -> float | None:
-        """Seconds until the next waiting job of a backend may start; None when none waits."""
+    def next_due_s(self, *backends: str) -> float | None:
+        """Seconds until the next waiting job of these backends may start; None when none waits."""
         with self._file.reading():
             due = self._db.execute(
-                "SELECT MIN(not_before) FROM jobs WHERE state='queued' AND backend=?", (backend,)
+                "SELECT MIN(not_before) FROM jobs WHERE state='queued'" + _of(backends), backends  # noqa: S608
             ).fetchone()[0]
         return None if due is None else max(due - time.time(), 0.0)
 
-    def finish(self, id_: int, results: list[str]) -> Job:
-        """A running job has made its clips."""
+    def finish(self, id_: int, results: list[str], message: str = "") -> Job:
+        """A running job has made its clips; ``message``: otherwise than was asked, and how."""
         with self._file.writing():
             self._db.execute(
-                "UPDATE jobs SET state='done', finished=?, results=?, message='' WHERE id=? AND state='running'",
-                (time.time(), json.dumps(results), id_),
+                "UPDATE jobs SET state='done', finished=?, results=?, message=? WHERE id=? AND state='running'",
+                (time.time(), json.dumps(results), message, id_),
             )
             return self._get(id_)
 
@@ -179,7 +179,8 @@ class JobQueue:
     def deliver(self, id_: int, message: str = "") -> Job:
         """The clip is on its target, or the target has refused it for the reason in ``message``."""
         with self._file.writing():
-            self._db.execute("UPDATE jobs SET delivered=1, message=? WHERE id=?", (message, id_))
+            self._db.execute("UPDATE jobs SET delivered=1, message=CASE ?1 WHEN '' THEN message ELSE ?1 END WHERE id=?2",
+                             (message, id_))
             return self._get(id_)
 
     def fail(self, id_: int, message: str, *, retry: bool = False) -> Job:
@@ -271,6 +272,11 @@ class JobQueue:
         if row is None:
             raise BadValue(f"there is no job {id_}", status=404)
         return _job(row)
+
+
+def _of(backends: tuple[str, ...]) -> str:
+    """Any of them, where there are some."""
+    return f" AND backend IN ({','.join('?' * len(backends))})" if backends else ""
 
 
 def _job(row: sqlite3.Row) -> Job:

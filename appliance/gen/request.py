@@ -14,6 +14,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from appliance.errors import BadValue
+from appliance.gen.material import Material
+from appliance.gen.model_options import OPTIONS, parse_options
 from appliance.gen.prompt import phrases, read_prompt, suggest_prompt
 from appliance.gen.theory import parse_key
 from appliance.gen.vocabulary import (
@@ -46,6 +48,10 @@ class GenRequest(BaseModel):
     ``harmony_seed`` fixes chord progression and groove apart from ``seed``: clips that share it go together. Sound, rhythm and
     melody follow from ``seed``, each unless it has a seed of its own: that makes a variation in it alone. ``section`` is the
     place in a song that the clip is arranged for; :meth:`sections` are the five of one request.
+
+    Of models: ``model`` is the one that is meant, ``options`` are the library's own parameters by their names (they may stand
+    beside the other fields), ``init_audio`` the sound that it starts from. ``inpaint_audio`` is made anew in ``inpaint_beats``
+    (pairs of from and to), ``continue_audio`` goes on for ``bars``; what they keep is kept sample by sample.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -76,6 +82,12 @@ class GenRequest(BaseModel):
     sample_rate: int = Field(48_000, ge=8_000, le=192_000)
     backend: str = Field("procedural", pattern=r"^[a-z][a-z0-9_]{0,31}$")
     name: str = Field("", max_length=64)
+    model: str | None = Field(None, max_length=400)
+    options: dict[str, Any] | None = None
+    init_audio: Material | None = None
+    inpaint_audio: Material | None = None
+    inpaint_beats: tuple[tuple[float, float], ...] | None = Field(None, min_length=1, max_length=32)
+    continue_audio: Material | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -89,7 +101,25 @@ class GenRequest(BaseModel):
                 value = data.pop(other)
                 if data.setdefault(ours, value) != value:
                     raise ValueError(f"{other} and {ours} are the same thing and say different things")
+        backend = str(data.get("backend", ""))
+        if backend in OPTIONS:
+            own = {name: data.pop(name) for name in OPTIONS[backend].model_fields if name in data}
+            options = parse_options(backend, (data.get("options") or {}) | own)
+            data["options"] = options or None
         return data
+
+    @model_validator(mode="after")
+    def _of_models(self) -> GenRequest:
+        given = [name for name in ("init_audio", "inpaint_audio", "continue_audio") if getattr(self, name) is not None]
+        if self.backend not in OPTIONS and (given or self.options):
+            raise ValueError(f"{self.backend} takes no {(given or ['options'])[0]}; that needs a model")
+        if len(given) > 1:
+            raise ValueError(f"{given[0]} and {given[1]} exclude each other")
+        if (self.inpaint_audio is None) != (self.inpaint_beats is None):
+            raise ValueError("inpaint_audio and inpaint_beats belong together")
+        if any(not 0 <= begin < end for begin, end in self.inpaint_beats or ()):
+            raise ValueError("inpaint_beats are pairs like [4, 8], from and to, in beats")
+        return self
 
     @field_validator("prompt", "negative_prompt", "name")
     @classmethod

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from appliance.errors import ApplianceError
-from appliance.gen.job import Request, version_of
 from appliance.gen.pool import JobCancelled, JobFailed, WorkerProcess
 from appliance.gen.queue import Job, JobQueue
+from appliance.gen.work import Request, version_of
 from appliance.library.store import AudioStore, Clip
 
 log = logging.getLogger(__name__)
@@ -40,15 +40,17 @@ class Runner:
     """
 
     def __init__(
-        self, queue: JobQueue, store: AudioStore, worker: WorkerProcess, announce: Announce, deliver: Deliver
+        self, queue: JobQueue, store: AudioStore, worker: WorkerProcess, announce: Announce, deliver: Deliver,
+        made: asyncio.Event | None = None,
     ) -> None:
+        """``made`` is set when there is something to deliver; runners of one queue share it."""
         self._queue = queue
         self._store = store
         self._worker = worker
         self._announce = announce
         self._deliver = deliver
         self._wake = asyncio.Event()
-        self._deliver_wake = asyncio.Event()
+        self._deliver_wake = made or asyncio.Event()
         self.current: Job | None = None
         self.progress = 0.0
         self._full_told = False
@@ -60,20 +62,23 @@ class Runner:
 
     async def run(self) -> None:
         """Work for ever; ends only by cancellation."""
-        with contextlib.suppress(JobFailed):
-            await self._worker.start()  # warm before it is needed; a worker that cannot start says so with its first job
+        if self._worker.idle_s is None:
+            with contextlib.suppress(JobFailed):
+                await self._worker.start()  # warm before it is needed; one that cannot start says so with its first job
         try:
             while True:
                 self._wake.clear()
                 try:
-                    job = self._queue.claim(self._worker.backend)
+                    job = self._queue.claim(*self._worker.backends)
                     if job is not None:
                         await self._do(job)
                         continue
-                    wait_s = self._queue.next_due_s(self._worker.backend)
+                    wait_s = self._queue.next_due_s(*self._worker.backends)
                 except ApplianceError as error:  # the queue itself: a full disk, a file that has gone
                     self._say_once(f"jobs wait: {error.message}")
                     wait_s = DISK_RETRY_S
+                if wait_s is None and self._worker.idle_s is not None and not await _wait(self._wake, self._worker.idle_s):
+                    await self._worker.stop()
                 await _wait(self._wake, wait_s)
         finally:
             await self._worker.stop()
@@ -121,13 +126,13 @@ class Runner:
         self.current, self.progress = job, 0.0
         self._announce(job, 0.0)
         try:
-            results = await self._made(job)
+            results, said = await self._made(job)
         except JobCancelled:
             ended = self._queue.get(job.id)
         except ApplianceError as error:
             ended = await self._failed(job, error)
         else:
-            ended = await self._settled(lambda: self._queue.finish(job.id, results))
+            ended = await self._settled(lambda: self._queue.finish(job.id, results, said))
             self._deliver_wake.set()
             self._room_again()
         finally:
@@ -170,17 +175,20 @@ class Runner:
             self._full_told = False
             log.info("there is room on the disk again; jobs go on")
 
-    async def _made(self, job: Job) -> list[str]:
-        """Hashes of the job's clips: from the cache what is there, from the worker what is missing."""
+    async def _made(self, job: Job) -> tuple[list[str], str]:
+        """Hashes of the job's clips: from the cache what is there, from the worker what is missing. And what the worker has to
+        say of them."""
         version = version_of(job.request)
         names = [job.request.candidate(number).content_hash(version) for number in range(job.request.candidates)]
         found = {number: clip for number, name in enumerate(names) if (clip := self._store.made(name))}
         missing = [number for number in range(len(names)) if number not in found]
+        said: list[str] = []
         if missing:
             clips = await self._worker.generate(job.id, job.request, missing, self._progressed)
             for number, fields in zip(missing, clips, strict=True):
                 found[number] = self._register(names[number], fields)
-        return [found[number].hash for number in range(len(names))]
+                said += [str(line)[:300] for line in fields.get("said") or ()]
+        return [found[number].hash for number in range(len(names))], "; ".join(dict.fromkeys(said))
 
     def _register(self, name: str, fields: dict[str, Any]) -> Clip:
         try:
@@ -215,8 +223,10 @@ class Runner:
         self._announce(await self._settled(lambda: self._queue.deliver(job.id, message)), None)
 
 
-async def _wait(event: asyncio.Event, timeout_s: float | None) -> None:
-    """Until the event or the time is there. Not ``wait_for``: in Python 3.11 it can swallow a cancellation."""
+async def _wait(event: asyncio.Event, timeout_s: float | None) -> bool:
+    """Until the event or the time is there; whether it was the event. Not ``wait_for``: in Python 3.11 it can swallow a
+    cancellation."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
             await event.wait()
+    return event.is_set()

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-import math
 
 import numpy as np
 
 from appliance.config import Voice
 from appliance.gen.backends.base import Cancelled, GenerationCancelled, Progress, Samples
-from appliance.gen.conform import ROLE_LUFS, ConformReport, level
+from appliance.gen.conform import ROLE_LUFS, level
 from appliance.gen.drop import DropRequest
 from appliance.library.espeak import Espeak, at_rate, trimmed
 
@@ -20,9 +19,9 @@ _VARIANTS = ("m3", "f2", "m7", "f4", "m1", "f5", "m5", "f1", "m4")
 """Of espeak-ng, for the speakers of a dialogue; the first one keeps the voice that was asked for."""
 
 
-def say(request: DropRequest, progress: Progress, cancelled: Cancelled) -> tuple[Samples, ConformReport]:
-    """Sound (frames, 2) float32 at the request's rate, and what was done to it. Raises Unavailable where there is no espeak-ng,
-    :class:`~appliance.library.espeak.NotSpoken`, GenerationCancelled."""
+def say(request: DropRequest, progress: Progress, cancelled: Cancelled) -> tuple[Samples, float, list[str]]:
+    """Sound (frames, 2) float32 at the request's rate, its loudness (LUFS), and what was done to it. Raises Unavailable where
+    there is no espeak-ng, :class:`~appliance.library.espeak.NotSpoken`, GenerationCancelled."""
     turns = request.turns()
     pieces: list[Samples] = []
     for number, (speaker, text) in enumerate(turns):
@@ -36,11 +35,8 @@ def say(request: DropRequest, progress: Progress, cancelled: Cancelled) -> tuple
         progress((number + 1) / len(turns))
     notes: list[str] = []
     audio = np.repeat(np.concatenate(pieces[:-1])[:, None], 2, axis=1)
-    gain_db, limited_db, loudness = level([audio], request.sample_rate, ROLE_LUFS["voice"], notes)
-    return audio, ConformReport(
-        frames=len(audio), sample_rate=request.sample_rate, downbeat_frame=0, loudness_lufs=loudness, gain_db=gain_db,
-        limited_db=limited_db, peak_db=20 * math.log10(float(np.abs(audio).max())), seam_ratio=0.0, seam="none", notes=notes,
-    )  # fmt: skip
+    _, _, loudness = level([audio], request.sample_rate, ROLE_LUFS["voice"], notes)
+    return audio, loudness, notes
 
 
 def voice_of(voice: str, speaker: int) -> tuple[str, str]:

@@ -17,11 +17,16 @@ _SEEDS = {"instrument": "sound_seed", "rhythm": "rhythm_seed", "melody": "melody
 _WORDS = ("style", "mood", "energy", "bpm", "key", "parts", "texture", "complexity", "effects", "bars")
 
 
+def has_recipe(clip: Clip | None) -> bool:
+    """It was generated from a request."""
+    return clip is not None and isinstance(clip.lineage.get("request"), dict)
+
+
 def recipe(clip: Clip | None, where: str) -> GenRequest:
     """The request that made a clip. Raises :class:`BadValue` (409) for one that was not generated from a request."""
     asked = clip.lineage.get("request") if clip else None
     if not isinstance(asked, dict):
-        raise BadValue(f"{where}: its clip has no recipe, so it cannot be varied: audio-to-audio needs a model; generate "
+        raise BadValue(f"{where[:80]}: its clip has no recipe, so it cannot be varied: audio-to-audio needs a model; generate "
                        "a clip here, then vary that", status=409)
     return parse_request(asked).resolved()
 

@@ -14,25 +14,29 @@ from appliance.gen.request import GenRequest
 from appliance.gen.runner import cached
 from appliance.gen.takes import MAX_TAKES, TakeStore
 from appliance.gen.taking import is_let_go
-from appliance.gen.vary import recipe, varied
+from appliance.gen.vary import has_recipe, recipe, varied
 from appliance.library.store import AudioStore
 from appliance.nodes.pad import PADS, VARIATIONS
 
+Remade = Callable[[str, str, Any, int], GenRequest]
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class Varying:
-    """``loaded`` are the files of pads and decks by ``/bank/1/pad/3/file``; ``submit(request, target)`` queues."""
+    """``loaded`` are the files of pads and decks by ``/bank/1/pad/3/file``; ``submit(request, target)`` queues. Where
+    ``remakes()``, ``remade(where, kind, words or bars, number)`` varies what has no recipe."""
 
     def __init__(
         self, asking: Asking, store: AudioStore, takes: TakeStore, loaded: dict[str, str],
-        submit: Callable[[GenRequest, str], int],
+        submit: Callable[[GenRequest, str], int], remakes: Callable[[], bool], remade: Remade,
     ) -> None:
         self._asking = asking
         self._store = store
         self._takes = takes
         self._loaded = loaded
         self._submit = submit
+        self._remakes = remakes
+        self._remade = remade
 
     def of_place(self, place: str, arguments: list[Any]) -> int | None:
         """``[kind, words or bars, target]`` of what stands on a pad or deck. None: a button let go."""
@@ -45,7 +49,7 @@ class Varying:
         if not arguments or not isinstance(arguments[0], str):
             raise BadValue("takes a clip (its hash or path, a pad or a deck), then the kind of variation")
         source = arguments[0]
-        return self._vary(self.source(source), source[:80], arguments[1:], "")
+        return self._vary(self.source(source), source, arguments[1:], "")
 
     def source(self, where: str) -> str:
         """The hash of the clip on a pad or deck, or of a clip of the store by hash or path. Raises :class:`BadValue`."""
@@ -61,16 +65,24 @@ class Varying:
     def _vary(self, hash_: str, where: str, arguments: list[Any], target: str) -> int:
         if not 1 <= len(arguments) <= 3 or not isinstance(arguments[0], str):
             raise BadValue(f"a variation takes its kind ({', '.join(VARIATIONS)}), then words or bars, then where it goes")
-        source = recipe(self._store.get(hash_) if hash_ else None, where)
+        make = self._maker(hash_, where)
         value = arguments[1] if len(arguments) > 1 and arguments[1] != "" else None
         target = self._asking.target(arguments[2]) if len(arguments) > 2 and arguments[2] else target or self.empty_pad()
         there = {take.hash for take in self._takes.of(target)} | {hash_}
         kind = arguments[0].strip().lower()
-        number, request = 0, varied(source, kind, value)
+        number, request = 0, make(kind, value, 0)
         while number < MAX_TAKES and there.intersection(cached(self._store, request) or ()):
             number += 1  # that one is a take already
-            request = varied(source, kind, value, number)
+            request = make(kind, value, number)
         return self._submit(request, target)
+
+    def _maker(self, hash_: str, where: str) -> Callable[[str, Any, int], GenRequest]:
+        """From its recipe where it has one, else from its sound. Raises :class:`BadValue` where neither can be."""
+        clip = self._store.get(hash_) if hash_ else None
+        if has_recipe(clip) or not self._remakes():
+            source = recipe(clip, where)
+            return lambda kind, value, number: varied(source, kind, value, number)
+        return lambda kind, value, number: self._remade(where, kind, value, number)
 
     def empty_pad(self) -> str:
         """The first of the chosen bank. Raises :class:`BadValue` when all are full."""

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worker: one process a backend that makes audio, conforms it and writes it to the store.
+"""The worker: a process that makes audio, conforms it and writes it to the store.
 
-Started by :mod:`appliance.gen.pool` as ``python -m appliance.gen.worker --fd N --backend NAME --data PATH``. It speaks JSON
+Started by :mod:`appliance.gen.pool` as ``python -m appliance.gen.worker --fd N --name NAME --data PATH``. It speaks JSON
 lines on the inherited socket N; its stdout goes to stderr, so libraries may print. One job at a time.
 
 To the worker: ``{"op": "generate", "job": 7, "request": {…}, "candidates": [0, 1]}``, ``{"op": "cancel", "job": 7}``.
-From it: ``ready`` (backend, version), ``progress`` (job, value 0…1), ``made`` (job, candidate, clip: what
+From it: ``ready`` (name), ``progress`` (job, value 0…1), ``made`` (job, candidate, clip: what
 :class:`appliance.library.store.Clip` needs), ``done``, ``cancelled``, ``failed`` (job, message, retry).
 """
 
@@ -22,31 +22,84 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import soundfile as sf
 
 from appliance.errors import ApplianceError, BadValue
-from appliance.gen.backends.base import Backend, GenerationCancelled, Samples
+from appliance.gen.backends.base import Backend, Cancelled, GenerationCancelled, Progress, Samples
 from appliance.gen.conform import ROLE_LUFS, ConformReport, conform
 from appliance.gen.drop import DROP_VERSION, DropRequest
+from appliance.gen.finished import finished
 from appliance.gen.fuse import fuse
 from appliance.gen.fusion import FUSION_VERSION, FusionRequest
 from appliance.gen.heap import give_back, keep_memory
-from appliance.gen.job import Request, parse_job
+from appliance.gen.model_settings import ModelSettings
 from appliance.gen.request import GenRequest
-from appliance.library.store import audio_hash
-from appliance.library.wav import write_wav
+from appliance.gen.standback import stand_back
+from appliance.gen.work import Request, parse_job
 
 log = logging.getLogger(__name__)
-NICE = 10
 REST_S = 5.0
 """After so long without work its memory is given back."""
 _PROGRESS_EVERY_S = 0.05
 
 
-def backend_named(name: str) -> Backend:
+class Maker(Protocol):
+    """What a worker can do. ``name`` is one of :data:`appliance.gen.backends.WORKERS`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def warm(self) -> None:
+        """Load what takes time, before the first request."""
+
+    def make(self, request: Request, folder: Path, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
+        """The fields of a clip whose audio lies in the store's ``folder`` now. ``progress`` takes 0…1; ``cancelled`` is asked
+        often. Raises :class:`GenerationCancelled`, :class:`ApplianceError`."""
+        ...
+
+
+class Embedded:
+    """The embedded generator, fusions, and the embedded voice."""
+
+    name = "procedural"
+
+    def __init__(self) -> None:
+        self._backend = backend_named(self.name)
+
+    def warm(self) -> None:
+        self._backend.warm()
+
+    def make(self, request: Request, folder: Path, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
+        if isinstance(request, FusionRequest):
+            return make_fusion(request, folder, progress, cancelled)
+        if isinstance(request, DropRequest):
+            return make_drop(request, folder, progress, cancelled)
+        if isinstance(request, GenRequest):
+            return make_clip(self._backend, request, folder, progress, cancelled)
+        raise BadValue(f"the embedded generator cannot make {request.title()}")
+
+
+def maker_named(name: str, settings: dict[str, Any]) -> Maker:
     """Raises :class:`BadValue` when there is none of this name."""
+    match name:
+        case "procedural":
+            return Embedded()
+        case "material":
+            from appliance.gen.material_maker import MaterialMaker
+
+            return MaterialMaker()
+        case "models":
+            from appliance.gen.backends.models import ModelMaker
+
+            return ModelMaker(ModelSettings.model_validate(settings))
+        case _:
+            raise BadValue(f"there is no generator {name!r}; the embedded one is called procedural")
+
+
+def backend_named(name: str) -> Backend:
+    """One that makes loops from words in this process. Raises :class:`BadValue` when there is none of this name."""
     if name == "procedural":
         from appliance.gen.backends.procedural import ProceduralBackend
 
@@ -54,32 +107,23 @@ def backend_named(name: str) -> Backend:
     raise BadValue(f"there is no generator {name!r}; the embedded one is called procedural")
 
 
-def make_clip(backend: Backend, request: GenRequest, folder: Path, progress: Any, cancelled: Any) -> dict[str, Any]:
-    """Generate, conform and store one candidate. Returns the fields of its clip."""
+def make_clip(backend: Backend, request: GenRequest, folder: Path, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
+    """Generate, conform and store one candidate of the embedded generator, which is exact. Returns the fields of its clip."""
     request = request.resolved()
     audio = backend.generate(request, progress, cancelled)
-    exact = backend.name == "procedural"
     loop, report, _ = conform(
         audio.mix, audio.sample_rate, bpm=request.bpm or 120, bars=request.bars or 1, beats_per_bar=request.beats_per_bar,
-        target_rate=request.sample_rate, target_lufs=ROLE_LUFS[request.role], downbeat_frame=0 if exact else None,
+        target_rate=request.sample_rate, target_lufs=ROLE_LUFS[request.role], downbeat_frame=0,
     )  # fmt: skip
     if cancelled():
         raise GenerationCancelled("cancelled")
-    return stored(loop, report, request, folder, {
+    return _loop(loop, report, request, folder, {
         "backend": backend.name, "version": backend.version, "request": request.model_dump(mode="json", exclude_none=True),
     })  # fmt: skip
 
 
-def make_any(backend: Backend, request: Request, folder: Path, progress: Any, cancelled: Any) -> dict[str, Any]:
-    """A clip of a request to the backend, of a fusion of clips that are in the store, or of a voice drop."""
-    if isinstance(request, DropRequest):
-        from appliance.gen.speaking import say
-
-        return stored(*say(request, progress, cancelled), request, folder, {
-            "backend": "espeak", "version": DROP_VERSION, "drop": request.model_dump(mode="json"),
-        })  # fmt: skip
-    if not isinstance(request, FusionRequest):
-        return make_clip(backend, request, folder, progress, cancelled)
+def make_fusion(request: FusionRequest, folder: Path, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
+    """A clip out of clips that are in the store."""
 
     def read(hash_: str) -> tuple[Any, int]:
         path = folder / hash_[:2] / f"{hash_}.wav"
@@ -88,32 +132,38 @@ def make_any(backend: Backend, request: Request, folder: Path, progress: Any, ca
         return sf.read(path, dtype="float32", always_2d=True)
 
     loop, report = fuse(request, read, progress, cancelled)
-    return stored(loop, report, request, folder, {
+    return _loop(loop, report, request, folder, {
         "backend": "fusion", "version": FUSION_VERSION, "parents": [parent.hash for parent in request.parents],
         "fusion": request.model_dump(mode="json", exclude_none=True),
     })  # fmt: skip
 
 
-def stored(loop: Samples, report: ConformReport, request: Request, folder: Path, lineage: dict[str, Any]) -> dict[str, Any]:
-    """Write a loop into the store's folder. The fields of its clip."""
-    hash_ = audio_hash(loop, request.sample_rate)
-    path = folder / hash_[:2] / f"{hash_}.wav"
-    if not path.is_file():
-        write_wav(path, loop, request.sample_rate)
-    return {
-        "hash": hash_, "frames": report.frames, "rate": report.sample_rate, "loudness": round(report.loudness_lufs, 2),
-        "bpm": request.bpm, "bars": request.bars, "beats": request.beats, "key": request.key, "role": request.role,
-        "name": request.title(), "notes": report.notes,
-        "lineage": lineage,
-    }  # fmt: skip
+def make_drop(request: DropRequest, folder: Path, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
+    """A clip of a voice that says a text."""
+    from appliance.gen.speaking import say
+
+    audio, loudness, notes = say(request, progress, cancelled)
+    return finished(
+        audio, request.sample_rate, folder, name=request.title(), role=request.role, loudness=loudness, notes=notes,
+        lineage={"backend": "espeak", "version": DROP_VERSION, "drop": request.model_dump(mode="json")},
+    )  # fmt: skip
+
+
+def _loop(
+    loop: Samples, report: ConformReport, request: GenRequest | FusionRequest, folder: Path, lineage: dict[str, Any]
+) -> dict[str, Any]:
+    return finished(
+        loop, request.sample_rate, folder, name=request.title(), role=request.role, bpm=request.bpm, bars=request.bars,
+        beats=request.beats, key=request.key, loudness=report.loudness_lufs, notes=report.notes, lineage=lineage,
+    )  # fmt: skip
 
 
 class Worker:
     """The loop of the worker process: one thread reads the socket, the main thread makes audio."""
 
-    def __init__(self, link: socket.socket, backend: Backend, folder: Path) -> None:
+    def __init__(self, link: socket.socket, maker: Maker, folder: Path) -> None:
         self._link = link
-        self._backend = backend
+        self._maker = maker
         self._folder = folder
         self._work: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
@@ -121,8 +171,8 @@ class Worker:
 
     def run(self) -> None:
         threading.Thread(target=self._listen, daemon=True).start()
-        self._backend.warm()
-        self._say("ready", backend=self._backend.name, version=self._backend.version)
+        self._maker.warm()
+        self._say("ready", name=self._maker.name)
         while True:
             message = self._next()
             self._generate(int(message["job"]), message["request"], list(message.get("candidates") or [0]))
@@ -141,6 +191,7 @@ class Worker:
                 if message.get("op") == "cancel":
                     self._cancelled.add(int(message["job"]))
                 elif message.get("op") == "generate":
+                    self._cancelled.discard(int(message["job"]))
                     self._work.put(message)
         os._exit(0)
 
@@ -160,10 +211,9 @@ class Worker:
         try:
             request = parse_job(fields)
             for number, candidate in enumerate(candidates):
-                clip = make_any(
-                    self._backend, request.candidate(candidate), self._folder,
-                    lambda value, number=number: progress(number, value), cancelled,
-                )  # fmt: skip
+                clip = self._maker.make(
+                    request.candidate(candidate), self._folder, lambda value, number=number: progress(number, value), cancelled
+                )
                 self._say("made", job=job, candidate=candidate, clip=clip)
             self._say("done", job=job)
         except GenerationCancelled:
@@ -187,21 +237,22 @@ class Worker:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m appliance.gen.worker")
     parser.add_argument("--fd", type=int, required=True)
-    parser.add_argument("--backend", required=True)
+    parser.add_argument("--name", required=True, help="one of appliance.gen.backends.WORKERS")
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--settings", type=json.loads, default={}, help="the worker's own, as JSON")
     options = parser.parse_args(arguments)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"worker {options.backend}: %(message)s")
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"worker {options.name}: %(message)s")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), NICE))
+    stand_back()
     keep_memory()
     link = socket.socket(fileno=options.fd)
     try:
-        backend = backend_named(options.backend)
+        maker = maker_named(options.name, options.settings)
     except ApplianceError as error:
         link.sendall(json.dumps({"op": "refused", "message": error.message}).encode() + b"\n")
         return 1
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError, ConnectionResetError):
-        Worker(link, backend, options.data / "audio").run()
+        Worker(link, maker, options.data / "audio").run()
     return 0
 
 

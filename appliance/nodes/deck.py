@@ -61,6 +61,8 @@ DECK = Group("deck", "/deck/{deck}", (
                       "generator's key)", owner="control"),
     call("vary", "Makes a variation of the deck's loop, as /pad/N/vary does; without a target it goes to an empty pad",
          owner="gen"),
+    call("stems", "Takes the deck's track apart into drums, bass, vocals and other: a pad for the first, a list or object of "
+         "pads, or store (none: empty pads)", owner="gen"),
     call("grid/here", "Moves the grid so that a beat is here", owner="control"),
     call("grid/nudge", "Moves the grid by milliseconds, forward or back", owner="control", type=Type.FLOAT),
     call("grid/halve", "Half as many beats", owner="control"),

@@ -9,7 +9,11 @@ SECTIONS = ("intro", "build", "drop", "break", "outro")
 KEYS = tuple(f"{tonic} {mode}" for mode in ("minor", "major")
              for tonic in ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"))
 
+GENERATORS = ("procedural", "stable_audio", "musicgen")
+
 GEN = Group("gen", "/gen", (
+    choice("generator", "procedural", GENERATORS, "What makes loops from words: the embedded generator, or a model that the "
+           "config names", owner="gen"),
     choice("style", "techno_minimal", STYLES, "Style of what is generated", owner="gen"),
     choice("section", "drop", SECTIONS, "Place in a song that a loop is made for", owner="gen"),
     choice("key", "A minor", KEYS, "Key of what is generated", owner="gen"),
@@ -32,6 +36,8 @@ GEN = Group("gen", "/gen", (
          owner="gen"),
     call("fuse", "Makes one loop of two to four: a list of pads, decks or clips, then align (start, downbeat, weave), weights, "
          "bpm, bars, name, then a target", owner="gen"),
+    call("stems", "Takes a clip or track apart into drums, bass, vocals and other: a pad, deck, clip or file, then a pad for "
+         "the first, a list or object of pads, or store (none: empty pads)", owner="gen"),
     call("want", "Somebody waits for a pad or deck: what is made for it comes first", owner="gen"),
     call("jobs", "Lists the jobs: all, those of a state, or one by its id with what was asked", owner="gen"),
     state("job", "The job that changed last", type=Type.JSON, owner="gen"),

@@ -49,6 +49,10 @@ PAD = Group("pad", "/bank/{bank}/pad/{pad}", (
          owner="gen"),
     call("vary", "Makes a variation of the pad's clip as a new take: " + ", ".join(VARIATIONS) + "; then words or bars, "
          "then another target", owner="gen"),
+    call("import", "Makes a loop of a recording, in the clock's tempo, and puts it here: a file, pad, deck or clip, then "
+         "options (bpm, bars, key, role, name)", owner="gen"),
+    call("stems", "Takes the pad's clip apart into drums, bass, vocals and other: a pad for the first, a list or object of "
+         "pads, or store (none: empty pads)", owner="gen"),
     state("take", "Number of the take that stands on the pad; 0: none of them", type=Type.INT, owner="gen", maximum=TAKES),
     state("takes", "How many takes the pad has", type=Type.INT, owner="gen", maximum=TAKES),
     state("take/kept", "The take is kept", type=Type.BOOL, owner="gen"),

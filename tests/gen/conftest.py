@@ -15,7 +15,7 @@ import pytest
 from appliance.bus.box import Box
 from appliance.bus.hub import HubServer
 from appliance.bus.memory import unlink
-from appliance.config import Config
+from appliance.config import Config, Gen
 from appliance.errors import BadValue
 
 
@@ -68,9 +68,9 @@ class Control:
 class Running:
     """A box with a gen process in it."""
 
-    def __init__(self, data: Path, *, fill: bool = False, stand_in: bool = False) -> None:
+    def __init__(self, data: Path, *, fill: bool = False, stand_in: bool = False, gen: dict[str, Any] | None = None) -> None:
         config = Config()
-        config.gen.fill, config.gen.stand_in = fill, stand_in
+        config.gen = Gen(fill=fill, stand_in=stand_in, **(gen or {}))
         self.box = Box.create(data, config)
         self.control = Control(self.box.hub_path)
         self.process: asyncio.subprocess.Process | None = None
@@ -102,6 +102,10 @@ class Running:
         """All that is known of a job."""
         return (await self.do("/gen/jobs", id_))[0]
 
+    def close(self) -> None:
+        self.box.segment.close()
+        unlink(self.box.segment.name)
+
     async def stop(self) -> float:
         assert self.process
         began = time.monotonic()
@@ -121,5 +125,4 @@ async def running(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
     finally:
         await running.stop()
         await running.control.hub.stop()
-        running.box.segment.close()
-        unlink(running.box.segment.name)
+        running.close()

@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stems: they add up, each holds what it is named after, long tracks need little memory, and demucs is taken where it is."""
+"""Stems: they add up, each holds what it is named after, and long tracks need little memory."""
 
 from __future__ import annotations
 
-import sys
-import types
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +10,6 @@ import pytest
 
 from appliance.errors import BadValue
 from appliance.gen.stems.filters import STEMS, separate, separate_blocks
-from appliance.gen.stems.network import separate as separate_best
 from tests.drums import drums
 
 RATE = 44_100
@@ -83,68 +79,3 @@ def test_pieces_make_no_difference_and_are_held_for_seconds_only() -> None:
 def test_what_is_not_stereo_is_refused() -> None:
     with pytest.raises(BadValue, match="stereo"):
         separate(np.zeros((100, 1), np.float32), RATE)
-
-
-def test_without_weights_filters_do_it_and_say_so(tmp_path: Path) -> None:
-    audio = (0.1 * np.random.default_rng(1).standard_normal((20_000, 2))).astype(np.float32)
-    said: list[str] = []
-    stems = separate_best(audio, RATE, tmp_path / "none", say=said.append)
-    assert tuple(stems) == STEMS and len(said) == 1 and "no such folder" in said[0] and "\n" not in said[0]
-    separate_best(audio, RATE, tmp_path, say=said.append)
-    assert len(said) == 2 and "demucs" in said[1]
-    separate_best(audio, RATE, say=said.append)
-    assert len(said) == 2, "nobody asked for demucs"
-
-
-def test_demucs_is_asked_as_it_wants_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in for the package, with its interface: (1, 2, frames) in, (1, sources, 2, frames) out, at the model's rate."""
-    class Tensor(np.ndarray):
-        def cpu(self) -> Tensor:
-            return self
-
-        def numpy(self) -> np.ndarray:
-            return np.asarray(self)
-
-    class Model:
-        samplerate, sources = RATE, ["drums", "bass", "other", "vocals"]
-
-        def eval(self) -> None:
-            pass
-
-    class Torch(types.ModuleType):
-        cuda = types.SimpleNamespace(is_available=lambda: False)
-
-        @staticmethod
-        def from_numpy(array: np.ndarray) -> np.ndarray:
-            return array
-
-        @staticmethod
-        def no_grad() -> Any:
-            import contextlib
-            return contextlib.nullcontext()
-
-    asked: list[Any] = []
-
-    def get_model(name: str, repo: Path) -> Model:
-        asked.append((name, repo))
-        return Model()
-
-    def apply_model(model: Model, batch: np.ndarray, **how: Any) -> np.ndarray:
-        assert batch.ndim == 3 and batch.shape[:2] == (1, 2) and how["device"] == "cpu"
-        return np.stack([batch[0] * gain for gain in (0.4, 0.3, 0.2, 0.1)])[None].view(Tensor)
-
-    package = types.ModuleType("demucs")
-    package.__path__ = []  # type: ignore[attr-defined]
-    package.__spec__ = __import__("importlib.machinery").machinery.ModuleSpec("demucs", None)
-    for name, fields in (("demucs.apply", {"apply_model": apply_model}), ("demucs.pretrained", {"get_model": get_model})):
-        module = types.ModuleType(name)
-        module.__dict__.update(fields)
-        monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setitem(sys.modules, "demucs", package)
-    monkeypatch.setitem(sys.modules, "torch", Torch("torch"))
-    audio = (0.1 * np.random.default_rng(2).standard_normal((5000, 2))).astype(np.float32)
-    said: list[str] = []
-    stems = separate_best(audio, RATE, tmp_path, "htdemucs_ft", said.append)
-    assert not said and asked == [("htdemucs_ft", tmp_path)]
-    assert np.abs(stems["drums"] - 0.4 * audio).max() < 1e-3 and np.abs(stems["vocals"] - 0.1 * audio).max() < 1e-3
-    assert np.abs(np.sum(list(stems.values()), axis=0) - audio).max() < 1e-6

@@ -113,14 +113,67 @@ async def test_a_bad_worker_is_ended_and_the_job_fails_plainly(tmp_path: Path, b
 
 async def test_a_worker_that_cannot_be_cancelled_is_killed(tmp_path: Path) -> None:
     body = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)"
-    worker = WorkerProcess("procedural", tmp_path, python=false_worker(tmp_path, body))
+    worker = WorkerProcess("procedural", tmp_path, python=false_worker(tmp_path, body), obey_s=1)
     task = asyncio.create_task(worker.generate(1, ask(), [0], lambda _: None))
     await asyncio.sleep(0.3)
     began = time.monotonic()
     worker.cancel()
     with pytest.raises(JobCancelled):
         await task
-    assert time.monotonic() - began < 0.7 and worker.pid is None
+    assert time.monotonic() - began < 0.7 and worker.pid, "it counts as cancelled, and the worker has some time to end it"
+    while worker.pid:
+        await asyncio.sleep(0.02)
+    assert time.monotonic() - began < 2.0
+    await worker.stop()
+
+
+async def test_a_job_that_is_cancelled_while_its_worker_starts_does_not_wait_for_it(tmp_path: Path) -> None:
+    worker = WorkerProcess("procedural", tmp_path)
+    task = asyncio.create_task(worker.generate(1, ask(), [0], lambda _: None))
+    await asyncio.sleep(0.05)
+    worker.cancel()
+    with pytest.raises(JobCancelled):
+        await task
+    assert not worker._writer, "it has not even started"
+    assert len(await worker.generate(2, ask(), [0], lambda _: None)) == 1
+    await worker.stop()
+
+
+async def test_a_job_that_was_cancelled_too_late_can_be_asked_again(tmp_path: Path) -> None:
+    """The word to cancel comes when the worker has ended the job: the next job of that number is another one."""
+    worker = WorkerProcess("procedural", tmp_path)
+    await worker.generate(7, ask(), [0], lambda _: None)
+    worker._send({"op": "cancel", "job": 7})
+    assert len(await worker.generate(7, ask(), [0], lambda _: None)) == 1
+    await worker.stop()
+
+
+async def test_a_worker_that_nobody_needs_ends_and_comes_back(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.worker.idle_s = 0.5
+    task = asyncio.create_task(stage.runner.run())
+    await asyncio.sleep(0.3)
+    assert stage.worker.pid is None, "it starts with its first job"
+    for seed in (1, 2):
+        id_ = stage.queue.submit(ask(seed=seed))[0].id
+        stage.runner.wake()
+        while stage.queue.get(id_).state != "done":
+            await asyncio.sleep(0.02)
+        assert stage.worker.pid
+        while stage.worker.pid:
+            await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_workers_stand_back(tmp_path: Path) -> None:
+    worker = WorkerProcess("procedural", tmp_path)
+    await worker.start()
+    assert worker.pid and os.getpriority(os.PRIO_PROCESS, worker.pid) >= 10
+    assert os.sched_getscheduler(worker.pid) == os.SCHED_BATCH
+    environment = Path(f"/proc/{worker.pid}/environ").read_text()
+    assert "OMP_NUM_THREADS=1" in environment
+    await worker.stop()
 
 
 async def test_missing_interpreter_and_unknown_backend_are_said_so(tmp_path: Path) -> None:
