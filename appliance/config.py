@@ -108,6 +108,7 @@ class Gen(Section):
     enabled: bool = True
     fill: bool = Field(default=True, description="fill the pads of bank 1 when the box starts with an empty session")
     stand_in: bool = Field(default=False, description="while a clip is made for an empty pad, the nearest one plays there")
+    look_ahead_cpu: float = Field(default=0.3, ge=0, le=1, description="share of one core for what is made ahead; 0: none")
     python: str = Field(default="", description="interpreter of the workers; empty: ours")
     keep_jobs: int = Field(default=1000, ge=10, description="finished jobs kept in the log")
     keep_jobs_days: float = Field(default=30, gt=0, le=3650, description="days after which a finished job leaves the log")

@@ -88,11 +88,12 @@ class WorkerProcess:
         raise JobFailed(f"{what}; see gen.python in the config", retry=False) from None
 
     async def generate(
-        self, job: int, request: Request, candidates: list[int], on_progress: Callable[[float], None]
+        self, job: int, request: Request, candidates: list[int], on_progress: Callable[[float], None], *,
+        grace_s: float = CANCEL_GRACE_S,
     ) -> list[dict[str, Any]]:
         """Make candidates of a request; the clips' fields, in order (see ``worker.make_clip``).
 
-        Raises :class:`JobFailed`, :class:`JobCancelled` (at most half a second after :meth:`cancel`).
+        Raises :class:`JobFailed`, :class:`JobCancelled` (at most ``grace_s`` and a quarter of a second after :meth:`cancel`).
         """
         self._cancel.clear()
         await self.start()
@@ -103,7 +104,7 @@ class WorkerProcess:
             message = await self._next_or_cancel(deadline_s)
             if message is None:
                 self._send({"op": "cancel", "job": job})
-                deadline_s = asyncio.get_running_loop().time() + CANCEL_GRACE_S
+                deadline_s = asyncio.get_running_loop().time() + grace_s
                 continue
             if message.get("job") != job:
                 await self._give_up("talked about another job")

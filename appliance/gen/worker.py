@@ -33,6 +33,7 @@ from appliance.gen.fuse import fuse
 from appliance.gen.fusion import FUSION_VERSION, FusionRequest, Request, parse_job
 from appliance.gen.heap import give_back, keep_memory
 from appliance.gen.request import GenRequest
+from appliance.library.analysis.spectrum import balance_of
 from appliance.library.store import audio_hash
 from appliance.library.wav import write_wav
 
@@ -56,6 +57,8 @@ def make_clip(backend: Backend, request: GenRequest, folder: Path, progress: Any
     """Generate, conform and store one candidate. Returns the fields of its clip."""
     request = request.resolved()
     audio = backend.generate(request, progress, cancelled)
+    if cancelled():
+        raise GenerationCancelled("cancelled")
     exact = backend.name == "procedural"
     loop, report, _ = conform(
         audio.mix, audio.sample_rate, bpm=request.bpm or 120, bars=request.bars or 1, beats_per_bar=request.beats_per_bar,
@@ -96,7 +99,7 @@ def stored(loop: Samples, report: ConformReport, request: Request, folder: Path,
         "hash": hash_, "frames": report.frames, "rate": report.sample_rate, "loudness": round(report.loudness_lufs, 2),
         "bpm": request.bpm, "bars": request.bars, "beats": request.beats, "key": request.key, "role": request.role,
         "name": request.title(), "notes": report.notes,
-        "lineage": lineage,
+        "lineage": lineage | {"balance": [round(share, 4) for share in balance_of(loop, request.sample_rate)]},
     }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ class Control:
     def __init__(self, path: Path) -> None:
         self.files: dict[str, str] = {}
         self.loads: list[tuple[str, str, dict[str, Any]]] = []
+        self.done: list[tuple[str, list[Any]]] = []
         self.states: dict[str, Any] = {}
         self.jobs: list[dict[str, Any]] = []
         self.refuse = False
@@ -34,9 +35,13 @@ class Control:
         return self.files.get(address.removesuffix("/file"), "")
 
     async def set(self, address: str, value: Any) -> Any:
+        self.states[address] = value
         return value
 
     async def do(self, address: str, args: list[Any]) -> Any:
+        if not address.endswith("/load"):
+            self.done.append((address, args))
+            return None
         if self.refuse:
             raise BadValue("the pad is being recorded on")
         self.loads.append((address, args[0], args[1]))
@@ -62,9 +67,9 @@ class Control:
 class Running:
     """A box with a gen process in it."""
 
-    def __init__(self, data: Path, *, fill: bool = False, stand_in: bool = False) -> None:
+    def __init__(self, data: Path, *, fill: bool = False, stand_in: bool = False, ahead: float = 0.0) -> None:
         config = Config()
-        config.gen.fill, config.gen.stand_in = fill, stand_in
+        config.gen.fill, config.gen.stand_in, config.gen.look_ahead_cpu = fill, stand_in, ahead
         self.box = Box.create(data, config)
         self.control = Control(self.box.hub_path)
         self.process: asyncio.subprocess.Process | None = None
