@@ -29,6 +29,7 @@ from appliance.gen.runner import Runner
 from appliance.gen.runner import cached as cached_clips
 from appliance.gen.worker import make_clip
 from appliance.library.store import AudioStore, Clip
+from appliance.nodes.gen import KEYS
 from benchmarks.box import start_box
 from benchmarks.report import Row
 
@@ -175,7 +176,7 @@ async def _presses(box: Box) -> float:
         for number in range(PRESSES):
             await asyncio.sleep(0.3 + chance.random())
             while not ahead or ahead[-1] != "making":
-                await hub.set("/gen/key", f"{'CDEFGAB'[number % 7]} {('minor', 'major')[number // 7 % 2]}")  # all is to be made anew
+                await hub.set("/gen/key", KEYS[number % len(KEYS)])  # everything is to be made anew
                 await asyncio.sleep(0.3 + chance.random())
             cell = 16 + number
             began = time.monotonic()

@@ -15,12 +15,12 @@ from appliance.gen.queue import Job
 from appliance.gen.request import PARTS, SECTIONS, GenRequest
 from appliance.gen.taking import is_let_go
 from appliance.library.analysis.camelot import go_together
-from appliance.library.room import Sound, most_missed
+from appliance.library.room import USUAL_LUFS, Sound, most_missed, sound_of
 from appliance.library.store import AudioStore, Clip
 from appliance.nodes.pad import LINES, PADS
 
 FILLS = "phrase"
-_LUFS = -20.0
+
 Submit = Callable[[GenRequest, str, str, bool], Job]
 
 
@@ -108,7 +108,7 @@ class Renewing:
         for target, request in zip(targets, empty, strict=True):
             if not self._role_of(target) and request.role not in there:
                 there.add(request.role)
-                offers[Sound(request.role, _LUFS)] = target
+                offers[Sound(request.role, USUAL_LUFS)] = target
         return offers
 
     def _goes_with(self, clip: Clip) -> bool:
@@ -116,9 +116,7 @@ class Renewing:
 
     def _sound(self, target: str) -> Sound:
         clip = self._clip_on(target)
-        if clip is None:
-            return Sound(self._role_of(target), _LUFS)
-        return Sound(clip.role, _LUFS if clip.loudness is None else clip.loudness, tuple(clip.lineage.get("balance", ())))
+        return Sound(self._role_of(target), USUAL_LUFS) if clip is None else sound_of(clip)
 
     def _targets(self) -> list[str]:
         return self._asking.all_pads

@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import json
 import logging
+import math
 import os
 import queue
 import socket
@@ -33,6 +34,7 @@ from appliance.gen.fuse import fuse
 from appliance.gen.fusion import FUSION_VERSION, FusionRequest, Request, parse_job
 from appliance.gen.heap import give_back, keep_memory
 from appliance.gen.request import GenRequest
+from appliance.library.analysis.loudness import LoudnessMeter
 from appliance.library.analysis.spectrum import balance_of
 from appliance.library.store import audio_hash
 from appliance.library.wav import write_wav
@@ -99,8 +101,16 @@ def stored(loop: Samples, report: ConformReport, request: Request, folder: Path,
         "hash": hash_, "frames": report.frames, "rate": report.sample_rate, "loudness": round(report.loudness_lufs, 2),
         "bpm": request.bpm, "bars": request.bars, "beats": request.beats, "key": request.key, "role": request.role,
         "name": request.title(), "notes": report.notes,
-        "lineage": lineage | {"balance": [round(share, 4) for share in balance_of(loop, request.sample_rate)]},
+        "lineage": lineage | {"heard": heard(loop, request.sample_rate)},
     }  # fmt: skip
+
+
+def heard(loop: Samples, rate: int) -> dict[str, Any]:
+    """What those who mix by rule must know: the mean loudness in LUFS with its pauses, and the shares of the bands."""
+    meter = LoudnessMeter(rate)
+    meter.feed(loop)
+    level = -0.691 + 10.0 * math.log10(max(float(meter.tenths().mean()), 1e-9)) if len(loop) >= rate / 10 else -70.0
+    return {"level": round(level, 2), "balance": [round(share, 4) for share in balance_of(loop, rate)]}
 
 
 class Worker:

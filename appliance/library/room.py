@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from appliance.library.analysis.spectrum import BANDS
+from appliance.library.store import Clip
 
 PARTS = ("drums", "bass", "chords", "lead", "percussion", "texture")
 """In the order in which a groove misses them."""
-_WEIGHTS = {"drums": 1.0, "bass": 0.95, "chords": 0.9, "lead": 0.75, "percussion": 0.7, "texture": 0.6}
+USUAL_LUFS = -20.0
+_WEIGHTS = {"drums": 1.1, "bass": 1.0, "chords": 0.75, "lead": 0.6, "percussion": 0.55, "texture": 0.5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,13 @@ class Sound:
         """In each band, relative to full scale."""
         shares = self.balance if len(self.balance) == len(BANDS) else TYPICAL.get(self.role, _EVEN)
         return np.array(shares) * 10.0 ** (self.loudness / 10.0)
+
+
+def sound_of(clip: Clip) -> Sound:
+    """Of a clip of the store. What its worker has not heard is taken from its part."""
+    heard = clip.lineage.get("heard") or {}
+    level = heard.get("level", clip.loudness)
+    return Sound(clip.role, USUAL_LUFS if level is None else float(level), tuple(heard.get("balance", ())))
 
 
 def room(sound: Sound, others: Iterable[Sound]) -> float:
@@ -56,7 +65,7 @@ def most_missed(sounding: Sequence[Sound], offered: Iterable[Sound]) -> list[Sou
 
 _EVEN = (1.0 / len(BANDS),) * len(BANDS)
 TYPICAL = {
-    "drums": (0.35, 0.35, 0.12, 0.1, 0.08), "bass": (0.35, 0.5, 0.12, 0.02, 0.01), "chords": (0.0, 0.15, 0.55, 0.25, 0.05),
-    "lead": (0.0, 0.02, 0.45, 0.45, 0.08), "percussion": (0.0, 0.05, 0.25, 0.4, 0.3), "texture": (0.0, 0.05, 0.3, 0.4, 0.25),
+    "drums": (0.28, 0.58, 0.08, 0.03, 0.03), "bass": (0.47, 0.49, 0.04, 0.0, 0.0), "chords": (0.0, 0.17, 0.7, 0.12, 0.01),
+    "lead": (0.0, 0.0, 0.87, 0.13, 0.0), "percussion": (0.0, 0.26, 0.45, 0.06, 0.23), "texture": (0.0, 0.26, 0.39, 0.17, 0.18),
 }
 """Means of the embedded generator's parts over its styles."""

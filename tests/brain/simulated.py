@@ -6,6 +6,7 @@ Whenever its event loop would sleep, the engine renders that long; so an hour ta
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import selectors
 from collections.abc import Coroutine
@@ -119,9 +120,10 @@ class Stage:
             loop.close()
 
     async def _pump(self) -> None:
-        while True:
+        for count in itertools.count():
             self.desk.pump_events()
-            self.desk.announcer.tick()
+            if count % 5 == 0:
+                self.desk.announcer.tick()
             await asyncio.sleep(STEP_S)
 
     async def until_bar(self, bar: int) -> None:

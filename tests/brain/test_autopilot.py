@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from appliance.gen.request import STYLE_BPM
+
 from .simulated import Stage, lufs
 
 SILENCE_LUFS = -50.0
@@ -65,11 +67,9 @@ def test_it_plays_without_a_gap_or_a_jump_and_changes_on_phrase_lines(tmp_path: 
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("style", ["deep_house", "techno_minimal", "jungle_dnb"])
+@pytest.mark.parametrize("style", ["deep_house", "jungle_dnb"])
 def test_an_hour_of_autopilot(tmp_path: Path, style: str) -> None:
-    from appliance.gen.request import STYLE_BPM
-
-    stage = Stage(tmp_path, style=style, bpm=float(STYLE_BPM[style]))
+    stage = Stage(tmp_path, rate=24_000, style=style, bpm=float(STYLE_BPM[style]))
     stage.fill()
     bars = round(3600 * stage.bpm / 240)
 
@@ -79,7 +79,7 @@ def test_an_hour_of_autopilot(tmp_path: Path, style: str) -> None:
 
     stage.play(show())
     found = judge(stage, 4, bars // 8)
-    print(style, found)
+    print(style, found)  # with -s
     sections = [value for _, address, value in stage.told if address == "/brain/section"]
     assert found["quietest"] > SILENCE_LUFS and found["jump"] <= JUMP_LU, found
     assert sections[:4] == ["intro", "build", "drop", "break"] and sections[-1] in ("outro", "intro")
@@ -98,7 +98,7 @@ def test_a_touch_wins_and_is_handed_back_on_the_phrase(tmp_path: Path) -> None:
         assert 0 in stage.playing(), "the drums play"
         await stage.desk.do("/pad/1/stop", [])
         stage.box.values.set("/channel/6/fader", 0.9)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
         seen["hands"] = dict(stage.desk.get_now("/brain/hands"))
         await stage.until_bar(12)
         seen["while"] = list(stage.playing())

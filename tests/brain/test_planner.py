@@ -46,7 +46,7 @@ def test_the_rules_hold_whatever_lies_on_the_pads(
             assert abs(step) <= MOST_LU + 1e-9
 
 
-def test_a_drop_has_a_bass_and_a_break_has_no_kick_once_there_is_something_else() -> None:
+def test_a_drop_has_a_bass_and_a_break_has_none() -> None:
     pads = [part(number, role, energy=0.7) for number, role in enumerate(("drums", "bass", "chords", "lead", "texture"), 1)]
     playing = {"/bank/1/pad/1"}
     for section, phrases in (("drop", 3), ("break", 5)):
@@ -59,12 +59,12 @@ def test_a_drop_has_a_bass_and_a_break_has_no_kick_once_there_is_something_else(
         if section == "drop":
             assert {"drums", "bass", "chords"} <= roles
         else:
-            assert "chords" in roles and "drums" not in roles, roles
+            assert {"chords", "texture"} <= roles and "bass" not in roles, roles
 
 
 def test_room_is_what_stands_clear_and_the_missing_part_comes_first() -> None:
     bass, other, hats = Sound("bass", -18), Sound("bass", -18), Sound("percussion", -18)
-    assert room(bass, []) == 1 and room(bass, [other]) < 0.51 and room(hats, [bass]) > 0.8
+    assert room(bass, []) == 1 and room(bass, [other]) < 0.51 and room(hats, [bass]) > 0.7
     assert [one.role for one in most_missed([], [hats, bass, Sound("drums", -16)])] == ["drums", "bass", "percussion"]
     assert most_missed([bass], [other]) == []
     assert all(abs(sum(shares) - 1) < 0.02 for shares in TYPICAL.values()) and set(TYPICAL) == set(PARTS)

@@ -70,6 +70,7 @@ class Running:
     def __init__(self, data: Path, *, fill: bool = False, stand_in: bool = False, ahead: float = 0.0) -> None:
         config = Config()
         config.gen.fill, config.gen.stand_in, config.gen.look_ahead_cpu = fill, stand_in, ahead
+        config.audio.rate = 12_000 if ahead else config.audio.rate  # many clips are made
         self.box = Box.create(data, config)
         self.control = Control(self.box.hub_path)
         self.process: asyncio.subprocess.Process | None = None

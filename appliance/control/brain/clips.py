@@ -8,6 +8,7 @@ from pathlib import Path
 
 from appliance.control.tracks import Tracks
 from appliance.errors import ApplianceError
+from appliance.library.room import USUAL_LUFS, sound_of
 from appliance.library.store import AudioStore
 
 _MOST = 512
@@ -17,7 +18,7 @@ _MOST = 512
 class Heard:
     """Loudness in LUFS, shares of the bands, energy 0…1, key; ``recipe``: it was generated and can be had anew."""
 
-    loudness: float = -20.0
+    loudness: float = USUAL_LUFS
     balance: tuple[float, ...] = ()
     energy: float = 0.5
     key: str = ""
@@ -50,12 +51,11 @@ class ClipFacts:
             return None
         if clip is None:
             return None
-        asked = clip.lineage.get("request") or {}
-        return Heard(-20.0 if clip.loudness is None else clip.loudness, tuple(clip.lineage.get("balance", ())),
-                     float(asked.get("energy", 0.5)), clip.key or "", bool(asked))
+        asked, sound = clip.lineage.get("request") or {}, sound_of(clip)
+        return Heard(sound.loudness, sound.balance, float(asked.get("energy", 0.5)), clip.key or "", bool(asked))
 
     def _analysed(self, file: str) -> Heard | None:
         found = self._tracks.remembered(Path(file)) if self._tracks else None
         if found is None:
             return None
-        return Heard(-20.0 if found.loudness is None else found.loudness, found.balance, found.energy / 10.0, found.key)
+        return Heard(USUAL_LUFS if found.loudness is None else found.loudness, found.balance, found.energy / 10.0, found.key)

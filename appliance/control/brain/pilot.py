@@ -112,7 +112,7 @@ class Brain:
         self._hands.hand_back(bar)
         line = ((bar - 1) // phrase + 1) * phrase + 1
         parts = self._parts(bar)
-        self._desk.publish("/brain/hands", self._hands.held)
+        self._desk.publish("/brain/hands", dict(self._hands.held))
         if not any(part.plays for part in parts) and not self._deck_plays():
             self._begin(parts, bar)
             return

@@ -15,8 +15,8 @@ from itertools import combinations
 
 from appliance.library.room import Sound, room, together
 
-MOST_LU = 2.5
-"""At a line; heard it may be half an LU more."""
+MOST_LU = 2.0
+"""At a line, as reckoned; heard it may be an LU more, as clips are not strangers to each other."""
 MOST_CHANGES = 2
 """So many pads start at a line at most, and so many stop."""
 _ORDER = {
@@ -29,7 +29,7 @@ _ORDER = {
 """The parts of a section, the most wanted first."""
 _COUNT = {"intro": (2, 3), "build": (3, 5), "drop": (4, 6), "break": (2, 4), "outro": (2, 3)}
 """How many of them, at no energy and at full energy."""
-_MISSING, _TOO_MUCH, _ENERGY, _CROWD, _CHANGE = 2.0, 1.0, 1.5, 0.8, 0.15
+_MISSING, _TOO_MUCH, _ENERGY, _CROWD, _CHANGE = 2.0, 1.0, 1.5, 0.6, 0.08
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _badness(after: list[Part], change: Change, wanted: tuple[str, ...], energy:
     if not after:
         return 100.0
     roles = {part.sound.role for part in after}
-    bad = sum(_MISSING * (1.0 - 0.1 * place) for place, role in enumerate(wanted) if role not in roles)
+    bad = sum(_MISSING * (1.0 - 0.15 * place) for place, role in enumerate(wanted) if role not in roles)
     bad += _TOO_MUCH * sum(part.sound.role not in wanted for part in after)
     bad += _ENERGY * abs(sum(part.energy for part in after) / len(after) - energy)
     for part in after:
