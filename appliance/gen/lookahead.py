@@ -20,7 +20,7 @@ from appliance.gen.asking import Asking
 from appliance.gen.budget import Budget
 from appliance.gen.fusion import Request, version_of
 from appliance.gen.queue import JobQueue
-from appliance.gen.request import GenRequest, Section
+from appliance.gen.request import GenRequest, Section, parse_request
 from appliance.gen.vary import recipe
 from appliance.library.store import AudioStore, Clip
 
@@ -31,7 +31,7 @@ _PERCUSSIVE = frozenset({"drums", "percussion"})
 NEXT_SECTION: dict[Section, Section] = {
     "intro": "build", "build": "drop", "drop": "break", "break": "build", "outro": "intro",
 }
-_END = GenRequest()
+_END = parse_request({})
 Tell = Callable[[str, Any], None]
 Prepare = Callable[[str, Clip], None]
 

@@ -69,6 +69,7 @@ class Stage:
         self.box = Box(data, config, PrivateSegment(layout.BOX.itemsize), "simulated")
         self.box.record["rate"] = rate
         self.engine = OfflineEngine(float(rate), self.box.segment)
+        self.engine.commands = self.box.commands
         for address, value in (("/clock/bpm", bpm), ("/clock/phrase", phrase), ("/gen/style", style), ("/brain/minutes", 60)):
             self.box.values.set(address, value)
         self.desk = Desk(self.box)
@@ -107,10 +108,12 @@ class Stage:
         loop.time = lambda: self.now_s  # type: ignore[method-assign]
 
         async def all_() -> None:
-            works = [asyncio.create_task(self.brain.run()), asyncio.create_task(self._pump())]
-            await show
+            works = [asyncio.create_task(work) for work in (show, self.brain.run(), self._pump())]
+            ended, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
             for work in (*works, *self._tasks):
                 work.cancel()
+            for work in ended:
+                work.result()
             self.lines.close()
             self.brain.close()
 

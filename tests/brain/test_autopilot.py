@@ -38,7 +38,8 @@ def judge(stage: Stage, loop_bars: int, phrases: int) -> dict[str, float]:
         if line - length >= first and line + length <= len(tenths):
             jumps.append(abs(lufs(tenths[line : line + length]) - lufs(tenths[line - length : line])))
     quietest = lufs(moments[[int(np.argmin(moments))]])
-    return {"quietest": quietest, "jump": max(jumps), "changes": len(later), "lines": len(jumps)}
+    return {"quietest": quietest, "jump": max(jumps), "changes": len(later), "lines": len(jumps),
+            "99th": float(np.percentile(jumps, 99))}
 
 
 def told_before(stage: Stage) -> None:

@@ -29,7 +29,7 @@ def ready(running: Running, pad: int) -> int:
 async def loaded(running: Running, pad: int, **fields: Any) -> Path:
     before = len(running.control.loads)
     await running.do("/gen/generate", {**BASS, **fields}, f"/pad/{pad}")
-    await running.until(lambda: len(running.control.loads) > before)
+    await running.until(lambda: len(running.control.loads) > before, 60)
     return Path(running.control.loads[-1][1])
 
 

@@ -15,7 +15,7 @@ from itertools import combinations
 
 from appliance.library.room import Sound, room, together
 
-MOST_LU = 2.0
+MOST_LU = 1.8
 """At a line, as reckoned; heard it may be an LU more, as clips are not strangers to each other."""
 MOST_CHANGES = 2
 """So many pads start at a line at most, and so many stop."""
