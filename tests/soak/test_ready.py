@@ -51,7 +51,7 @@ async def presses(box: Box, count: int, seed: int) -> None:
         clock = pad.snapshot()["clock"]
         pressed.append(float(clock["beat"]))
         await hub.do("/pad/1/new")
-        await _until(lambda before=before: int(pad.snapshot()["pad"]["clip"][0]) != before, "the next clip", 10)
+        await _until(lambda before=before: int(pad.snapshot()["pad"]["clip"][0]) != before, "the next clip", 30)
     told = await hub.do("/system/events/record")
     await hub.stop()
     file = EventFile.load(Path(told["file"]))

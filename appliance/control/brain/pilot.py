@@ -22,7 +22,7 @@ from appliance.bus.scenetable import pad_of
 from appliance.control.brain.arc import LIVELINESS, energy_at, section_of
 from appliance.control.brain.clips import Heard
 from appliance.control.brain.hands import Hands, touched_by_asking, touched_by_event
-from appliance.control.brain.planner import Change, Part, plan
+from appliance.control.brain.planner import MOST_LU, MOST_LU_MOVING, Change, Part, plan
 from appliance.control.desk import Desk
 from appliance.control.launchgrid import beats_to_line
 from appliance.control.lines import ORIGIN, Lines
@@ -203,7 +203,8 @@ class Brain:
         self._desk.publish("/brain/target", round(energy, 3))
         if self._deck_plays():
             parts = [part for part in parts if part.plays or part.sound.role not in _DECK_PARTS]
-        made = Plan(line, section, plan(parts, section, energy), moves=section != self._box.values.get("/gen/section"))
+        moves = section != self._box.values.get("/gen/section")
+        made = Plan(line, section, plan(parts, section, energy, MOST_LU_MOVING if moves else MOST_LU), moves=moves)
         if not (made.change.add or made.change.remove or made.moves):
             old = [part for part in parts if part.plays and part.free and self._facts(self._files[part.pad]).recipe
                    and line - self._since.get(part.pad, line) >= OLD * self._phrase]

@@ -15,8 +15,9 @@ from itertools import combinations
 
 from appliance.library.room import Sound, room, together
 
-MOST_LU = 1.8
-"""At a line, as reckoned; heard it may be an LU more, as clips are not strangers to each other."""
+MOST_LU, MOST_LU_MOVING = 1.8, 1.2
+"""At a line, as reckoned; heard it may be an LU more, as clips are not strangers to each other. The second where what plays
+goes on to another section: that is louder or softer by itself."""
 MOST_CHANGES = 2
 """So many pads start at a line at most, and so many stop."""
 _ORDER = {
@@ -59,15 +60,15 @@ def wanted_roles(section: str, energy: float) -> tuple[str, ...]:
     return _ORDER[section][: round(low + (high - low) * energy)]
 
 
-def plan(parts: Sequence[Part], section: str, energy: float) -> Change:
-    """The best change, perhaps none."""
+def plan(parts: Sequence[Part], section: str, energy: float, most_lu: float = MOST_LU) -> Change:
+    """The best change, perhaps none; the loudness moves by ``most_lu`` at most."""
     playing = [part for part in parts if part.plays]
     wanted = wanted_roles(section, energy)
-    best = min(_changes(parts, playing), key=lambda change: _badness(_after(playing, change), change, wanted, energy))
+    best = min(_changes(parts, playing, most_lu), key=lambda change: _badness(_after(playing, change), change, wanted, energy))
     return Change(best.add, best.remove, _why(best, playing, wanted, section, energy))
 
 
-def _changes(parts: Sequence[Part], playing: list[Part]) -> Iterator[Change]:
+def _changes(parts: Sequence[Part], playing: list[Part], most_lu: float) -> Iterator[Change]:
     """All that the rules allow, nothing at all first."""
     able = [part for part in parts if not part.plays and part.free and part.in_key]
     free = [part for part in playing if part.free]
@@ -83,7 +84,7 @@ def _changes(parts: Sequence[Part], playing: list[Part]) -> Iterator[Change]:
             if not (added or removed) or len({part.sound.role for part in added}) < len(added):
                 continue
             after = together(part.sound for part in (*stays, *added))
-            if not playing or abs(after - before) <= MOST_LU:
+            if not playing or abs(after - before) <= most_lu:
                 yield Change(added, removed)
 
 
