@@ -24,7 +24,7 @@ from appliance.bus.memory import PrivateSegment
 from appliance.bus.scenetable import pad_of
 from appliance.config import Config
 from appliance.control.brain.clips import ClipFacts
-from appliance.control.brain.pilot import Brain
+from appliance.control.brain.pilot import LOOK_S, Brain
 from appliance.control.desk import Desk
 from appliance.control.launchgrid import frame_of_line
 from appliance.control.lines import Lines
@@ -72,24 +72,38 @@ class Stage:
         self.engine.commands = self.box.commands
         for address, value in (("/clock/bpm", bpm), ("/clock/phrase", phrase), ("/gen/style", style), ("/brain/minutes", 60)):
             self.box.values.set(address, value)
-        self.desk = Desk(self.box)
-        self.lines = Lines(self.desk)
-        self.desk.call = self.call
         self.store = AudioStore(data)
-        self.brain = Brain(self.desk, self.lines, ClipFacts(data, None))
         self.asking = Asking(self.box, ("procedural",))
         self.events: list[Event] = []
         self.told: list[tuple[float, str, Any]] = []
-        self.desk.on_event(self.events.append)
-        self.desk.subscribe(lambda address, value: self.told.append((self.now_s, address, value))
-                            if address.startswith("/brain/") else None)
         self.now_s = 0.0
+        self.start_control()
         self.count = 0
         self._meter = LoudnessMeter(rate)
         self._backend = ProceduralBackend()
         self._clips: dict[int, Any] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._sound: list[np.ndarray] = []
+
+    def start_control(self) -> None:
+        """As control starts; again: after it was killed."""
+        self.desk = Desk(self.box)
+        self.lines = Lines(self.desk)
+        self.desk.call = self.call
+        self.brain = Brain(self.desk, self.lines, ClipFacts(self.box.data, None))
+        self.desk.on_event(self.events.append)
+        self.desk.subscribe(lambda address, value: self.told.append((self.now_s, address, value))
+                            if address.startswith("/brain/") else None)
+
+    def restart_control(self) -> None:
+        """It is gone in the middle of whatever it did; what stands on the pads is known again."""
+        texts = {address: self.desk.texts.get(self.desk.find(address)) for cell in self._clips
+                 for address in (f"{pad_of(cell)}/file", f"{pad_of(cell)}/role")}
+        self.lines.close()
+        self.brain.close()
+        self.start_control()
+        for address, text in texts.items():
+            self.desk.set_text(self.desk.find(address), text)
 
     # -- time
 
@@ -108,7 +122,7 @@ class Stage:
         loop.time = lambda: self.now_s  # type: ignore[method-assign]
 
         async def all_() -> None:
-            works = [asyncio.create_task(work) for work in (show, self.brain.run(), self._pump())]
+            works = [asyncio.create_task(work) for work in (show, self._think(), self._pump())]
             ended, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
             for work in (*works, *self._tasks):
                 work.cancel()
@@ -121,6 +135,11 @@ class Stage:
             loop.run_until_complete(all_())
         finally:
             loop.close()
+
+    async def _think(self) -> None:
+        while True:
+            self.brain.tick()
+            await asyncio.sleep(LOOK_S)
 
     async def _pump(self) -> None:
         for count in itertools.count():

@@ -87,6 +87,28 @@ def test_an_hour_of_autopilot(tmp_path: Path, style: str) -> None:
     told_before(stage)
 
 
+def test_it_goes_on_when_control_is_killed_and_starts_again(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, rate=24_000, phrase=4)
+    stage.box.values.set("/gen/bars", 1)
+    stage.fill(8)
+    seen: dict[str, Any] = {}
+
+    async def show() -> None:
+        stage.box.values.set("/brain/on", True)
+        await stage.until_bar(6)
+        await stage.desk.do("/pad/2/trigger", [1.0])
+        await asyncio.sleep(1.0)
+        seen["before"] = stage.desk.get_now("/brain/hands"), stage.desk.get_now("/brain/next")
+        stage.restart_control()
+        await asyncio.sleep(1.0)
+        seen["after"] = stage.desk.get_now("/brain/hands"), stage.desk.get_now("/brain/next")
+        await stage.until_bar(11)
+
+    stage.play(show())
+    assert seen["before"] == seen["after"] and seen["after"][1]["section"] == "build" and "/bank/1/pad/2" in seen["after"][0]
+    assert {round(bar, 3) for bar, _ in stage.changes() if bar > 5} == {6.0, 8.0}, "the hand's bass, and its own phrase line"
+
+
 def test_a_touch_wins_and_is_handed_back_on_the_phrase(tmp_path: Path) -> None:
     stage = Stage(tmp_path, rate=24_000, phrase=4)
     stage.box.values.set("/gen/bars", 1)

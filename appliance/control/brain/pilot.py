@@ -28,7 +28,7 @@ from appliance.control.launchgrid import beats_to_line
 from appliance.control.lines import ORIGIN, Lines
 from appliance.errors import ApplianceError
 from appliance.library.analysis.camelot import go_together
-from appliance.library.room import PARTS, Sound
+from appliance.library.room import PARTS, Sound, together
 from appliance.namespace import Address
 from appliance.nodes.pad import MODES, PAD_GROUPS, PAD_STATES, PADS
 
@@ -78,6 +78,9 @@ class Brain:
         """The bar since which a pad plays its clip."""
         self._files: dict[str, str] = {}
         self._plan: Plan | None = None
+        self._level: float | None = None
+        """How loud it was before a hand took something, until the autopilot has played on from there."""
+        self._heard_level = 0.0
         self._asked_bar = -ASK_AGAIN_BARS
         self._tasks: set[asyncio.Task[None]] = set()
         desk.register("/brain/skip", self._skip_call)
@@ -113,6 +116,7 @@ class Brain:
         line = ((bar - 1) // phrase + 1) * phrase + 1
         parts = self._parts(bar)
         self._desk.publish("/brain/hands", dict(self._hands.held))
+        self._heard_level = together(part.sound for part in parts if part.plays)
         if not any(part.plays for part in parts) and not self._deck_plays():
             self._begin(parts, bar)
             return
@@ -123,6 +127,8 @@ class Brain:
         seconds = beats_to_line(clock, -float(phrase)) * 60.0 / float(clock["bpm"])
         if not self._plan.done and seconds <= max(COMMIT_S, 60.0 / float(clock["bpm"])):
             self._plan.done = True
+            if not self._hands.held:
+                self._level = None
             self._background(self._do(self._plan))
 
     def _rest(self) -> None:
@@ -144,6 +150,7 @@ class Brain:
         made = Plan(bar + 1, section, plan(parts, section, energy))
         if made.change.add:
             self._asked_bar = bar
+            self._desk.set_now("/gen/section", section)  # what is loaded begins it as it is
             self._tell(made)
             self._background(self._do(made, "bar"))
         elif not parts and bar - self._asked_bar >= ASK_AGAIN_BARS:
@@ -204,7 +211,8 @@ class Brain:
         if self._deck_plays():
             parts = [part for part in parts if part.plays or part.sound.role not in _DECK_PARTS]
         moves = section != self._box.values.get("/gen/section")
-        made = Plan(line, section, plan(parts, section, energy, MOST_LU_MOVING if moves else MOST_LU), moves=moves)
+        made = Plan(line, section, plan(parts, section, energy, MOST_LU_MOVING if moves else MOST_LU, self._level),
+                    moves=moves)
         if not (made.change.add or made.change.remove or made.moves):
             old = [part for part in parts if part.plays and part.free and self._facts(self._files[part.pad]).recipe
                    and line - self._since.get(part.pad, line) >= OLD * self._phrase]
@@ -282,6 +290,8 @@ class Brain:
             self._touch(thing)
 
     def _touch(self, thing: str) -> None:
+        if self._level is None:
+            self._level = self._heard_level
         self._hands.touch(thing, int(self._box.telemetry.snapshot()["clock"]["bar"]), self._phrase)
         self._write()
 

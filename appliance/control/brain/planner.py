@@ -60,19 +60,24 @@ def wanted_roles(section: str, energy: float) -> tuple[str, ...]:
     return _ORDER[section][: round(low + (high - low) * energy)]
 
 
-def plan(parts: Sequence[Part], section: str, energy: float, most_lu: float = MOST_LU) -> Change:
-    """The best change, perhaps none; the loudness moves by ``most_lu`` at most."""
+def plan(
+    parts: Sequence[Part], section: str, energy: float, most_lu: float = MOST_LU, level: float | None = None
+) -> Change:
+    """The best change, perhaps none. The loudness moves by ``most_lu`` at most; where a hand has taken it away from ``level``
+    (LUFS), back there at once."""
     playing = [part for part in parts if part.plays]
     wanted = wanted_roles(section, energy)
-    best = min(_changes(parts, playing, most_lu), key=lambda change: _badness(_after(playing, change), change, wanted, energy))
+    able = _changes(parts, playing, most_lu, level)
+    best = min(able, key=lambda change: _badness(_after(playing, change), change, wanted, energy))
     return Change(best.add, best.remove, _why(best, playing, wanted, section, energy))
 
 
-def _changes(parts: Sequence[Part], playing: list[Part], most_lu: float) -> Iterator[Change]:
+def _changes(parts: Sequence[Part], playing: list[Part], most_lu: float, level: float | None) -> Iterator[Change]:
     """All that the rules allow, nothing at all first."""
     able = [part for part in parts if not part.plays and part.free and part.in_key]
     free = [part for part in playing if part.free]
     before = together(part.sound for part in playing)
+    lowest, highest = sorted((before, before if level is None else level))
     yield Change()
     for removed in _some(free):
         if removed and len(removed) == len(playing):
@@ -84,7 +89,7 @@ def _changes(parts: Sequence[Part], playing: list[Part], most_lu: float) -> Iter
             if not (added or removed) or len({part.sound.role for part in added}) < len(added):
                 continue
             after = together(part.sound for part in (*stays, *added))
-            if not playing or abs(after - before) <= most_lu:
+            if not playing or lowest - most_lu <= after <= highest + most_lu:
                 yield Change(added, removed)
 
 
