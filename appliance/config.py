@@ -112,6 +112,7 @@ class Gen(Section):
     enabled: bool = True
     fill: bool = Field(default=True, description="fill the pads of bank 1 when the box starts with an empty session")
     stand_in: bool = Field(default=False, description="while a clip is made for an empty pad, the nearest one plays there")
+    look_ahead_cpu: float = Field(default=0.3, ge=0, le=1, description="share of one core for what is made ahead; 0: none")
     python: str = Field(default="", description="interpreter of the models' worker, such as .venv-gen/bin/python "
                                                 "(`make gen-env`); empty: no models")
     stable_audio: str = Field(default="", description="a Stable Audio model: its folder or its name on the Hugging Face hub")

@@ -52,11 +52,13 @@ def rows() -> Iterator[Row]:
         yield Row("stop_s", time.monotonic() - began, "s", 5.0)
 
 
-def start_box(data: Path) -> subprocess.Popen[str]:
-    """A box in ``data`` that is ready, on a JACK server of its own, ``bench-PID`` with our number, where one can be had."""
+def start_box(data: Path, more: str = "", *, jack: bool = True) -> subprocess.Popen[str]:
+    """A box in ``data`` that is ready, on a JACK server of its own, ``bench-PID`` with our number, where one can be had and is
+    wanted. ``more``: further lines of its config."""
     config = data / "bench.yaml"
-    config.write_text("safe: {crashes: 0}  # they are killed more often than that\n")
-    audio = ["--audio", "jack", "--jack-server", f"bench-{os.getpid()}"] if shutil.which("jackd") else ["--audio", "clock"]
+    config.write_text("safe: {crashes: 0}  # they are killed more often than that\n" + more)
+    jack = jack and shutil.which("jackd") is not None
+    audio = ["--audio", "jack", "--jack-server", f"bench-{os.getpid()}"] if jack else ["--audio", "clock"]
     process = subprocess.Popen(
         [sys.executable, "-m", "appliance", "run", "--config", str(config), *audio, "--display", "none",
          "--http", "127.0.0.1:0", "--osc", "127.0.0.1:0", "--data", str(data)],

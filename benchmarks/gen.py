@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 import statistics
 import tempfile
 import time
@@ -14,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from appliance.bus.box import Box
+from appliance.bus.hub import HubClient
 from appliance.gen.backends.procedural import ProceduralBackend
 from appliance.gen.backends.procedural.bank import bank_requests
 from appliance.gen.conform import conform
@@ -26,10 +29,13 @@ from appliance.gen.runner import Runner
 from appliance.gen.runner import cached as cached_clips
 from appliance.gen.worker import make_clip
 from appliance.library.store import AudioStore, Clip
+from appliance.nodes.gen import KEYS
 from benchmarks import genload
+from benchmarks.box import start_box
 from benchmarks.report import Row
 
 RATE_HZ = 48_000
+PRESSES = 40
 _BACKEND = ProceduralBackend()
 
 
@@ -47,6 +53,7 @@ def rows() -> list[Row]:
         Row("loudness_x_realtime", measuring, "×", None, pyloudnorms, at_least=True),
         Row("first_clip_s", first_s, "s", 3),
         Row("bank_of_16_s", bank_s, "s", 10),
+        Row("press_to_pad_p95_s", asyncio.run(_press_to_pad()), "s", 1),
         Row("cached_ms", cached_ms, "ms", 20),
         Row("cancel_s", cancel_s, "s", 0.5),
         *cancel_of_models(),
@@ -145,6 +152,44 @@ async def _through_the_queue(data: Path) -> tuple[float, float, float, float]:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     return bank_s, first_s, statistics.median(cached), await _cancel_s(worker)
+
+
+async def _press_to_pad() -> float:
+    """Seconds from ``/pad/N/new`` on a pad that has no candidate yet until the engine has the clip, the 95th percentile of
+    ``PRESSES`` on a whole box, while look-ahead uses a core as fast as it can."""
+    with tempfile.TemporaryDirectory(prefix="appliance-bench-") as folder:
+        process = start_box(Path(folder), "gen: {fill: false, look_ahead_cpu: 1.0}\n")
+        try:
+            return await _presses(Box.attach(Path(folder), "bench"))
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+async def _presses(box: Box) -> float:
+    hub = HubClient(box.hub_path, "bench")
+    ahead: list[str] = []
+    hub.watch("/gen/ahead", lambda _, value: ahead.append(str(value)))
+    await hub.start()
+    await hub.connected(60)
+    await hub.set("/gen/candidates", 5)
+    took: list[float] = []
+    chance = random.Random(1)
+    try:
+        for number in range(PRESSES):
+            await asyncio.sleep(0.3 + chance.random())
+            while not ahead or ahead[-1] != "making":
+                await hub.set("/gen/key", KEYS[number % len(KEYS)])  # everything is to be made anew
+                await asyncio.sleep(0.3 + chance.random())
+            cell = 16 + number
+            began = time.monotonic()
+            await hub.do(f"/bank/{cell // 16 + 1}/pad/{cell % 16 + 1}/new")
+            while not int(box.telemetry.snapshot()["pad"]["clip"][cell]):
+                await asyncio.sleep(0.005)
+            took.append(time.monotonic() - began)
+    finally:
+        await hub.stop()
+    return float(np.percentile(took, 95))
 
 
 async def _cancel_s(worker: WorkerProcess, **fields: Any) -> float:

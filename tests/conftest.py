@@ -18,6 +18,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CALM = {
+    "brain": ("autopilot", "lines", "planner"),
     "cli": ("check",),
     "control/surfaces": ("mixxx", "profiles"),
     "engine": (

@@ -115,6 +115,8 @@ class ClipBank:
         self._long_threads = ThreadPoolExecutor(4, "decode-long", initializer=_stand_back)
         self._table = threading.Lock()
         self._closing = False
+        self.give_way: Callable[[], None] = lambda: None
+        """Memory is short: what is only kept ready is given up."""
         self.remembered: Callable[[Path], tuple[float, float]] = lambda _path: (0.0, 0.0)
         """Tempo and length in beats that an analysis has found before; called on worker threads."""
         self.stream_folder = box.data / STREAM_FOLDER
@@ -248,6 +250,7 @@ class ClipBank:
             try:
                 return await asyncio.to_thread(self._place_now, facts, None)
             except Unavailable as error:
+                self.give_way()
                 unused = [] if error.status == 413 else [a for a in self._audio.values() if a.users <= 0 and not a.clip.streams]
                 if unused:
                     self._drop(min(unused, key=lambda a: a.used_s))

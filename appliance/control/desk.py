@@ -83,6 +83,7 @@ class Desk:
         self._monitor: Callable[[Callable[[Any], None]], Callable[[], None]] | None = None
         self._leave_monitor: Callable[[], None] | None = None
         self._event_listeners: list[Callable[[Event], None]] = []
+        self._hand_listeners: list[Callable[[Address], None]] = []
         self._fault_listeners: list[Callable[[str], None]] = []
         self.rested: Callable[[str], None] = lambda _address: None
         """A finger has stayed on a button that stands for this address; the voice sets it."""
@@ -204,12 +205,18 @@ class Desk:
         if found.node.kind is Kind.CALL:
             return await self._call(found, args)
         if found.node.kind is Kind.COMMAND:
-            return await self._outcome(found, self._command(found, args, 0))
+            return await self._outcome(found, self.send(found, args, 0))
         return self.do_now(found, args)
 
     def by_hand(self, found: Address, args: list[Any]) -> None:
         if self.touched is not None:
             self.touched(found, args)
+        for listener in self._hand_listeners:
+            listener(found)
+
+    def on_hand(self, listener: Callable[[Address], None]) -> None:
+        """``listener(address)`` for what is done or set by address, before it is; not for what the engine does by itself."""
+        self._hand_listeners.append(listener)
 
     async def do_at(self, address: str | Address, args: list[Any], frame: int) -> None:
         """A COMMAND or a change of a VALUE at an engine frame."""
@@ -237,10 +244,10 @@ class Desk:
         if node.kind is not Kind.COMMAND:
             what = "is read only" if node.kind is Kind.STATE else "cannot be timed; do it without a frame"
             raise NotAllowed(f"{found.address} {what}")
-        self._command(found, args, frame)
+        self.send(found, args, frame)
         return None
 
-    def _command(self, found: Address, args: list[Any], frame: int) -> int | None:
+    def send(self, found: Address, args: list[Any], frame: int) -> int | None:
         """Send a COMMAND; its number, or None when it was the release of a button."""
         argument = command_argument(found, args)
         if argument is None:

@@ -13,9 +13,8 @@ from appliance.errors import BadValue
 from appliance.namespace import Address
 from appliance.nodes import NAMESPACE
 from appliance.nodes.clock import QUANTIZE_BEATS, QUANTIZES
-from appliance.nodes.pad import PAD_STATES, PADS
+from appliance.nodes.pad import LINES, PAD_STATES, PADS
 
-MOMENTS = ("now", "grid", "bar")
 LEAD_S = 0.06
 """The engine is told so long before the line; until then another load may still come first."""
 _SOUNDS = (PAD_STATES.index("playing"), PAD_STATES.index("stopping"))
@@ -33,21 +32,17 @@ def parse_at(address: Address, args: list[Any]) -> tuple[list[Any], str]:
             at = word[3:]
             continue
         rest.append(word)
-    if at not in MOMENTS:
-        raise BadValue(f"{address}: at is {', '.join(MOMENTS)}; not {at[:40]!r}")
+    if at not in LINES:
+        raise BadValue(f"{address}: at is {', '.join(LINES)}; not {at[:40]!r}")
     return rest, at
 
 
 async def frame_of_line(box: Box, cell: int, at: str, wanted: Callable[[], bool]) -> int:
     """Wait until shortly before the line, while the pad plays and ``wanted``; its frame, or 0 for at once."""
-    bank, pad = divmod(cell, PADS)
-    quantize = NAMESPACE.find(f"/bank/{bank + 1}/pad/{pad + 1}/quantize")
     while wanted():
         told = box.telemetry.snapshot()
         clock = told["clock"]
-        own = box.values.get(quantize)
-        grid = QUANTIZE_BEATS[QUANTIZES.index(box.values.get("/clock/quantize") if own == "clock" else own)]
-        beats = beats_to_line(clock, _A_BAR if at == "bar" else grid)
+        beats = beats_to_line(clock, grid_at(box, cell, at))
         if not clock["running"] or int(told["pad"][cell]["state"]) not in _SOUNDS or beats == 0.0:
             return 0
         seconds = beats * 60.0 / float(clock["bpm"])
@@ -55,6 +50,17 @@ async def frame_of_line(box: Box, cell: int, at: str, wanted: Callable[[], bool]
             return int(clock["frame"]) + round(seconds * box.rate)
         await asyncio.sleep(min(seconds - 0.9 * LEAD_S, 0.1))
     return 0
+
+
+def grid_at(box: Box, cell: int, at: str) -> float:
+    """The grid of a moment other than now, as in QUANTIZE_BEATS."""
+    if at == "bar":
+        return _A_BAR
+    if at == "phrase":
+        return _A_BAR * int(box.values.get("/clock/phrase"))
+    bank, pad = divmod(cell, PADS)
+    own = box.values.get(NAMESPACE.find(f"/bank/{bank + 1}/pad/{pad + 1}/quantize"))
+    return QUANTIZE_BEATS[QUANTIZES.index(box.values.get("/clock/quantize") if own == "clock" else own)]
 
 
 def beats_to_line(clock: Any, grid: float) -> float:

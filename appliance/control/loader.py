@@ -116,6 +116,9 @@ class Loader:
         self._obeyed: dict[int, asyncio.Future[Event]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._seen: dict[str, Stamp | None] = {}
+        self._prepared: dict[str, Audio] = {}
+        self.bank.give_way = self._give_way
+        desk.register("/bank/{bank}/pad/{pad}/prepare", self._prepare_call)
         for deck in range(1, DECKS + 1):
             desk.say_missing(f"/deck/{deck}", False)
         for template in PAD_TEMPLATES + DECK_TEMPLATES:
@@ -145,6 +148,24 @@ class Loader:
         where, options = parse_load(address, args)
         await self.adopted.wait()
         return await self.load(Target.of(address), where, options, asked=True, at=at)
+
+    async def _prepare_call(self, address: Address, args: list[Any]) -> None:
+        """One file a pad is kept in memory, where the engines have it, until another is prepared or memory runs short."""
+        args, _ = parse_at(address, args)
+        where, options = parse_load(address, args)
+        await self.adopted.wait()
+        audio = await self.bank.acquire(await self.bank.look(where, options))
+        self._let_go(Target.of(address).address)
+        self._prepared[Target.of(address).address] = audio
+
+    def _let_go(self, address: str) -> None:
+        audio = self._prepared.pop(address, None)
+        if audio is not None and not audio.forgotten:
+            self.bank.release(audio)
+
+    def _give_way(self) -> None:
+        for address in list(self._prepared):
+            self._let_go(address)
 
     async def _clear_call(self, address: Address, args: list[Any]) -> None:
         if args and isinstance(args[0], int | float) and args[0] < 0.5:

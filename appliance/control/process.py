@@ -22,10 +22,13 @@ from appliance.bus import layout
 from appliance.bus.box import Box, Role
 from appliance.bus.hub import HubServer
 from appliance.control.analyst import Analyst
+from appliance.control.brain.clips import ClipFacts
+from appliance.control.brain.pilot import Brain
 from appliance.control.desk import Desk
 from appliance.control.eventlog import EventLog
 from appliance.control.inpitch import InPitch
 from appliance.control.keymatch import KeyMatch
+from appliance.control.lines import Lines
 from appliance.control.link import Link
 from appliance.control.loader import Loader
 from appliance.control.loudness import Loudness
@@ -75,6 +78,8 @@ class Control:
         self.link = Link(self.desk)
         self.speaker = Speaker(self.desk, self.loader)
         self.wanting = Wanting(self.desk)
+        self.lines = Lines(self.desk)
+        self.brain = Brain(self.desk, self.lines, ClipFacts(box.data, self.tracks))
         self.failed = False
         self._stop_surfaces: Stop | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -88,7 +93,7 @@ class Control:
         await self.hub.start()
         works = (self._pump(), self._watch_processes(), self.loader.run(), self.tracks.run(), self.keeper.run(),
                  self.analyst.run(), self.in_pitch.run(), self.safety.run(), self.loudness.run(), self.link.run(),
-                 self.speaker.run(),
+                 self.speaker.run(), self.brain.run(),
                  self._finish())
         for work in works:
             self._tasks.append(asyncio.create_task(self._watched(work)))
@@ -103,6 +108,8 @@ class Control:
             await self._stop_surfaces()
         self.link.stop()
         await asyncio.to_thread(self.recorder.stop)
+        self.brain.close()
+        self.lines.close()
         self.speaker.close()
         self.analyst.close()
         self.in_pitch.close()

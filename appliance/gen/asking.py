@@ -10,8 +10,9 @@ from appliance.errors import BadValue
 from appliance.gen.backends import VERSIONS
 from appliance.gen.backends.procedural.bank import bank_requests
 from appliance.gen.prompt import read_prompt
-from appliance.gen.request import MAX_BPM, MIN_BPM, GenRequest, parse_request
+from appliance.gen.request import MAX_BPM, MIN_BPM, GenRequest, Section, parse_request
 from appliance.nodes.clock import METRE_BEATS, METRES
+from appliance.nodes.pad import BANKS, PADS
 
 
 class Asking:
@@ -65,12 +66,44 @@ class Asking:
             sample_rate=self.rate, bars=values.get("/gen/bars"), beats_per_bar=self.beats_per_bar,
         )  # fmt: skip
 
+    def here(self, request: GenRequest, seed: int) -> GenRequest:
+        """The same thing with another seed, in the box's style, section, key, tempo and metre as they are now. What a variation
+        has fixed is free again."""
+        values = self._box.values
+        style = str(values.get("/gen/style"))
+        prompt = request.prompt.replace(str(request.style).replace("_", " "), style.replace("_", " "))
+        fields = request.model_dump(exclude_none=True, exclude={"sound_seed", "rhythm_seed", "melody_seed"}) | {
+            "prompt": prompt, "style": style, "section": values.get("/gen/section"), "key": values.get("/gen/key"),
+            "bpm": self.bpm, "beats_per_bar": self.beats_per_bar, "sample_rate": self.rate, "seed": seed, "candidates": 1,
+            "name": request.name.split(" · ", maxsplit=1)[0],
+        }  # fmt: skip
+        return parse_request(fields).resolved()
+
+    @property
+    def surroundings(self) -> tuple[Any, ...]:
+        """What :meth:`here` and :meth:`bank` take from the box; a trembling clock from outside counts as one tempo."""
+        values = self._box.values
+        names = ("/gen/style", "/gen/section", "/gen/key", "/gen/seed", "/gen/bars", "/clock/metre")
+        return (*(values.get(name) for name in names), round(self.bpm, 2), self.rate, values.bank)
+
     def target(self, target: Any) -> str:
         """The absolute address of a pad or deck; /pad/3 is the third of the bank that is chosen now. Raises
         :class:`BadValue`, UnknownAddress."""
         if not isinstance(target, str):
             raise BadValue(f"the target is an address like /pad/3, not {target!r}"[:200])
         return self._box.values.find(f"{target.rstrip('/')}/load").address.removesuffix("/load")
+
+    @property
+    def all_pads(self) -> list[str]:
+        return [f"/bank/{bank}/pad/{pad}" for bank in range(1, BANKS + 1) for pad in range(1, PADS + 1)]
+
+    @property
+    def key(self) -> str:
+        return self._box.values.get("/gen/key")
+
+    @property
+    def section(self) -> Section:
+        return self._box.values.get("/gen/section")
 
     @property
     def chosen_bank(self) -> int:

@@ -16,14 +16,17 @@ from appliance.bus.hub import HubClient
 from appliance.errors import ApplianceError, BadValue, UnknownAddress
 from appliance.gen.asking import Asking, whole
 from appliance.gen.backends import EMBEDDED, WORKERS
+from appliance.gen.budget import Budget
 from appliance.gen.drop import DropRequest
 from appliance.gen.dropping import Dropping
 from appliance.gen.fusing import Fusing
 from appliance.gen.importing import Importing
+from appliance.gen.lookahead import LookAhead
 from appliance.gen.modelling import Modelling, Models
 from appliance.gen.pool import WorkerProcess
 from appliance.gen.prompting import Prompting
 from appliance.gen.queue import STATES, Job, JobQueue
+from appliance.gen.renewing import Renewing
 from appliance.gen.retention import Retention
 from appliance.gen.runner import DISK_FULL, DISK_RETRY_S, Runner, cached
 from appliance.gen.sources import Sources
@@ -36,7 +39,7 @@ from appliance.gen.varying import Varying
 from appliance.gen.work import Request, version_of
 from appliance.library.store import AudioStore, Clip
 from appliance.nodes.gen import GENERATORS
-from appliance.nodes.pad import BANKS, PADS
+from appliance.nodes.pad import BANKS, PADS, ROLES
 
 log = logging.getLogger(__name__)
 BEAT_S = 0.1
@@ -47,6 +50,7 @@ _FILL_FACT = "filled in boot"
 MATERIAL_IDLE_S = 60.0
 MODELS_STALL_S, MODELS_OBEY_S = 300.0, 30.0
 """A model may load for long, and a step of it may take long on a slow processor."""
+_PLAYS = ("queued", "playing")
 
 
 class GenProcess:
@@ -67,6 +71,18 @@ class GenProcess:
             runner = Runner(self._queue, self._store, worker, self._announce, self._deliver, made)
             self._runners |= dict.fromkeys(worker.backends, runner)
         self._asking = Asking(box, tuple(name for name in GENERATORS if name in self._runners))
+        self._ahead = LookAhead(
+            self._asking, self._store, self._queue, Budget(box, 0.0 if safe else self._settings.look_ahead_cpu), self._loaded,
+            self._plays, lambda: int(box.values.get("/gen/candidates")), self._tell, self._prepare)
+        self._runners[EMBEDDED].spare = self._ahead
+        self._renewing = Renewing(
+            self._asking, self._ahead, self._store, hub, self._submit_now, self._plays, self._clip_on,
+            lambda target: self._roles.get(target, ""), self._arrived)
+        self._states: dict[str, Any] = {}
+        self._roles: dict[str, str] = {}
+        self._lines: dict[int, tuple[str, bool]] = {}
+        """Of jobs that somebody waits for: the line on which their clip comes, and whether it is a take."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._retention = Retention(self._queue, self._store, self._settings, box.data / "sessions", self._takes.hashes)
         self._outbox: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self._taking = Taking(self._takes, self._store, hub, self._tell)
@@ -116,6 +132,7 @@ class GenProcess:
             self._hub.watch(pattern, self._file_changed)
         self._hub.watch("/bank/*/pad/*/state", self._pad_state)
         self._dropping.start()
+        self._hub.watch("/bank/*/pad/*/role", self._role_changed)
         await self._hub.start()
         self._count()
         self._taking.start()
@@ -159,6 +176,10 @@ class GenProcess:
                 return self._want(arguments)
             case "/gen/fuse":
                 return self._submit(*self._fusing.request(arguments), PRIORITY_ASKED).id
+            case "/gen/section/next":
+                return await self._renewing.section(arguments)
+            case "/gen/auto":
+                return await self._renewing.auto(arguments)
             case "/gen/vary":
                 return self._varying.of_library(arguments)
             case "/gen/jobs":
@@ -176,6 +197,8 @@ class GenProcess:
         match what:
             case "vary":
                 return self._varying.of_place(place, arguments)
+            case "new":
+                return self._renewing.new(place, arguments)
             case "import":
                 return self._submit(self._importing.request(arguments), place, PRIORITY_ASKED).id
             case "stems":
@@ -187,6 +210,26 @@ class GenProcess:
     def _file_changed(self, address: str, file: str) -> None:
         self._loaded[address] = file
         self._taking.file_changed(address.removesuffix("/file"), file or "")
+        self._ahead.changed(address.removesuffix("/file"))
+
+    def _role_changed(self, address: str, role: str) -> None:
+        self._roles[address.removesuffix("/role")] = role if role in ROLES[1:] else ""
+
+    def _plays(self, target: str) -> bool:
+        return self._states.get(target) in _PLAYS
+
+    def _clip_on(self, target: str) -> Clip | None:
+        return self._store.get(Path(self._loaded.get(f"{target}/file") or "").stem)
+
+    def _prepare(self, target: str, clip: Clip) -> None:
+        """Have control take it into memory; without a word where it cannot: then it is loaded when it is wanted."""
+        task = asyncio.get_running_loop().create_task(self._prepared(target, clip))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _prepared(self, target: str, clip: Clip) -> None:
+        with contextlib.suppress(ApplianceError):
+            await self._hub.do(f"{target}/prepare", str(clip.path), load_options(clip, at="now"))
 
     def _generate(self, arguments: list[Any]) -> int:
         """``[prompt or object, target]``: queue it; the id of the job. An empty prompt, or none, means that of /gen/prompt."""
@@ -211,6 +254,15 @@ class GenProcess:
             self._standing_in.begin(job)
         return job
 
+    def _submit_now(self, request: Request, target: str, line: str, take: bool) -> Job:
+        """Somebody waits for it; its clip comes on this line, as a take or not."""
+        job = self._submit(request, target, PRIORITY_WANTED)
+        self._lines[job.id] = line, take
+        return job
+
+    def _arrived(self, job: Job) -> bool:
+        return self._queue.get(job.id).delivered
+
     def _want(self, arguments: list[Any]) -> int:
         """``[pad or deck]``: somebody waits for it; how many jobs come first now."""
         if len(arguments) != 1:
@@ -224,8 +276,12 @@ class GenProcess:
         return len(raised)
 
     def _pad_state(self, address: str, state: Any) -> None:
-        if state in ("queued", "playing"):
-            self._hurry(address.removesuffix("/state"))
+        target = address.removesuffix("/state")
+        before, self._states[target] = self._states.get(target), state
+        if (before in _PLAYS) != (state in _PLAYS):
+            self._ahead.look_again()
+        if state in _PLAYS:
+            self._hurry(target)
 
     async def _fill(self, bank: int) -> list[int]:
         """Queue clips for the empty pads of a bank; the ids of the jobs."""
@@ -296,19 +352,22 @@ class GenProcess:
 
     def _tidy(self) -> None:
         if self._loaded:  # else control has not said yet what is loaded
-            self._retention.tidy(frozenset(Path(file).stem for file in self._loaded.values() if file))
+            in_use = {Path(file).stem for file in self._loaded.values() if file} | self._ahead.hashes()
+            if self._retention.tidy(frozenset(in_use)):
+                self._ahead.look_again()
 
     async def _deliver(self, job: Job, clip: Clip) -> None:
         await self._hub.connected()
-        if job.id in self._left_over and await self._hub.get(f"{job.target}/file") == str(clip.path):
+        line, take = self._lines.get(job.id, ("grid" if job.priority >= PRIORITY_WANTED else "bar", True))
+        if job.id not in self._left_over or await self._hub.get(f"{job.target}/file") != str(clip.path):
+            try:
+                await self._hub.do(f"{job.target}/load", str(clip.path), load_options(clip, job.name, at=line))
+            except ApplianceError as error:
+                if error.status != OVERTAKEN:
+                    raise
+        if take:
             self._taking.delivered(job.target, list(job.results))
-            return
-        try:
-            await self._hub.do(f"{job.target}/load", str(clip.path), load_options(clip, job.name))
-        except ApplianceError as error:
-            if error.status != OVERTAKEN:
-                raise
-        self._taking.delivered(job.target, list(job.results))
+        self._lines.pop(job.id, None)
         if isinstance(job.request, DropRequest):
             await self._dropping.delivered(job)
 

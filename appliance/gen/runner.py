@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from appliance.errors import ApplianceError
 from appliance.gen.pool import JobCancelled, JobFailed, WorkerProcess
@@ -25,6 +27,24 @@ Announce = Callable[[Job, float | None], None]
 Deliver = Callable[[Job, Clip], Awaitable[None]]
 
 
+class Spare(Protocol):
+    """What may be made while nobody waits for anything."""
+
+    def next(self) -> Request | None:
+        """The next thing to make; None: nothing now."""
+        ...
+
+    def made(self, request: Request, took_s: float) -> None:
+        """It is in the store."""
+
+    def failed(self, request: Request, message: str) -> None:
+        """It cannot be made."""
+
+    def wait_s(self) -> float:
+        """Seconds until :meth:`next` may be asked again."""
+        ...
+
+
 def cached(store: AudioStore, request: Request) -> list[str] | None:
     """Hashes of the clips that were made for a request before, one a candidate; None when one is missing."""
     version = version_of(request)
@@ -36,7 +56,8 @@ class Runner:
     """The work of one backend: one worker, one job at a time, in the order of the queue.
 
     ``announce`` hears of every change of a job; ``deliver`` brings a clip to the job's target and raises an
-    :class:`ApplianceError` when it is refused (status 503: not now, try again).
+    :class:`ApplianceError` when it is refused (status 503: not now, try again). ``spare`` gives work for when no job is due;
+    it stands in no list, and is broken off for any job.
     """
 
     def __init__(
@@ -54,6 +75,8 @@ class Runner:
         self.current: Job | None = None
         self.progress = 0.0
         self._full_told = False
+        self.spare: Spare | None = None
+        self._spare_numbers = itertools.count(-1, -1)
 
     def wake(self) -> None:
         """There is something new in the queue."""
@@ -73,7 +96,12 @@ class Runner:
                     if job is not None:
                         await self._do(job)
                         continue
+                    if self.spare is not None and (request := self.spare.next()) is not None:
+                        await self._make_spare(self.spare, request)
+                        continue
                     wait_s = self._queue.next_due_s(*self._worker.backends)
+                    if self.spare is not None:
+                        wait_s = min(self.spare.wait_s(), wait_s if wait_s is not None else self.spare.wait_s())
                 except ApplianceError as error:  # the queue itself: a full disk, a file that has gone
                     self._say_once(f"jobs wait: {error.message}")
                     wait_s = DISK_RETRY_S
@@ -138,6 +166,33 @@ class Runner:
         finally:
             self.current = None
         self._announce(ended, None)
+
+    async def _make_spare(self, spare: Spare, request: Request) -> None:
+        """Make what nobody waits for. A job that comes breaks it off; it is begun anew afterwards."""
+        began = time.monotonic()
+        number = next(self._spare_numbers)
+        work = asyncio.ensure_future(self._worker.generate(number, request, [0], lambda _: None))
+        try:
+            while not work.done():
+                woken = asyncio.ensure_future(self._wake.wait())
+                try:
+                    await asyncio.wait({work, woken}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    woken.cancel()
+                self._wake.clear()
+                if self._queue.next_due_s(*self._worker.backends) == 0.0:
+                    self._worker.cancel()
+                    break
+            clip = (await work)[0]
+            self._register(request.content_hash(version_of(request)), clip)
+        except JobCancelled:
+            return
+        except ApplianceError as error:
+            spare.failed(request, error.message)
+        else:
+            spare.made(request, time.monotonic() - began)
+        finally:
+            work.cancel()
 
     async def _failed(self, job: Job, error: ApplianceError) -> Job:
         """A full disk is no fault of the job's: it waits until there is room."""

@@ -40,6 +40,9 @@ def varied(request: GenRequest, kind: str, value: Any = None, number: int = 0) -
             changes = _more_or_less(request, STEP if kind == "complex" else -STEP)
         case "instrument" | "rhythm" | "melody":
             changes = _another(request, kind, number)
+        case "like":
+            tuned = {"bass", "chords", "lead"} & set(request.parts or PARTS)
+            changes = _another(request, "melody" if tuned else "rhythm", number)
         case "length":
             changes = {"bars": _bars(request, value)}
         case "text":

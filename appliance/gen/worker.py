@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import json
 import logging
+import math
 import os
 import queue
 import socket
@@ -38,6 +39,8 @@ from appliance.gen.model_settings import ModelSettings
 from appliance.gen.request import GenRequest
 from appliance.gen.standback import stand_back
 from appliance.gen.work import Request, parse_job
+from appliance.library.analysis.loudness import LoudnessMeter
+from appliance.library.analysis.spectrum import balance_of
 
 log = logging.getLogger(__name__)
 REST_S = 5.0
@@ -111,6 +114,8 @@ def make_clip(backend: Backend, request: GenRequest, folder: Path, progress: Pro
     """Generate, conform and store one candidate of the embedded generator, which is exact. Returns the fields of its clip."""
     request = request.resolved()
     audio = backend.generate(request, progress, cancelled)
+    if cancelled():
+        raise GenerationCancelled("cancelled")
     loop, report, _ = conform(
         audio.mix, audio.sample_rate, bpm=request.bpm or 120, bars=request.bars or 1, beats_per_bar=request.beats_per_bar,
         target_rate=request.sample_rate, target_lufs=ROLE_LUFS[request.role], downbeat_frame=0,
@@ -154,8 +159,17 @@ def _loop(
 ) -> dict[str, Any]:
     return finished(
         loop, request.sample_rate, folder, name=request.title(), role=request.role, bpm=request.bpm, bars=request.bars,
-        beats=request.beats, key=request.key, loudness=report.loudness_lufs, notes=report.notes, lineage=lineage,
+        beats=request.beats, key=request.key, loudness=report.loudness_lufs, notes=report.notes,
+        lineage=lineage | {"heard": heard(loop, request.sample_rate)},
     )  # fmt: skip
+
+
+def heard(loop: Samples, rate: int) -> dict[str, Any]:
+    """What those who mix by rule must know: the mean loudness in LUFS with its pauses, and the shares of the bands."""
+    meter = LoudnessMeter(rate)
+    meter.feed(loop)
+    level = -0.691 + 10.0 * math.log10(max(float(meter.tenths().mean()), 1e-9)) if len(loop) >= rate / 10 else -70.0
+    return {"level": round(level, 2), "balance": [round(share, 4) for share in balance_of(loop, rate)]}
 
 
 class Worker:

@@ -3,6 +3,7 @@
 
 from appliance.namespace import Namespace
 from appliance.nodes.access import ACCESS
+from appliance.nodes.brain import BRAIN
 from appliance.nodes.clock import CLOCK
 from appliance.nodes.deck import DECK, HOT_CUE
 from appliance.nodes.drop import DROP
@@ -21,7 +22,7 @@ from appliance.nodes.voice import SPEECH, VOICE
 ENGINE_GROUPS = (CLOCK, DECK, HOT_CUE, PAD, BANK, SCENE, CHANNEL, MIXER, PANIC, VOICE, LIVE)
 """Groups whose values the engine reads; the others' values belong to the process that owns them."""
 
-NAMESPACE = Namespace((*ENGINE_GROUPS, PANIC_ACTIONS, SESSION, SYSTEM, RECORD, LIBRARY, GEN, DROP, VISUALS, VISUALS_PARAM,
-                       SPEECH, FX, FX_SLOT, ACCESS, LEARN, DEVICE))
+NAMESPACE = Namespace((*ENGINE_GROUPS, PANIC_ACTIONS, SESSION, SYSTEM, RECORD, LIBRARY, GEN, BRAIN, DROP, VISUALS,
+                       VISUALS_PARAM, SPEECH, FX, FX_SLOT, ACCESS, LEARN, DEVICE))
 ENGINE_VALUES = Namespace(ENGINE_GROUPS).values
 """The front of ``NAMESPACE.values``: the part that the engine reads and smooths."""

@@ -2,6 +2,7 @@
 """Generation: what to make, and the jobs that make it."""
 
 from appliance.namespace import Group, Type, call, choice, integer, number, state, text
+from appliance.nodes.pad import CANDIDATES
 
 STYLES = ("techno_minimal", "experimental", "rock", "hip_hop", "jungle_dnb", "dub", "deep_house", "downtempo_ambient",
           "classical", "trip_hop")
@@ -28,6 +29,12 @@ GEN = Group("gen", "/gen", (
     call("prompt/forget", "Forgets a kept prompt", owner="gen"),
     call("prompt/suggest", "Puts a suggestion in the box's style into /gen/prompt, another one each time", owner="gen"),
     call("prompts", "Lists the kept prompts and the templates", owner="gen"),
+    integer("candidates", 2, 0, CANDIDATES, "Candidates that are made ahead for every pad and kept ready", owner="gen"),
+    state("ahead", "What look-ahead does: ready, making, or why it rests", type=Type.TEXT, owner="gen"),
+    call("section/next", "What was generated and plays goes on in the next section, from the phrase line on: a section (none: "
+         "the one that follows), then another line", owner="gen"),
+    call("auto", "Adds the part that is missing most to what plays, on the phrase line: a part (none: by room and role), then "
+         "another line", owner="gen"),
     call("generate", "Makes a loop: prompt or request, then where it goes (/pad/3)", owner="gen"),
     call("fill", "Fills the empty pads of a bank", owner="gen"),
     call("cancel", "Cancels a job by its id", owner="gen"),

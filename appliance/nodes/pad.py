@@ -8,8 +8,12 @@ BANKS = 8
 PADS = 16
 SCENES = 8
 TAKES = 16
-VARIATIONS = ("complex", "simple", "instrument", "rhythm", "melody", "length", "text")
-"""Kinds of variation of a generated clip."""
+VARIATIONS = ("complex", "simple", "like", "instrument", "rhythm", "melody", "length", "text")
+"""Kinds of variation of a generated clip; ``like``: the same sounds play another figure."""
+CANDIDATES = 5
+"""So many are kept ready for a pad at most."""
+LINES = ("now", "grid", "bar", "phrase")
+"""Moments at which a pad starts, stops or goes on in another clip: at once, on its launch grid, on the next line."""
 PAD_GROUPS = 4
 """Pads play through four channel strips after the decks' four."""
 
@@ -39,8 +43,17 @@ PAD = Group("pad", "/bank/{bank}/pad/{pad}", (
     command("release", "Releases a held pad"),
     command("stop", "Stops the pad on its launch grid"),
     command("cut", "Stops the pad at once"),
-    call("load", "Loads an audio file: path, then options (name, role, bpm, beats, at: now, grid or bar)", owner="control"),
+    call("launch", "Starts the pad on a line, unless it plays already: " + ", ".join(LINES[1:]) + " (none: phrase). A hit "
+         "before that calls it off", owner="control"),
+    call("finish", "Stops the pad on a line, unless it is silent: grid, bar, phrase (none: phrase)", owner="control"),
+    call("load", "Loads an audio file: path, then options (name, role, bpm, beats, at: " + ", ".join(LINES) + ")",
+         owner="control"),
+    call("prepare", "Brings a file into memory, so that a load of it comes at once: path, then options as of load",
+         owner="control"),
     call("clear", "Empties the pad", owner="control"),
+    call("new", "The next candidate becomes the pad's next take: what is ready comes at once, on the pad's launch grid or the "
+         "line that is said", owner="gen"),
+    state("candidates", "Candidates that are ready", type=Type.INT, owner="gen", maximum=CANDIDATES),
     call("take/next", "The next of the pad's takes: what was generated for it; a loop that plays changes on its launch grid",
          owner="gen"),
     call("take/previous", "The take before", owner="gen"),

@@ -35,7 +35,8 @@ class Stage:
     def __init__(self, folder: Path, server: str, *, standby: bool = True) -> None:
         self.folder, self.server = folder, server
         config = folder / "config.yaml"
-        config.write_text(f"gen: {{fill: false}}\naudio: {{connect: false}}\nengine: {{standby: {str(standby).lower()}}}\n")
+        config.write_text("gen: {fill: false, look_ahead_cpu: 0}\naudio: {connect: false}\n"
+                          f"engine: {{standby: {str(standby).lower()}}}\n")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "appliance", "run", "--config", str(config), "--data", str(folder / "data"),
              "--audio", "jack", "--jack-server", server, "--display", "none", "--http", "127.0.0.1:0", "--osc", "127.0.0.1:0"],

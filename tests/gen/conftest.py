@@ -25,8 +25,9 @@ class Control:
     def __init__(self, path: Path) -> None:
         self.files: dict[str, str] = {}
         self.loads: list[tuple[str, str, dict[str, Any]]] = []
-        self.others: list[tuple[Any, ...]] = []
-        """What was set and called besides: ``(address, *arguments)``."""
+        self.done: list[tuple[str, list[Any]]] = []
+        """What was called besides: ``(address, arguments)``."""
+        self.sets: list[tuple[str, Any]] = []
         self.states: dict[str, Any] = {}
         self.jobs: list[dict[str, Any]] = []
         self.refuse = False
@@ -36,15 +37,16 @@ class Control:
         return self.files.get(address.removesuffix("/file"), "")
 
     async def set(self, address: str, value: Any) -> Any:
-        self.others.append((address, value))
+        self.states[address] = value
+        self.sets.append((address, value))
         return value
 
     async def do(self, address: str, args: list[Any]) -> Any:
+        if not address.endswith("/load"):
+            self.done.append((address, args))
+            return None
         if self.refuse:
             raise BadValue("the pad is being recorded on")
-        if not address.endswith("/load"):
-            self.others.append((address, *args))
-            return None
         self.loads.append((address, args[0], args[1]))
         self.files[address.removesuffix("/load")] = args[0]
         self.hub.announce(f"{address.removesuffix('/load')}/file", args[0])
@@ -68,9 +70,12 @@ class Control:
 class Running:
     """A box with a gen process in it."""
 
-    def __init__(self, data: Path, *, fill: bool = False, stand_in: bool = False, gen: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, data: Path, *, fill: bool = False, stand_in: bool = False, ahead: float = 0.0, gen: dict[str, Any] | None = None
+    ) -> None:
         config = Config()
-        config.gen = Gen(fill=fill, stand_in=stand_in, **(gen or {}))
+        config.gen = Gen(fill=fill, stand_in=stand_in, look_ahead_cpu=ahead, **(gen or {}))
+        config.audio.rate = 12_000 if ahead else config.audio.rate  # many clips are made
         self.box = Box.create(data, config)
         self.control = Control(self.box.hub_path)
         self.process: asyncio.subprocess.Process | None = None

@@ -29,13 +29,12 @@ def said(**fields: object) -> np.ndarray:
 @spoken
 async def test_a_drop_is_made_for_its_pad_which_then_plays_it_over_the_music(running: Running) -> None:
     id_ = await running.do("/drop/now", "make some noise")
-    await running.until(lambda: (f"{PAD}/trigger", 1.0) in running.control.others)
+    await running.until(lambda: (f"{PAD}/trigger", [1.0]) in running.control.done)
     (address, file, options), = running.control.loads
     assert (address, options["role"], options["name"]) == (f"{PAD}/load", "voice", "make some noise")
     assert options["bpm"] is None and options["beats"] is None
-    assert running.control.others == [
-        (f"{PAD}/mode", "oneshot"), (f"{PAD}/sync", False), (f"{PAD}/group", 4), ("/channel/8/talkover", True),
-        (f"{PAD}/trigger", 1.0)]
+    assert running.control.sets == [
+        (f"{PAD}/mode", "oneshot"), (f"{PAD}/sync", False), (f"{PAD}/group", 4), ("/channel/8/talkover", True)]
     assert running.control.states["/drop/text"] == "make some noise"
     audio, rate = sf.read(file, dtype="float32", always_2d=True)
     assert 0.4 * rate < len(audio) < 2.5 * rate
@@ -54,7 +53,7 @@ async def test_another_pad_another_voice_and_what_was_said_before_is_there_at_on
     await running.until(lambda: len(running.control.loads) == 2)
     first, second = running.control.loads
     assert [first[0], second[0]] == ["/bank/1/pad/3/load", "/bank/1/pad/4/load"] and first[1] == second[1]
-    assert not [one for one in running.control.others if one[0].endswith("/trigger")]
+    assert not [address for address, _ in running.control.done if address.endswith("/trigger")]
     listed = await running.do("/drop/voices", "de")
     assert {"voice": "de", "name": "German", "gender": "M"} in listed
 

@@ -26,7 +26,7 @@ async def test_kept_with_its_knobs_recalled_forgotten(running: Running) -> None:
     assert (first["name"], first["prompt"], first["bars"], first["template"]) == ("my dub", "dub, melodica", 8, False)
     await running.kill()
     assert await running.do("/gen/prompt/recall", "my dub") == "dub, melodica"
-    told = dict(running.control.others)
+    told = dict(running.control.sets)
     assert set(told) == {"/gen/prompt", *(f"/gen/{knob}" for knob in KNOBS)} and told["/gen/bars"] == 8
     await running.do("/gen/prompt/forget", "my dub")
     for name, reason in (("my dub", "not kept"), ("techno minimal 1", "template")):
@@ -44,7 +44,7 @@ async def test_a_suggestion_is_another_one_each_time_in_the_box_style(running: R
         running.control.hub.announce("/gen/prompt", heard[-1])
     assert all(one != other for one, other in zip(heard, heard[1:], strict=False))
     assert all("house" in prompt for prompt in heard)
-    assert running.control.others[-1] == ("/gen/prompt", heard[-1])
+    assert running.control.sets[-1] == ("/gen/prompt", heard[-1])
 
 
 async def test_bad_names_an_empty_prompt_and_a_broken_file(running: Running) -> None:

@@ -104,7 +104,7 @@ class Stage:
         config = self.folder / "config.yaml"
         config.write_text(json.dumps({
             "audio": {"device": "dummy", "period": PERIOD, "outputs": ["loopback:playback_1", "loopback:playback_2"]},
-            "gen": {"fill": False}, "visuals": {"enabled": self._visuals}, "mappings": {"alsa": False},
+            "gen": {"fill": False, "look_ahead_cpu": 0}, "visuals": {"enabled": self._visuals}, "mappings": {"alsa": False},
         }))
         box = subprocess.Popen(
             [sys.executable, "-m", "appliance", "run", "--config", str(config), "--data", str(self.data), "--audio", "jack",

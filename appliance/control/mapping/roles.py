@@ -39,7 +39,7 @@ HABITS: dict[str, tuple[Habit, ...]] = {
     "pad": (
         Habit(Gesture.PRESS, shifted=False, below=("trigger",)),
         _HELD,
-        Habit(Gesture.PRESS, shifted=True, below=("next", "stop")),
+        Habit(Gesture.PRESS, shifted=True, below=("new", "stop")),
         Habit(Gesture.HELD, shifted=True, below=("clear",), after_s=CLEAR_S),
     ),
     "deck": (Habit(Gesture.PRESS, shifted=False, below=("play",)), _HELD, Habit(Gesture.PRESS, shifted=True, below=("sync",))),

@@ -12,6 +12,7 @@ from appliance.control.mapping.compile import Compiled
 from appliance.control.mapping.controls import Message
 from appliance.control.mapping.lights import SCALES, Light
 from appliance.control.mapping.profile import Lamp
+from appliance.control.mapping.roles import SHIFT
 from appliance.control.midi.rhythm import BRIGHT, LIT, RGB, Look, light, quickening, refused
 from appliance.control.midi.view import View
 from appliance.nodes import NAMESPACE
@@ -137,7 +138,7 @@ class Lamps:
             case "pad" if self._asks():
                 return view.status(one.number)
             case "pad":
-                look, colour, progress = view.pad(one.number)
+                look, colour, progress = view.pad(one.number, shifted=bool(self._layers.get(SHIFT)))
             case "deck":
                 look, colour, progress = view.deck(one.number)
             case "scene":

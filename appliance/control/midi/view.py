@@ -37,11 +37,13 @@ class View:
         self._scenes = desk.box.record["scene"][0]["launch"]
         self._colours: list[str] = ["white"] * _CELLS
         self._jobs: dict[int, tuple[Look, float]] = {}
+        self._ready = np.zeros(_CELLS, bool)
         self._values: dict[str, Any] = {}
         self._watched: set[str] = set()
         self._leave: Callable[[], None] = desk.subscribe(self._changed, self._watched.__contains__)
         for cell in range(_CELLS):
             self._read_colour(cell)
+            self._ready[cell] = bool(self._now(f"/bank/{cell // PADS + 1}/pad/{cell % PADS + 1}/candidates"))
 
     def close(self) -> None:
         self._leave()
@@ -66,14 +68,16 @@ class View:
 
     # -- what a lamp may show
 
-    def pad(self, number: int) -> tuple[Look, str, float]:
-        """Look, colour and progress of pad 1…16 of the chosen bank."""
+    def pad(self, number: int, *, shifted: bool = False) -> tuple[Look, str, float]:
+        """Look, colour and progress of pad 1…16 of the chosen bank. ``shifted``: a press would take its next candidate."""
         cell = (self._bank - 1) * PADS + number - 1
         look = PAD_LOOKS[min(max(int(self._pads[cell]), 0), len(PAD_LOOKS) - 1)]
         if look in (Look.EMPTY, Look.LOADED) and cell in self._jobs:
             job, progress = self._jobs[cell]
             if job is not Look.FAILED or look is Look.EMPTY:
                 return job, self._colours[cell], progress
+        if self._ready[cell] and (shifted or look is Look.EMPTY):
+            return Look.CANDIDATE, self._colours[cell], 0.0
         if look is Look.EMPTY and self._desk.announcer.missing[cell]:
             return Look.FAILED, self._colours[cell], 0.0
         return look, self._colours[cell], 0.0
@@ -117,6 +121,8 @@ class View:
         if address.startswith("/bank/"):
             if address.endswith(("/role", "/colour")):
                 self._read_colour(NAMESPACE.find(address).index)
+            elif address.endswith("/candidates"):
+                self._ready[NAMESPACE.find(address).index] = bool(value)
         elif address == "/gen/job" and isinstance(value, dict):
             self._read_job(value)
 

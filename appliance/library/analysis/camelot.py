@@ -8,6 +8,7 @@ from __future__ import annotations
 
 NOTES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 _MINOR_BELOW_MAJOR = 3
+_SAME = {"Db": "C#", "D#": "Eb", "Gb": "F#", "G#": "Ab", "A#": "Bb"}
 
 
 def camelot(key: str) -> str:
@@ -17,3 +18,13 @@ def camelot(key: str) -> str:
         return ""
     tonic = NOTES.index(note) + (_MINOR_BELOW_MAJOR if mode == "minor" else 0)
     return f"{(7 * tonic + 7) % 12 + 1}{'A' if mode == 'minor' else 'B'}"
+
+
+def go_together(one: str, other: str) -> bool:
+    """Neighbours on the wheel, or one place, however the black keys are called; also where one is no major or minor key."""
+    parts = [key.partition(" ") for key in (one, other)]
+    here, there = (camelot(f"{_SAME.get(note, note)} {mode}") for note, _, mode in parts)
+    if not here or not there:
+        return True
+    steps = (int(here[:-1]) - int(there[:-1])) % 12
+    return steps == 0 or (here[-1] == there[-1] and steps in (1, 11))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import soxr
 
 from appliance.library.analysis.onsets import RATE
 
@@ -58,6 +59,14 @@ class SpectrumMeter:
             return np.zeros(MELS), np.zeros(MELS)
         levels = 10.0 * np.log10(np.maximum(mels / highest, 10 ** (-_RANGE_DB / 10)))
         return levels.mean(axis=0), levels.std(axis=0)
+
+
+def balance_of(audio: np.ndarray, rate: int) -> tuple[float, ...]:
+    """Of a whole clip, (frames, 2) float32 at ``rate`` Hz: see :meth:`SpectrumMeter.balance`."""
+    meter = SpectrumMeter()
+    meter.feed(np.asarray(soxr.resample(0.5 * (audio[:, 0] + audio[:, 1]), rate, RATE, quality="MQ"), np.float32))
+    meter.finish()
+    return meter.balance()
 
 
 def _mel_filters(hz: np.ndarray) -> np.ndarray:

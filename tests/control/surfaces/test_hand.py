@@ -324,11 +324,14 @@ bindings:
 @pytest.mark.asyncio
 async def test_a_role_brings_the_gestures_that_are_the_same_everywhere(desk: Desk, make: Make) -> None:
     hand = make(ROLES)
-    trigger, stop, cut = (NAMESPACE.command("pad", name) for name in ("trigger", "stop", "cut"))
+    trigger, cut = (NAMESPACE.command("pad", name) for name in ("trigger", "cut"))
     plain, shifted = hand.compiled.planes[:2]
     assert [plain[0x90, 36 + n].code for n in range(4)] == [trigger] * 4
     assert all(plain[0x90, 36 + n].flags & BindingFlag.TELL for n in range(4)), "the engine plays and tells: it may be held"
-    assert [shifted[0x90, 36 + n].code for n in range(4)] == [stop, stop, stop, cut], "what the profile binds itself counts"
+    assert [(0x90, 36 + n) in shifted for n in range(3)] == [False] * 3, "the next candidate is generation's"
+    rules = [rule for rule in hand.compiled.rules["pad", 1] if rule.layers and rule.after_s < 1]
+    assert [rule.actions[0].address for rule in rules] == ["/pad/1/new"]
+    assert shifted[0x90, 39].code == cut, "what the profile binds itself counts"
     assert [plain[first, 11].index for first in (0x91, 0x92)] == [0, 1]
     assert plain[0x92, 11].code == NAMESPACE.command("deck", "play")
     hand.take(0x90, 2, 127)  # the left half plays deck 3

@@ -120,6 +120,24 @@ async def test_pads_show_their_state_in_their_roles_colour(desk: Desk, apc: Comp
 
 
 @pytest.mark.asyncio
+async def test_a_ready_candidate_blinks_on_empty_pads_and_on_all_while_shift_is_held(desk: Desk, apc: Compiled) -> None:
+    rig = Rig(desk, apc)
+    layers = {"shift": 0, "make": 0}
+    rig.lamps = Lamps(apc, rig.view, rig.take, layers)
+    rig.telemetry["pad"]["state"][0, 1] = 3
+    await rig.tick(1.5, 6)
+    for pad in (1, 2):
+        desk.publish(f"/bank/1/pad/{pad}/candidates", 1)
+    assert await rig.tick(4.05) == [bytes((0x96, 24, 37)), bytes((0x90, 25, 3))], "cyan on beat 1; what plays dips on the beat"
+    assert bytes((0x90, 24, 0)) in await rig.tick(4.2) and bytes((0x96, 24, 37)) in await rig.tick(4.35), "twice"
+    await rig.tick(5.5)
+    layers["shift"] = 1
+    assert await rig.tick(8.05) == [bytes((0x96, 24, 37)), bytes((0x96, 25, 37))], "that is what a press would take"
+    desk.publish("/bank/1/pad/1/candidates", 0)
+    assert bytes((0x90, 24, 0)) in await rig.tick(8.06)
+
+
+@pytest.mark.asyncio
 async def test_generation_and_its_failure_are_seen(desk: Desk, apc: Compiled) -> None:
     rig = Rig(desk, apc)
     await rig.tick(0.5, 6)
