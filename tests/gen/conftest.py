@@ -84,14 +84,14 @@ class Running:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "appliance.gen", "--box", str(self.box.run / "box.json")
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not all(map(self.control.hub.serves, ("/gen/generate", "/drop/say"))):
                 await asyncio.sleep(0.01)
 
     async def do(self, address: str, *args: Any) -> Any:
         return await self.control.hub.call(address, list(args))
 
-    async def until(self, condition: Any, timeout_s: float = 15) -> None:
+    async def until(self, condition: Any, timeout_s: float = 60) -> None:
         async with asyncio.timeout(timeout_s):
             while not condition():
                 await asyncio.sleep(0.01)

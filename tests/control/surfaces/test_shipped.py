@@ -252,6 +252,8 @@ async def try_one(rig: Rig, said: Said, layers: Layers) -> None:
     elif held:
         rig.later.clear()
         rig.press(control)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         rig.mark()  # what the press itself did is another line
         for address in expected:
             start(rig, address, True if rig.desk.find(address).node.type is Type.BOOL else None)
