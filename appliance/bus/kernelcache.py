@@ -7,10 +7,11 @@ a hash of all sources that take part in a kernel and of numba's and numpy's vers
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from appliance.config import cache_folder
@@ -35,7 +36,8 @@ def fingerprint() -> str:
         digest.update(path.relative_to(PACKAGE).as_posix().encode())
         digest.update(path.read_bytes())
     for package in ("numba", "llvmlite", "numpy"):
-        digest.update(version(package).encode())
+        with contextlib.suppress(PackageNotFoundError):  # the models' environment compiles nothing
+            digest.update(version(package).encode())
     return digest.hexdigest()[:16]
 
 

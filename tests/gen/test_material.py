@@ -19,7 +19,7 @@ from appliance.library.store import AudioStore
 from tests.gen.conftest import Running
 from tests.gen.test_conform import beat_track
 
-REAL = sorted((Path(__file__).parents[2] / "shared" / "audio").glob("*.flac"))
+REAL = sorted((Path(__file__).parents[3] / "shared" / "audio").glob("*.flac"))
 
 
 def recording(path: Path, bpm: float = 112.0, beats: int = 8, rate: int = 44_100) -> Path:

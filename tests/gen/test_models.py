@@ -116,7 +116,8 @@ async def test_every_sampler_of_the_library_plays(models: Models, tiny: Path) ->
     made: set[str] = set()
     for name, samplers in (("flow", FLOW_SAMPLERS), ("v", V_SAMPLERS)):
         for sampler in samplers:
-            request = ask(tiny / name, sampler_type=sampler, steps=3, cfg_scale=2, bars=1, bpm=180)
+            guided = 3 if sampler.endswith("cfgpp") else 1  # it is DDIM with another guidance
+            request = ask(tiny / name, sampler_type=sampler, steps=3, cfg_scale=guided, bars=1, bpm=180)
             clip = (await models.make(request))[0]
             check(models.audio(clip["hash"]), request)
             assert models.heard[-1] == 1.0, sampler
@@ -210,7 +211,7 @@ BROKEN = [
     ("no_weights", r"lacks model.safetensors or model.ckpt"),
     ("evil", r"pickle with code in it.*gen\.pickles"),
     ("cut_pickle", "truncated or damaged"),
-    ("text_pickle", "truncated or damaged"),
+    ("text_pickle", "no checkpoint"),
     ("other", "another architecture"),
     ("autoencoder", "model of type autoencoder"),
     ("no_json", "does not describe a model"),
@@ -250,11 +251,11 @@ async def test_out_of_memory_is_answered_by_a_smaller_request_and_said(models: M
     assert models.worker.pid
     status = Path(f"/proc/{models.worker.pid}/status").read_text()
     size = 1024 * int(next(line for line in status.splitlines() if line.startswith("VmSize")).split()[1])
-    resource.prlimit(models.worker.pid, resource.RLIMIT_AS, (size + 90_000_000, size + 90_000_000))
-    request = ask(tiny / "flow", bars=4, bpm=100)
+    resource.prlimit(models.worker.pid, resource.RLIMIT_AS, (size + 250_000_000, size + 250_000_000))
+    request = ask(tiny / "flow", bars=8, bpm=60)
     clip = (await models.make(request))[0]
     check(models.audio(clip["hash"]), request)
-    assert any("not enough memory for 4 bars" in line for line in clip["said"]), clip["said"]
+    assert any("not enough memory for 8 bars" in line for line in clip["said"]), clip["said"]
 
 
 async def test_a_worker_that_is_killed_costs_a_retry(models: Models, tiny: Path) -> None:

@@ -134,7 +134,7 @@ async def test_a_job_that_is_cancelled_while_its_worker_starts_does_not_wait_for
     worker.cancel()
     with pytest.raises(JobCancelled):
         await task
-    assert not worker._writer, "it has not even started"
+    assert worker._starting and not worker._starting.done(), "it is still starting"
     assert len(await worker.generate(2, ask(), [0], lambda _: None)) == 1
     await worker.stop()
 

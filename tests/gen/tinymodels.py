@@ -13,7 +13,7 @@ from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 RATE, RATIO, LATENT = 44_100, 512, 8
-WINDOW_S = 12
+WINDOW_S = 48
 WORDS = "120 126 140 bpm techno house drum and bass loop kick snare hat dark warm pad only a minor"
 
 
@@ -153,6 +153,8 @@ def musicgen(folder: Path) -> None:
     decoder = MusicgenDecoderConfig(vocab_size=64, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, ffn_dim=32,
                                     num_codebooks=4, pad_token_id=64, bos_token_id=64)
     model = MusicgenForConditionalGeneration(MusicgenConfig(text_encoder=text, audio_encoder=audio, decoder=decoder))
+    for layer in model.audio_encoder.quantizer.layers:  # fresh ones hold nothing, and all tokens sound alike
+        layer.codebook.embed.normal_()
     model.generation_config.decoder_start_token_id = 64
     model.generation_config.pad_token_id = model.generation_config.bos_token_id = 64
     model.save_pretrained(folder)

@@ -65,7 +65,7 @@ def read_weights(path: Path, settings: ModelSettings, safe: Iterable[Any] = ()) 
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
         if named is None:
-            raise _damaged(path, error) from None
+            raise BadFile(f"{path}: is no checkpoint, or damaged; download it again") from None
         if not allowed(path, settings):
             raise BadFile(f"{path}: is a pickle with code in it ({named.group(1)}), which could do anything to this machine; "
                           f"take the model as safetensors, or, if you trust it, add {path.name} to gen.pickles") from None

@@ -43,7 +43,7 @@ def load(name: str, settings: ModelSettings) -> Loaded:
     config = read_config(folder / "model_config.json")
     factory = _library()
     device = device_of(settings)
-    with _beside(folder, settings):
+    with _beside(folder):
         try:
             model = factory.create_model_from_config(config)
         except Exception as error:  # noqa: BLE001 - the library asserts, and raises whatever its parts do
@@ -84,10 +84,9 @@ def _library() -> Any:
 
 
 @contextlib.contextmanager
-def _beside(folder: Path, settings: ModelSettings) -> Iterator[None]:
+def _beside(folder: Path) -> Iterator[None]:
     """The library loads text encoders by name: a folder of that name beside the weights is taken, else the hub's cache."""
     before = Path.cwd()
-    os.environ["HF_HUB_OFFLINE"] = "0" if settings.fetch else "1"
     os.chdir(folder)
     try:
         yield
