@@ -18,6 +18,7 @@ from appliance.gen.asking import Asking, whole
 from appliance.gen.backends import EMBEDDED, VERSIONS
 from appliance.gen.fusing import Fusing
 from appliance.gen.fusion import Request, version_of
+from appliance.gen.live.keeper import LiveStream
 from appliance.gen.pool import WorkerProcess
 from appliance.gen.queue import STATES, Job, JobQueue
 from appliance.gen.retention import Retention
@@ -61,6 +62,8 @@ class GenProcess:
         self._varying = Varying(self._asking, self._store, self._takes, self._loaded,
                                 lambda request, target: self._submit(request, target, PRIORITY_ASKED).id)
         self._fusing = Fusing(self._asking, self._store, self._varying)
+        self._live = LiveStream(box, hub, self._store, self._taking, self._asking, self._varying.empty_pad, self._tell,
+                                safe=safe)
         self._left_over: set[int] = set()  # jobs whose clip the process before this one may have brought to its target
 
     def recover(self) -> None:
@@ -77,6 +80,7 @@ class GenProcess:
         self._hub.serve("/bank", self._serve_place)
         self._hub.serve("/deck", self._serve_place)
         self._hub.watch("/gen/prompt", self._prompt_changed)
+        self._live.watch()
         for pattern in ("/bank/*/pad/*/file", "/deck/*/file"):
             self._hub.watch(pattern, self._file_changed)
         self._hub.watch("/bank/*/pad/*/state", self._pad_state)
@@ -87,6 +91,7 @@ class GenProcess:
             tasks.create_task(self._beat())
             tasks.create_task(self._publish())
             tasks.create_task(self._first_fill())
+            tasks.create_task(self._live.run())
             for runner in self._runners.values():
                 tasks.create_task(runner.run())
             tasks.create_task(next(iter(self._runners.values())).deliver_for_ever())
@@ -127,6 +132,8 @@ class GenProcess:
                 return self._varying.of_library(arguments)
             case "/gen/jobs":
                 return self._jobs(arguments)
+            case _ if address.startswith("/gen/live/"):
+                return self._live.serve(address, arguments)
             case _:
                 raise UnknownAddress(f"{address} is nothing that generation can do")
 
