@@ -57,10 +57,9 @@ class Stage:
         self.values.set("/live/gain", GAIN_DB)
         self.values.set("/gen/live/on", True)
         self.making = Now()
-        self.engine.run(0)
+        self._pieces = [self.engine.run(STEP)[:, :2]]
         self.player = Player(self.engine.segment, self.values, RATE, self.making, cloud)
         self.before_step: Callable[[int], None] = lambda _frame: None
-        self._pieces: list[np.ndarray] = []
 
     @property
     def clock(self) -> Clock:

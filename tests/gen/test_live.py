@@ -34,8 +34,9 @@ def stage() -> Stage:
 
 
 def test_the_bars_of_a_loop_with_their_tails_are_the_loop() -> None:
-    request = parse_request({"style": "deep_house", "bars": 4, "bpm": 120, "seed": 5, "effects": ["delay"]}).resolved()
-    whole = compose(request)
+    """But for what is played before its beat: that has no bar before it, and is on the line."""
+    fields = {"style": "deep_house", "bars": 4, "bpm": 120, "seed": 5, "effects": ["delay"], "humanize": 0.0}
+    whole = compose(parse_request(fields).resolved())
     for part in ("percussion", "bass", "chords"):
         loop = MAKERS[part](whole)
         laid = np.zeros_like(loop)
@@ -43,7 +44,7 @@ def test_the_bars_of_a_loop_with_their_tails_are_the_loop() -> None:
             piece = MAKERS[part](replace(whole, bar=number, tail_bars=3))
             laid += np.roll(piece, number * loop.shape[1] // 4, axis=1)
         assert np.abs(loop).max() > 0.05
-        np.testing.assert_allclose(laid, loop, atol=2e-3)
+        np.testing.assert_allclose(laid, loop, atol=1e-5)
 
 
 def test_the_same_state_is_the_same_bytes_and_every_knob_another() -> None:
@@ -84,7 +85,7 @@ def test_two_styles_are_heard_by_weight_and_in_one_harmony() -> None:
 
 
 def test_it_begins_on_a_line_and_stands_on_the_grid(stage: Stage) -> None:
-    line = stage.to_line(3, 0.9)
+    line = stage.to_line(4, 0.05) - FRAMES
     first = stage.player.since
     assert first is not None and 1 <= first <= 3
     start = line - (3 - first) * FRAMES
@@ -111,7 +112,7 @@ def test_a_knob_is_heard_from_the_next_bar_and_too_late_from_the_one_after(stage
     stage.values.set("/gen/live/density", 1.0)
     stage.to_line(4, 0.9)  # so late that the next bar is on its way
     stage.values.set("/gen/live/density", 0.0)
-    end = stage.to_line(6, 0.5)
+    end = stage.to_line(6, 0.55)
     sound = stage.heard
     busy, sparse = replace(before, density=1.0), replace(before, density=0.0)
     for bar, state, previous in ((4, busy, before), (5, busy, busy), (6, sparse, busy)):
@@ -152,12 +153,12 @@ def test_a_ramp_is_followed_bar_by_bar(stage: Stage) -> None:
     stage.values.set("/clock/ramp/bars", 2)
     stage.to_line(3, 0.1)
     stage.engine.do("/clock/ramp", 200.0)
-    foretold = None
-    for _ in range(round(2.5 * RATE / STEP)):
-        stage.run(STEP / RATE)
-        foretold = foretold or (stage.clock.ramp and stage.clock.line(5))
-    assert foretold is not None
-    assert abs(stage.clock.line(stage.clock.bar) - foretold) < 0.002 * RATE or stage.clock.bar != 5
+    stage.run(0.1)
+    assert stage.clock.ramp is not None
+    foretold = stage.clock.line(5)
+    stage.to_line(5, 0.01)
+    assert abs(stage.clock.line(5) - foretold) < 0.001 * RATE, "the line is not where the ramp brings it"
+    stage.run(1.0)
     sound = stage.heard
     begun = int(np.flatnonzero(np.abs(sound).max(axis=1) > 1e-3)[0])
     assert not gaps(sound[begun:-2000]) and stage.stalls == 0
@@ -193,12 +194,12 @@ def test_bars_that_were_heard_become_an_exact_loop(stage: Stage) -> None:
     caught: list[tuple[np.ndarray, int, float]] = []
     stage.run(1.0)
     stage.player.capture(Capture(2, lambda audio, begin, bpm, first: caught.append((audio, begin, bpm)), lambda: None))
-    line = stage.to_line(6, 0.1)
+    line = stage.to_line(5, 0.1)
     audio, begin, bpm = caught[0]
     assert len(audio) - begin == 2 * FRAMES and bpm == pytest.approx(240.0)
     sound = stage.heard
-    offsets = [line - back * FRAMES for back in range(1, 6)]
-    assert any(np.allclose(sound[at : at + 2 * FRAMES], audio[begin:], atol=2e-4) for at in offsets if at > 0)
+    offsets = [line - back * FRAMES for back in range(2, 5)]
+    assert any(np.allclose(sound[at : at + 2 * FRAMES], audio[begin:], atol=2e-4) for at in offsets)
 
 
 def test_switched_off_it_plays_the_bar_out_and_the_clock_stops_it_at_once(stage: Stage) -> None:

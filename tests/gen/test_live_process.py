@@ -88,7 +88,8 @@ async def test_what_was_heard_becomes_a_take_of_a_pad(playing: Playing) -> None:
     playing.running.control.hub.announce("/gen/live/prompt/1/text", "deep house")
     playing.set("on", True)
     await playing.until("source", "embedded")
-    for arguments, words in (([17], "1 … 16"), (["many"], "1 … 16"), ([2, "/pad/17"], "no address"), ([2, "/pad/1", 3], "many")):
+    refused = ([17], "1 … 16"), (["many"], "1 … 16"), ([2, "/pad/17"], "no address"), ([2, "/pad/1", 3], "where the loop goes")
+    for arguments, words in refused:
         with pytest.raises(ApplianceError) as caught:
             await playing.running.do("/gen/live/capture", *arguments)
         assert words in caught.value.message

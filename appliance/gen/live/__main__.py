@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 STEP_S = 0.015
 TELL_S = 0.1
 PULSE_S = 0.5
+TEXTS_S = 5.0
 
 
 class Process:
@@ -61,6 +62,8 @@ class Process:
     def run(self) -> None:
         """Until the other side is gone, or the rate of the sound is another one."""
         threading.Thread(target=self._listen, daemon=True).start()
+        self._inbox.put(self._inbox.get(timeout=TEXTS_S))
+        self._obey()
         state = steering(self._box.values, self._texts)
         make(Wanted(0, state, Place(2.0 * self._rate, 4.0)), self._rate)  # tables, levels
         while round(self._box.rate) in (0, self._rate):
@@ -147,7 +150,8 @@ class Process:
         said = ", ".join(text for text, _ in state.prompts) or state.style.replace("_", " ")
         self._say("captured", id=id_, clip={
             "hash": hash_, "frames": report.frames, "rate": self._rate, "name": f"live: {said}"[:64], "role": "mix",
-            "bpm": own_bpm, "bars": bars, "beats": bars * first.place.beats, "key": state.key, "loudness": round(report.loudness_lufs, 2),
+            "bpm": own_bpm, "bars": bars, "beats": bars * first.place.beats, "key": state.key,
+            "loudness": round(report.loudness_lufs, 2),
             "lineage": {"live": first.source, "bar": first.bar, "prompts": [list(prompt) for prompt in state.prompts],
                         "style": state.style, "seed": state.seed},
         })  # fmt: skip

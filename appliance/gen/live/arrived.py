@@ -96,8 +96,8 @@ class Arrived:
         """From its first beat on; what is more than the reserve asks for is old, and left out."""
         keep = length + self._reserve + length / place.beats + 2 * _MARGIN + 0.05 * RATE
         first = int(max(len(self._sound) - keep, 0))
-        beat = find_downbeat(self._sound[first:], RATE, self.tempo, math.ceil(place.beats))
-        self._place = float(first + (beat if beat < 1.05 * length / place.beats else 0))
+        beat = find_downbeat(self._sound[first:], RATE, self.tempo, math.ceil(place.beats), whole=False)
+        self._place = float(first + beat)
         self._inside = True
         self._inside = self._has(length, place)
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from appliance.bus.commit import commit_word, committed
 from appliance.bus.memory import PrivateSegment, Segment
 from appliance.bus.values import Values
@@ -35,19 +37,18 @@ class Clock:
     @classmethod
     def read(cls, segment: Segment | PrivateSegment, values: Values, rate: float) -> Clock:
         """One picture: no block was committed while it was taken."""
-        state = committed(segment)
+        frame, clock = _picture(segment)
         for _ in range(_TRIES):
             before = commit_word(segment)
-            state = committed(segment).copy()
+            frame, clock = _picture(segment)
             if commit_word(segment) == before:
                 break
-        clock = state["clock"][0]
         ramp = None
         if clock["ramping"]:
             ramp = (float(clock["ramp_to"]), float(clock["ramp_begin"]) + float(clock["ramp_frames"]))
         beats = float(clock["bar_length"])
         return cls(
-            int(state["frame"][0]), rate, bool(clock["running"]) and beats > 0, float(clock["bpm"]), int(clock["anchor_frame"]),
+            frame, rate, bool(clock["running"]) and beats > 0, float(clock["bpm"]), int(clock["anchor_frame"]),
             float(clock["anchor_beat"]), float(clock["bar_beat"]), int(clock["bar_number"]), beats,
             METRE_BEATS[METRES.index(values.get("/clock/metre"))], int(values.get("/clock/phrase")), ramp,
         )  # fmt: skip
@@ -87,3 +88,8 @@ class Clock:
         if abs(slope) < 1e-12:
             return area / self.bpm
         return (math.sqrt(self.bpm * self.bpm + 2 * slope * area) - self.bpm) / slope
+
+
+def _picture(segment: Segment | PrivateSegment) -> tuple[int, np.void]:
+    state = committed(segment)
+    return int(state["frame"][0]), state["clock"][0].copy()

@@ -31,7 +31,7 @@ from appliance.gen.theory import parse_key
 from appliance.gen.vocabulary import PARTS
 
 log = logging.getLogger(__name__)
-CONNECT_S = 10.0
+CONNECT_S, CLOSE_S = 10.0, 0.3
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 15.0
 STEER_S = 0.1
 MORE_S = 1.0
@@ -42,7 +42,6 @@ _KEPT_BPM = 0.75
 _SCALES = ("C_MAJOR_A_MINOR", "D_FLAT_MAJOR_B_FLAT_MINOR", "D_MAJOR_B_MINOR", "E_FLAT_MAJOR_C_MINOR", "E_MAJOR_D_FLAT_MINOR",
            "F_MAJOR_D_MINOR", "G_FLAT_MAJOR_E_FLAT_MINOR", "G_MAJOR_E_MINOR", "A_FLAT_MAJOR_F_MINOR", "A_MAJOR_G_FLAT_MINOR",
            "B_FLAT_MAJOR_G_MINOR", "B_MAJOR_A_FLAT_MINOR")  # fmt: skip
-_MAJOR_ABOVE = {"minor": 3, "harmonic minor": 3, "dorian": 10, "phrygian": 8, "lydian": 7, "mixolydian": 5, "locrian": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,7 @@ def prompts(state: Steering) -> list[dict[str, Any]]:
 
 def scale(key: str) -> str:
     """The library's name for a key: those of the same notes are one."""
-    parsed = parse_key(key)
-    return _SCALES[(parsed.tonic + _MAJOR_ABOVE.get(parsed.mode, 0)) % 12]
+    return _SCALES[parse_key(key).relative_major]
 
 
 def settings(state: Steering, tempo: float) -> dict[str, Any]:
@@ -112,6 +110,8 @@ class Lyria:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="lyria", daemon=True)
         self._moved_s = 0.0
         self._heard_s = 0.0
+        self._playing = False
+        self._closings: set[asyncio.Task[None]] = set()
         self.connected = False
         self.filtered: tuple[dict[str, str], ...] = ()
 
@@ -183,28 +183,37 @@ class Lyria:
 
         options = types.HttpOptions(api_version="v1alpha", base_url=self._settings.url or None)
         client = genai.Client(api_key=key, http_options=options)
-        async with contextlib.AsyncExitStack() as stack:
-            async with asyncio.timeout(CONNECT_S):
-                session = await stack.enter_async_context(client.aio.live.music.connect(model=self._settings.model))
-            self.connected = True
-            self._heard_s = 0.0
-            steering = asyncio.create_task(self._steer(session, types))
-            hearing = asyncio.create_task(self._hear(session))
-            try:
-                await asyncio.wait({steering, hearing}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in (steering, hearing):
-                    task.cancel()
-                done = await asyncio.gather(steering, hearing, return_exceptions=True)
-            for result in done:
-                if isinstance(result, Exception):
-                    raise result
+        stack = contextlib.AsyncExitStack()
+        async with asyncio.timeout(CONNECT_S):
+            session = await stack.enter_async_context(client.aio.live.music.connect(model=self._settings.model))
+        self.connected, self._playing = True, False
+        steering = asyncio.create_task(self._steer(session, types))
+        hearing = asyncio.create_task(self._hear(session))
+        try:
+            await asyncio.wait({steering, hearing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (steering, hearing):
+                task.cancel()
+            done = await asyncio.gather(steering, hearing, return_exceptions=True)
+            self.connected = False
+            closing = asyncio.create_task(stack.aclose())
+            self._closings.add(closing)  # a server that is gone does not say goodbye: nobody waits for that
+            closing.add_done_callback(self._closed)
+            await asyncio.wait({closing}, timeout=CLOSE_S)
+        for result in done:
+            if isinstance(result, Exception):
+                raise result
+
+    def _closed(self, closing: asyncio.Task[None]) -> None:
+        self._closings.discard(closing)
+        if not closing.cancelled() and (error := closing.exception()):
+            log.debug("lyria: %r while the session was closed", error)
 
     async def _steer(self, session: Any, types: Any) -> None:
         """Send what has changed; ends when the session has been idle for long."""
         said: list[dict[str, Any]] = []
         sent: dict[str, Any] = {}
-        playing, idle_s, resets = False, time.monotonic(), self._wish.resets
+        idle_s, resets = time.monotonic(), self._wish.resets
         while not self._closing.is_set():
             wish, now_s = self._wish, time.monotonic()
             if wish.on:
@@ -224,12 +233,12 @@ class Lyria:
                 if resets != wish.resets:
                     resets = wish.resets
                     await session.reset_context()
-                if not playing:
+                if not self._playing:
                     await session.play()
-                    playing, self._heard_s = True, time.monotonic()
-            elif playing:
+                    self._playing, self._heard_s = True, time.monotonic()
+            elif self._playing:
                 await session.pause()
-                playing, self._heard_s = False, 0.0
+                self._playing = False
                 self._arrived.flush(self._arrived.tempo)
             elif now_s - idle_s > self._settings.idle_s:
                 self._say("lyria: the session is closed, nobody has listened for a while")
@@ -256,7 +265,7 @@ class Lyria:
             try:
                 while not message.done():
                     await asyncio.wait({message}, timeout=STEER_S)
-                    if self._heard_s and time.monotonic() - self._heard_s > self._settings.stall_s:
+                    if self._playing and time.monotonic() - self._heard_s > self._settings.stall_s:
                         raise Unavailable(f"has sent nothing for {self._settings.stall_s:g} s")
             finally:
                 message.cancel()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stream on the engine's grid: bar after bar is made, laid on its line, and given to the live channel just before it is due.
+"""The stream on the engine's grid: bar after bar is made, laid on its line, and given to the live channel shortly before.
 
 A bar is made as soon as the one before is laid, so that there always is one, and once more, as late as it can be, when a knob
 was turned since. What a maker elsewhere has sent takes a bar's place when all of the bar is there; the embedded generator plays
@@ -40,7 +40,9 @@ SPARE_S = 0.15
 JUMP_S = 0.03
 """A bar line that has moved by more: what plays is made anew for the grid of now."""
 HISTORY_S = 70.0
+WRITE_S = 0.01
 _LOST_S = 0.3
+_FAR_BARS = 12
 
 
 class Maker(Protocol):
@@ -163,7 +165,7 @@ class Player:
     def step(self, state: Steering, on: bool, cloud: bool = False) -> Clock:
         """Do what is due. ``cloud``: the maker elsewhere is wanted. Returns the clock that it went by."""
         clock = Clock.read(self._segment, self._values, self._rate)
-        if self._timeline is not None and self._timeline.head < clock.frame - _LOST_S * self._rate:
+        if self._timeline is not None and self._astray(clock, self._timeline):
             self._forget()
         if on and clock.running:
             if self._timeline is None:
@@ -188,8 +190,13 @@ class Player:
         last = self._laid[-1]
         return last.start + round(last.place.frames)
 
+    def _astray(self, clock: Clock, timeline: Timeline) -> bool:
+        """The engine has gone on without us, or the bars are counted anew before the first one was laid."""
+        if self._laid:
+            return timeline.head < clock.frame - _LOST_S * self._rate
+        return clock.running and not clock.bar <= self._next <= clock.bar + _FAR_BARS
+
     def _forget(self) -> None:
-        """The engine has gone on without us."""
         self._timeline, self._resume = None, self.since is not None
         self._early = self._late = self._splice = None
 
@@ -236,7 +243,7 @@ class Player:
     def _follow(self, clock: Clock, state: Steering) -> None:
         """The grid has jumped under a bar that plays: it is made again, and goes on where it now is."""
         assert self._timeline is not None
-        if self._laid and self._laid[-1].source == "embedded" and self._splice is None and self._timeline.head < self._end:
+        if self._laid and self._splice is None and self._timeline.head < self._end:
             last = self._laid[-1]
             strayed = last.bar > clock.bar + 2 or last.bar < clock.bar - 1
             if strayed or abs(clock.line(last.bar + 1) - self._end) > JUMP_S * self._rate:
@@ -259,6 +266,7 @@ class Player:
             while self._laid and self._laid[-1].bar >= wanted.bar:
                 self._laid.pop()
             self._laid.append(Laid(wanted.bar, clock.line(wanted.bar), place, "embedded"))
+            self.source = "embedded"
 
     def _place(self, clock: Clock, bar: int) -> Place:
         beats, phrase = clock.beats(bar), clock.phrase
@@ -350,7 +358,7 @@ class Player:
         if on:
             until = min(until, clock.line(self._next))
         count = min(until - self._timeline.head, self._feed.room)
-        if count > 0:
+        if count >= WRITE_S * self._rate:
             audio = self._timeline.take(self._timeline.head + count)
             self._feed.write(audio)
             self._history.keep(audio)

@@ -14,7 +14,8 @@ class Timeline:
 
     def __init__(self, head: int) -> None:
         self.head = head
-        self._ahead = np.zeros((1 << 18, 2), np.float32)  # from ``head`` on
+        self._sound = np.zeros((1 << 18, 2), np.float32)
+        self._at = 0  # of ``head``, in frames of ``_sound``
 
     def add(self, at: int, audio: Samples, fade: int = 0) -> None:
         """Add (frames, 2) from frame ``at`` on. What lies before ``head`` is left out; what is cut by that comes in over
@@ -23,32 +24,34 @@ class Timeline:
         audio = audio[late:]
         if not len(audio):
             return
-        start = max(at - self.head, 0)
+        start = self._at + max(at - self.head, 0)
         end = start + len(audio)
-        if end > len(self._ahead):
-            self._ahead = np.concatenate((self._ahead, np.zeros((end - len(self._ahead), 2), np.float32)))
+        if end > len(self._sound):
+            rest = self._sound[self._at :]
+            start, end, self._at = start - self._at, end - self._at, 0
+            self._sound = np.zeros((max(2 * end, len(self._sound)), 2), np.float32)
+            self._sound[: len(rest)] = rest
         if late and fade:
             count = min(fade, len(audio))
             audio = audio.copy()
             audio[:count] *= (np.arange(count, dtype=np.float32) / np.float32(fade))[:, None]
-        self._ahead[start:end] += audio
+        self._sound[start:end] += audio
 
     def cut(self, at: int, fade: int) -> None:
         """Nothing of what was added until now is heard from frame ``at`` on; it goes within ``fade`` frames before."""
-        start = max(at - self.head, 0)
-        begin = max(start - fade, 0)
+        start = self._at + max(at - self.head, 0)
+        begin = max(start - fade, self._at)
         fall = (np.arange(start - begin, 0, -1, dtype=np.float32) / np.float32(max(start - begin, 1)))[:, None]
-        self._ahead[begin:start] *= fall
-        self._ahead[start:] = 0.0
+        self._sound[begin:start] *= fall
+        self._sound[start:] = 0.0
 
     def take(self, until: int) -> Samples:
         """What is heard from ``head`` to ``until``; (frames, 2), a copy."""
         count = max(until - self.head, 0)
         out = np.zeros((count, 2), np.float32)
-        there = min(count, len(self._ahead))
-        out[:there] = self._ahead[:there]
-        self._ahead[: len(self._ahead) - there] = self._ahead[there:].copy()
-        self._ahead[len(self._ahead) - there :] = 0.0
+        there = min(count, max(len(self._sound) - self._at, 0))
+        out[:there] = self._sound[self._at : self._at + there]
+        self._at += count
         self.head += count
         return out
 
