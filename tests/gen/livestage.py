@@ -12,7 +12,7 @@ import numpy as np
 from appliance.engine.backends.offline import OfflineEngine
 from appliance.engine.dsp.limiter import LOOK_AHEAD_FRAMES
 from appliance.gen.live.clock import Clock
-from appliance.gen.live.player import Maker, Player
+from appliance.gen.live.player import Made, Maker, Player
 from appliance.gen.live.steering import Texts, steering
 
 RATE = 48000
@@ -32,9 +32,8 @@ class Now(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        result = fn(*args, **kwargs)
-        if isinstance(result, tuple):
-            result = (*result[:-1], self.late_s)  # what it took
+        result: Made = fn(*args, **kwargs)
+        result.took_s = self.late_s
         self._waiting.append((self.frame + round(self.late_s * RATE), future, result))
         self.go(self.frame)
         return future
@@ -58,7 +57,8 @@ class Stage:
         self.values.set("/gen/live/on", True)
         self.making = Now()
         self._pieces = [self.engine.run(STEP)[:, :2]]
-        self.player = Player(self.engine.segment, self.values, RATE, self.making, cloud)
+        self.said: list[str] = []
+        self.player = Player(self.engine.segment, self.values, RATE, self.making, cloud, say=self.said.append)
         self.before_step: Callable[[int], None] = lambda _frame: None
 
     @property

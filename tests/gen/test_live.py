@@ -13,7 +13,7 @@ from appliance.gen.backends.procedural.song import compose
 from appliance.gen.live import bars
 from appliance.gen.live.bars import Place
 from appliance.gen.live.player import Capture
-from appliance.gen.live.steering import Steering, heard
+from appliance.gen.live.steering import Steering, Texts, heard, steering
 from appliance.gen.request import parse_request
 from tests.gen.livestage import RATE, STEP, Stage, gaps
 
@@ -100,8 +100,6 @@ def test_it_begins_on_a_line_and_stands_on_the_grid(stage: Stage) -> None:
 
 
 def stage_state(stage: Stage) -> Steering:
-    from appliance.gen.live.steering import steering
-
     return steering(stage.values, stage.texts)
 
 
@@ -218,6 +216,13 @@ def test_switched_off_it_plays_the_bar_out_and_the_clock_stops_it_at_once(stage:
     stage.values.set("/clock/play", True)
     stage.run(3.0)
     assert np.abs(stage.heard[-STEP * 20 :]).max() > 0.01
+
+
+def test_prompts_that_cannot_be_read_are_left_out_and_that_is_said_once(stage: Stage) -> None:
+    stage.texts = Texts(("techno", "x" * 4096, "y" * 4096, "z" * 4096, "\x07", "", "", ""))
+    stage.run(4.0)
+    assert len(stage.said) == 1 and "left out: prompt" in stage.said[0]
+    assert stage.player.source == "embedded" and np.abs(stage.heard).max() > 0.1 and not stage.stalls
 
 
 def test_a_machine_that_is_too_slow_hears_a_bar_twice_rather_than_none(stage: Stage) -> None:

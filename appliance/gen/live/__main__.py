@@ -36,10 +36,12 @@ from appliance.library.store import audio_hash
 from appliance.library.wav import write_wav
 
 log = logging.getLogger(__name__)
-STEP_S = 0.015
+STEP_S, REST_S = 0.015, 0.1
 TELL_S = 0.1
 PULSE_S = 0.5
 TEXTS_S = 5.0
+NICE = 2
+"""Before the workers, who have time; after engine and control."""
 
 
 class Process:
@@ -55,7 +57,7 @@ class Process:
         self._making = ThreadPoolExecutor(1, "bars")
         self._cutting = ThreadPoolExecutor(1, "loops")
         self._lyria = None if safe else Lyria(box.config.gen.lyria, self._rate, self._message)
-        self._player = Player(box.segment, box.values, self._rate, self._making, self._lyria, since)
+        self._player = Player(box.segment, box.values, self._rate, self._making, self._lyria, since, self._message)
         self._told: dict[str, Any] = {}
         self._told_s = 0.0
 
@@ -75,7 +77,7 @@ class Process:
             if self._lyria is not None:
                 self._lyria.steer(state, clock.bpm, on and cloud and clock.running)
             self._tell(cloud, self._player.ahead_s(clock))
-            time.sleep(STEP_S)
+            time.sleep(REST_S if self._player.idle and not on else STEP_S)
 
     def _listen(self) -> None:
         """Leave at once when the other side is gone: this process must not outlive gen's."""
@@ -171,6 +173,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="live: %(message)s")
     logging.getLogger("google_genai").setLevel(logging.ERROR)
+    with contextlib.suppress(OSError):  # where that is permitted
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
     keep_memory()
     link = socket.socket(fileno=options.fd)
     Process(link, Box.attach(options.box, "gen"), safe=options.safe, since=options.since).run()

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,7 @@ def voices(state: Steering) -> list[Voice]:
 def _voice(state: Steering, style: str, text: str, gain: float) -> Voice:
     """The words say what a style is in itself; the knobs, from their middle on, what it is now."""
     read = read_prompt(text)
-    fields = {
+    fields: dict[str, Any] = {
         "prompt": text or style.replace("_", " "), "style": style, "key": state.key, "seed": state.seed, "bars": 2,
         "bpm": STYLE_BPM[style], "energy": read.get("energy", 0.6), "complexity": read.get("complexity", 0.5),
         "mood": read.get("mood", 0.4), "humanize": 0.3,
@@ -115,7 +116,7 @@ def bar(state: Steering, place: Place, rate: int, poll: Callable[[], None] = lam
     mix = np.zeros((2, _length(place, rate)), np.float32)
     for voice in heard:
         song = _placed(compose(_asked(voice.request, state, place), poll), place, rate, lead.degrees)
-        gains = _gains(voice.usual, place.beats, rate)
+        gains = _gains(voice.usual, place.beats, rate)  # pyright: ignore[reportArgumentType]  # frozen, so it has a hash
         for part in voice.request.parts or ():
             stem = _texture(song, place) if part == "texture" else MAKERS[part](song)
             count = min(stem.shape[1], mix.shape[1])
@@ -172,7 +173,8 @@ def _placed(song: Song, place: Place, rate: int, degrees: tuple[int, ...] = ()) 
 def _texture(song: Song, place: Place) -> Samples:
     """A bar out of a bed that goes round and round, with a fade that the next bar's takes up."""
     bars = min(song.grid.bars, _TEXTURE_BARS)
-    bed = _bed(song.request.model_copy(update={"bars": bars, "section": "drop"}), round(bars * place.frames), song.sample_rate)
+    asked = song.request.model_copy(update={"bars": bars, "section": "drop"})
+    bed = _bed(asked, round(bars * place.frames), song.sample_rate)  # pyright: ignore[reportArgumentType]
     first = round((song.bar or 0) % bars * place.frames)
     fade = round(0.05 * song.sample_rate)
     piece = np.take(bed, np.arange(first, first + math.ceil(place.frames) + fade), axis=1, mode="wrap")
@@ -217,7 +219,7 @@ def _shelved(mix: Samples, db: float, rate: int) -> Samples:
     hz = np.arange(length // 2 + 1) * (rate / length / _SHELF_HZ)
     square = hz * hz
     gain = ((1.0 + decibels(db) * square) / (1.0 + square)).astype(np.float32)
-    spectrum = np.fft.rfft(mix, length, axis=-1)
+    spectrum = np.fft.rfft(mix, length, axis=-1).astype(np.complex64, copy=False)
     scale_spectrum(spectrum, gain)
     return np.fft.irfft(spectrum, length, axis=-1)[:, : mix.shape[1]].astype(np.float32, copy=False)
 

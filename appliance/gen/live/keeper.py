@@ -22,7 +22,7 @@ from appliance.bus.hub import HubClient
 from appliance.bus.lifeline import tied
 from appliance.errors import ApplianceError, BadValue, UnknownAddress
 from appliance.gen.asking import Asking, whole
-from appliance.gen.pool import LINE_LIMIT, environment
+from appliance.gen.pool import LINE_LIMIT, START_TIMEOUT_S, environment
 from appliance.gen.taking import OVERTAKEN, Taking, is_let_go, load_options
 from appliance.library.store import AudioStore
 from appliance.nodes.genlive import MAX_CAPTURE_BARS, PROMPTS
@@ -30,7 +30,7 @@ from appliance.nodes.genlive import MAX_CAPTURE_BARS, PROMPTS
 log = logging.getLogger(__name__)
 LOOK_S = 0.05
 SILENT_S = 10.0
-"""A process that has told nothing for so long hangs; its start is part of that."""
+"""A process that has told nothing for so long hangs; for its start it has longer."""
 FIRST_AGAIN_S, LAST_AGAIN_S, WELL_S = 0.1, 5.0, 20.0
 CAPTURE_BARS = 4
 _STATES = ("source", "connected", "ahead", "dropping", "filtered")
@@ -126,7 +126,7 @@ class LiveStream:
                     continue
                 began_s = time.monotonic()
                 why = await self._life()
-                if why:
+                if why and self._on:
                     again_s = FIRST_AGAIN_S if time.monotonic() - began_s > WELL_S else min(2 * again_s, LAST_AGAIN_S)
                     self._say(f"the live stream's process {why}; it is started again")
                     await asyncio.sleep(again_s)
@@ -140,7 +140,7 @@ class LiveStream:
         except OSError as error:
             return f"cannot be started ({error.strerror})"
         listening = asyncio.create_task(self._listen(reader))
-        off_s = self._heard_s = time.monotonic()
+        began_s = off_s = self._heard_s = time.monotonic()
         why = ""
         while not listening.done():
             await asyncio.wait({listening}, timeout=LOOK_S)
@@ -149,8 +149,9 @@ class LiveStream:
                 off_s = now_s
             elif now_s - off_s > self._box.config.gen.lyria.idle_s:
                 break
-            if now_s - self._heard_s > SILENT_S:
-                why = f"has said nothing for {SILENT_S:g} s"
+            patience_s = SILENT_S if self._heard_s > began_s else START_TIMEOUT_S
+            if now_s - self._heard_s > patience_s:
+                why = f"has said nothing for {patience_s:g} s"
                 break
         else:
             why = listening.result()
@@ -209,14 +210,16 @@ class LiveStream:
 
     async def _bring(self, target: str, fields: dict[str, Any]) -> None:
         """What was captured becomes a take of its pad, from a bar line on."""
+        hash_ = str(fields.pop("hash"))
         try:
-            clip = self._store.register(str(fields.pop("hash")), **fields)
+            clip = self._store.register(hash_, **fields)
+            await self._hub.connected()
             await self._hub.do(f"{target}/load", str(clip.path), load_options(clip, at="bar"))
         except ApplianceError as error:
             if error.status != OVERTAKEN:
                 self._say(f"{target}: what was captured is not loaded: {error.message}")
                 return
-        self._taking.delivered(target, [clip.hash])
+        self._taking.delivered(target, [hash_])
 
     def _say(self, text: str) -> None:
         log.info("%s", text)

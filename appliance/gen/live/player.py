@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from appliance.bus.feed import Feed
 from appliance.bus.memory import PrivateSegment, Segment
 from appliance.bus.values import Values
+from appliance.errors import ApplianceError
 from appliance.gen.live import bars
 from appliance.gen.live.bars import FADE_S, SILENCE_BEATS, TAIL_S, Place
 from appliance.gen.live.clock import Clock
@@ -71,14 +72,25 @@ class Wanted:
         return apart < 12 and replace(self, place=replace(self.place, frames=other.place.frames)) == other
 
 
-Made = tuple[Samples, Samples | None, float]
+@dataclass(slots=True)
+class Made:
+    """A bar, what a drop lays over it, how long it took, and what could not be done as it was asked for."""
+
+    sound: Samples
+    over: Samples | None
+    took_s: float
+    trouble: str = ""
 
 
 def make(wanted: Wanted, rate: int) -> Made:
-    """The bar, what a drop lays over it, and how long it took in seconds."""
-    began = time.monotonic()
-    sound = bars.bar(wanted.state, wanted.place, rate)
-    return sound, bars.effects(wanted.state, wanted.place, rate), time.monotonic() - began
+    """Prompts that cannot be read are left out."""
+    began, trouble, state = time.monotonic(), "", wanted.state
+    try:
+        sound = bars.bar(state, wanted.place, rate)
+    except ApplianceError as error:
+        trouble, state = f"the prompts are left out: {error.message}", replace(state, prompts=())
+        sound = bars.bar(state, wanted.place, rate)
+    return Made(sound, bars.effects(state, wanted.place, rate), time.monotonic() - began, trouble)
 
 
 @dataclass(slots=True)
@@ -107,13 +119,15 @@ class Player:
 
     def __init__(
         self, segment: Segment | PrivateSegment, values: Values, rate: int, executor: Executor, cloud: Maker | None = None,
-        since: int | None = None,
+        since: int | None = None, say: Callable[[str], None] = log.warning,
     ) -> None:
         self._segment = segment
         self._values = values
         self._rate = rate
         self._executor = executor
         self._cloud = cloud
+        self._say = say
+        self._said = ""
         self._feed = Feed(segment)
         self._timeline: Timeline | None = None
         self._history: History | None = None
@@ -258,10 +272,12 @@ class Player:
         if self._splice is not None and self._splice[1].done():
             wanted, future = self._splice
             self._splice = None
-            sound, _, self._cost_s = future.result()
+            made = self._result(future)
+            if made is None:
+                return
             fade = round(2 * FADE_S * self._rate)
             self._timeline.cut(self._timeline.head + fade, fade)
-            self._timeline.add(clock.line(wanted.bar), sound, fade)
+            self._timeline.add(clock.line(wanted.bar), made.sound, fade)
             place = replace(wanted.place, frames=float(clock.line(wanted.bar + 1) - clock.line(wanted.bar)))
             while self._laid and self._laid[-1].bar >= wanted.bar:
                 self._laid.pop()
@@ -299,35 +315,51 @@ class Player:
     def _asked(self, wanted: Wanted) -> tuple[Wanted, Future[Made]]:
         return wanted, self._executor.submit(make, wanted, self._rate)
 
+    def _result(self, future: Future[Made]) -> Made | None:
+        """What was made; None when it failed. What is wrong is said once."""
+        trouble, made = "", None
+        try:
+            made = future.result()
+        except Exception as error:
+            trouble = f"a bar could not be made ({type(error).__name__}); the one before is heard again"
+            if trouble != self._said:
+                log.exception("a bar could not be made")
+        else:
+            trouble = made.trouble
+            self._cost_s = max(made.took_s, 0.8 * self._cost_s)
+        if trouble and trouble != self._said:
+            self._say(trouble)
+        self._said = trouble
+        return made
+
     def _lay(self, clock: Clock, state: Steering, cloud: bool) -> bool:
         """Put the next bar on its line when it is due; whether it was."""
         assert self._timeline is not None
         start = clock.line(self._next)
         if clock.frame < start - self._ahead or self._splice is not None:
             return False
-        made = next((job for job in (self._late, self._early) if job is not None and job[1].done()), None)
-        place = made[0].place if made else self._place(clock, self._next)
+        job = next((job for job in (self._late, self._early) if job is not None and job[1].done()), None)
+        made = self._result(job[1]) if job else None
+        place = job[0].place if job and made else self._place(clock, self._next)
         fade = round(FADE_S * self._rate)
         sound = self._cloud.bar(self._place(clock, self._next), clock.bpm, fade) if cloud and self._cloud else None
-        source, over = "lyria", None
+        source = "lyria"
         if sound is None:
             source = "embedded"
             if made is not None:
-                sound = made[1].result()[0]
+                sound = made.sound
             elif self._last is not None and clock.frame > start - self._ahead // 2:
                 sound = self._last
                 self.repeated += 1
-                log.warning("a bar was not made in time, and the one before is heard again")
+                if job is None or not job[1].done():
+                    log.warning("a bar was not made in time, and the one before is heard again")
             else:
                 return False
-        if made is not None:
-            _, over, took_s = made[1].result()
-            self._cost_s = max(took_s, 0.8 * self._cost_s)
         if source == "embedded":
             self._last = sound
         self._timeline.add(start, sound, fade)
-        if over is not None:
-            self._timeline.add(start, over, fade)
+        if made is not None and made.over is not None:
+            self._timeline.add(start, made.over, fade)
         place = replace(place, frames=self._place(clock, self._next).frames)
         self._laid.append(Laid(self._next, start, place, source))
         self._end_of_build(place)
