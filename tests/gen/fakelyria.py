@@ -62,6 +62,7 @@ class FakeLyria:
         self.said: list[dict[str, Any]] = []
         self.keys: list[str] = []
         self.open = 0
+        self._links: list[ServerConnection] = []
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()
@@ -92,6 +93,8 @@ class FakeLyria:
             self.port = next(iter(server.sockets)).getsockname()[1]
             self._ready.set()
             await self._stop.wait()
+            for link in self._links:
+                link.transport.abort()
 
     async def _session(self, link: ServerConnection) -> None:
         if self.away:
@@ -106,6 +109,7 @@ class FakeLyria:
             return
         await link.send(json.dumps({"setupComplete": {}}).encode())
         self.open += 1
+        self._links.append(link)
         player = _Player(self, link)
         playing = asyncio.create_task(player.run())
         try:

@@ -20,6 +20,7 @@ from tests.gen.fakelyria import CHUNK_S, TONE_HZ, FakeLyria
 from tests.gen.livestage import RATE, STEP, Stage, gaps
 
 KEY = "not-a-real-key"
+BPM = 300.0  # of the clock: Lyria plays half of it
 
 
 @pytest.fixture
@@ -35,9 +36,9 @@ class Show:
 
     def __init__(self, server: FakeLyria, **settings: object) -> None:
         self.messages: list[str] = []
-        wanted = config.Lyria(url=server.url, buffer_s=0.3, stall_s=0.6, **settings)
+        wanted = config.Lyria.model_validate({"url": server.url, "buffer_s": 0.3, "stall_s": 0.6, **settings})
         self.lyria = Lyria(wanted, RATE, self.messages.append)
-        self.stage = Stage(200.0, self.lyria)
+        self.stage = Stage(BPM, self.lyria)
         self.stage.values.set("/gen/live/only_bass_and_drums", True)
         self.stage.values.set("/gen/live/backend", "lyria")
         self.stage.texts = Texts(("techno", *[""] * 7))
@@ -48,7 +49,10 @@ class Show:
     def _pace(self, frame: int) -> None:
         if self._began is None:
             self._began = time.monotonic() - frame / RATE
-        time.sleep(max(self._began + frame / RATE - time.monotonic(), 0))
+        early_s = self._began + frame / RATE - time.monotonic()
+        if early_s < -0.05:  # the machine stood still, and the engine with it
+            self._began -= early_s
+        time.sleep(max(early_s, 0))
         values = self.stage.values
         on = bool(values.get("/gen/live/on")) and values.get("/gen/live/backend") == "lyria"
         self.lyria.steer(steering(values, self.stage.texts), float(values.get("/clock/bpm")), on)
@@ -88,7 +92,7 @@ def test_what_knobs_say_goes_to_the_server(server: FakeLyria, show: Show) -> Non
     assert server.told("clientContent") == [
         {"weightedPrompts": [{"text": "techno", "weight": 1.0}, {"text": "warm rhodes", "weight": 0.5}]}]
     assert server.told("musicGenerationConfig") == [{
-        "bpm": 200, "scale": "F_MAJOR_D_MINOR", "density": 0.25, "brightness": 0.75, "guidance": 5.5, "temperature": 1.5,
+        "bpm": 150, "scale": "F_MAJOR_D_MINOR", "density": 0.25, "brightness": 0.75, "guidance": 5.5, "temperature": 1.5,
         "topK": 77, "seed": 9, "muteBass": True, "muteDrums": False, "onlyBassAndDrums": True,
         "musicGenerationMode": "DIVERSITY"}]  # fmt: skip
     assert server.told("playbackControl") == ["PLAY"]
@@ -97,8 +101,8 @@ def test_what_knobs_say_goes_to_the_server(server: FakeLyria, show: Show) -> Non
     assert server.told("playbackControl") == ["PLAY"], "density needs no other context"
     values.set("/gen/live/key", "A minor")
     show.until(lambda: server.told("playbackControl")[-1] == "RESET_CONTEXT")
-    values.set("/clock/bpm", 250.0)
-    show.until(lambda: server.told("musicGenerationConfig")[-1]["bpm"] == 125)
+    values.set("/clock/bpm", 126.0)
+    show.until(lambda: server.told("musicGenerationConfig")[-1]["bpm"] == 126)
     show.until(lambda: server.told("playbackControl") == ["PLAY", "RESET_CONTEXT", "RESET_CONTEXT"])
 
 
@@ -107,7 +111,7 @@ def test_it_is_heard_on_the_beat_and_jitter_is_not(server: FakeLyria, show: Show
     show.until_heard("lyria")
     begun = show.stage.engine.frame
     show.stage.run(2.5)
-    assert set(show.sources[-100:]) == {"lyria"}
+    assert set(show.sources[-75:]) == {"lyria"}
     sound = show.stage.heard[begun + RATE :, 0]
     assert not gaps(show.sounding) and show.stage.stalls == 0
     assert np.abs(np.diff(sound, 2)).max() < 0.17, "it clicks more than its own beat"
@@ -116,8 +120,9 @@ def test_it_is_heard_on_the_beat_and_jitter_is_not(server: FakeLyria, show: Show
     level = np.abs(sound)
     beats = np.flatnonzero((level[1:] > 0.3) & (level[:-1] <= 0.3))
     line = show.stage.clock.line(show.stage.clock.bar) - begun - RATE
-    apart = (beats - line) / (0.3 * RATE)
-    assert np.abs(apart - np.round(apart)).max() * 0.3 < 0.004, "its beats are not the clock's"
+    beat_s = 60 / BPM
+    apart = (beats - line) / (beat_s * RATE)
+    assert len(beats) > 3 and np.abs(apart - np.round(apart)).max() * beat_s < 0.004, "its beats are not the clock's"
 
 
 @pytest.mark.parametrize("fault", ["close", "stall", "text", "garbage"])
@@ -194,8 +199,9 @@ def test_keys_of_the_same_notes_are_one_scale() -> None:
 def test_ten_minutes_of_jitter_and_not_one_underrun(server: FakeLyria) -> None:
     """200 ms of network jitter: no stall, no gap, no bar of the embedded one after the first second of Lyria's."""
     server.jitter_s, server.burst_s = 0.2, 3.0
-    show = Show(server)
-    show.until_heard("lyria")
+    show = Show(server, buffer_s=1.0, stall_s=6.0)  # as they are in the config
+    show.stage.values.set("/clock/bpm", 120.0)
+    show.until(lambda: show.stage.player.source == "lyria", 20.0)
     show.stage.run(1.0)
     before, stalls, silent = len(show.sources), show.stage.stalls, 0
     for _ in range(60):

@@ -20,6 +20,7 @@ from tests.gen.livestage import gaps
 from .conftest import Running
 
 RATE, STEP = 48000, 960
+START_S = 60.0
 
 
 class Playing:
@@ -47,7 +48,7 @@ class Playing:
         return self.running.control.states.get(f"/gen/live/{name}")
 
     async def until(self, name: str, value: object) -> None:
-        await self.running.until(lambda: self.state(name) == value)
+        await self.running.until(lambda: self.state(name) == value, START_S)
 
     def process(self) -> int:
         """Its process, by what it was started with; 0: there is none."""
@@ -79,7 +80,7 @@ async def test_it_plays_is_killed_and_plays_on(playing: Playing) -> None:
     assert "killed by signal 9; it is started again" in str(playing.state("message"))
     await playing.until("source", "embedded")
     assert playing.process() not in (0, first)
-    await playing.running.until(lambda: playing.engine.telemetry.snapshot()["live"]["playing"])
+    await playing.running.until(lambda: playing.engine.telemetry.snapshot()["live"]["playing"], START_S)
     await asyncio.sleep(0.5)
     assert not gaps(np.concatenate(playing.pieces[-20:]))
 

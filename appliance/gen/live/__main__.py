@@ -40,8 +40,6 @@ STEP_S, REST_S = 0.015, 0.1
 TELL_S = 0.1
 PULSE_S = 0.5
 TEXTS_S = 5.0
-NICE = 2
-"""Before the workers, who have time; after engine and control."""
 
 
 class Process:
@@ -173,8 +171,6 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="live: %(message)s")
     logging.getLogger("google_genai").setLevel(logging.ERROR)
-    with contextlib.suppress(OSError):  # where that is permitted
-        os.setpriority(os.PRIO_PROCESS, 0, NICE)
     keep_memory()
     link = socket.socket(fileno=options.fd)
     Process(link, Box.attach(options.box, "gen"), safe=options.safe, since=options.since).run()

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import json
 import logging
+import os
 import socket
 import sys
 import time
@@ -33,6 +34,8 @@ SILENT_S = 10.0
 """A process that has told nothing for so long hangs; for its start it has longer."""
 FIRST_AGAIN_S, LAST_AGAIN_S, WELL_S = 0.1, 5.0, 20.0
 CAPTURE_BARS = 4
+NICE = 2
+"""Before the workers, who have time; after engine and control."""
 _STATES = ("source", "connected", "ahead", "dropping", "filtered")
 Tell = Callable[[str, Any], None]
 
@@ -175,6 +178,8 @@ class LiveStream:
             raise
         finally:
             theirs.close()
+        with contextlib.suppress(OSError):  # where that is permitted
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
         self._send_texts()
         return reader
