@@ -108,6 +108,17 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
 
+class Lyria(Section):
+    """Lyria RealTime, as a maker of the live stream. The key stands in GEMINI_API_KEY or GOOGLE_API_KEY, or in a file."""
+
+    model: str = Field(default="models/lyria-realtime-exp", min_length=1)
+    key_file: Path | None = Field(default=None, description="file with the key; nobody but its owner may read it (chmod 600)")
+    url: str = Field(default="", description="another server; empty: Google's")
+    buffer_s: float = Field(default=1.0, ge=0.2, le=10, description="so much beyond a bar has to be there before it is heard")
+    stall_s: float = Field(default=6.0, ge=0.5, le=60, description="a server that sends nothing for so long is left")
+    idle_s: float = Field(default=60.0, ge=1, le=3600, description="seconds without being heard until the session is closed")
+
+
 class Gen(Section):
     enabled: bool = True
     fill: bool = Field(default=True, description="fill the pads of bank 1 when the box starts with an empty session")
@@ -128,6 +139,7 @@ class Gen(Section):
     keep_jobs: int = Field(default=1000, ge=10, description="finished jobs kept in the log")
     keep_jobs_days: float = Field(default=30, gt=0, le=3650, description="days after which a finished job leaves the log")
     keep_audio_mb: int = Field(default=4096, ge=64, description="size of the store of generated audio")
+    lyria: Lyria = Lyria()
 
 
 class Mappings(Section):

@@ -12,7 +12,7 @@ import numpy as np
 from appliance.bus import atomic, layout
 from appliance.bus.commit import committed
 from appliance.bus.layout import FEED_FRAMES
-from appliance.bus.memory import Segment
+from appliance.bus.memory import PrivateSegment, Segment
 
 KEPT_FRAMES = 8192 + 4096
 """Of what was played: a block may be rendered again."""
@@ -21,7 +21,7 @@ KEPT_FRAMES = 8192 + 4096
 class Feed:
     """Whoever makes one takes over the ring as it is."""
 
-    def __init__(self, segment: Segment) -> None:
+    def __init__(self, segment: Segment | PrivateSegment) -> None:
         self._segment = segment
         self._ring = segment.view(np.float32, 2 * FEED_FRAMES, layout.offset("feed")).reshape(FEED_FRAMES, 2)
 

@@ -103,16 +103,17 @@ def conform(
     return loop, report, dict(zip(others, (np.ascontiguousarray(stem) for stem in cut[1:]), strict=True))
 
 
-def find_downbeat(audio: Samples, sample_rate: int, bpm: float, beats: int) -> int:
+def find_downbeat(audio: Samples, sample_rate: int, bpm: float, beats: int, *, whole: bool = True) -> int:
     """The frame of the first downbeat: the phase of the beat grid on which most attacks lie, refined to the attack itself.
 
     Material that begins with sound (20 dB under its peak or more within 10 ms) begins on its downbeat: what plays loops or
-    starts a bar is cut that way, and a search would take a strong off-beat for it.
+    starts a bar is cut that way, and a search would take a strong off-beat for it. Material that is not ``whole`` was cut out
+    of something anywhere: then it is the phase alone, to 2 ms.
     """
     hop = max(round(0.002 * sample_rate), 1)
     energy = np.square(audio).sum(axis=1, dtype=np.float32)
     count = len(energy) // hop
-    if count < 8 or float(energy[: 5 * hop].max()) > 0.01 * float(energy.max()):
+    if count < 8 or (whole and float(energy[: 5 * hop].max()) > 0.01 * float(energy.max())):
         return 0
     level = np.sqrt(energy[: count * hop].reshape(count, hop).sum(axis=1))
     rise = np.maximum(np.diff(level, prepend=0.0), 0.0)
@@ -125,6 +126,8 @@ def find_downbeat(audio: Samples, sample_rate: int, bpm: float, beats: int) -> i
         inside = at < count
         score[inside] += rise[at[inside]]
     phase = int(np.argmax(score))
+    if not whole:
+        return phase * hop
     beat_frames = 60.0 / bpm * sample_rate
     for beat in range(available + 1):
         frame = _attack(energy, round(phase * hop + beat * beat_frames), hop, sample_rate)

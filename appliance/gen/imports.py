@@ -12,16 +12,13 @@ from appliance.errors import BadValue
 from appliance.gen.conform import ROLE_LUFS, ConformReport, checked, conform
 from appliance.gen.import_request import ImportRequest
 from appliance.gen.retune import folded_tempo
-from appliance.gen.theory import Key, parse_key
+from appliance.gen.theory import parse_key
 from appliance.library.analysis.listen import analyse_frames
 from appliance.library.analysis.result import Analysis
 from appliance.library.tempo import BEATS_IN_BAR
 
 Samples = NDArray[np.float32]
 MOST_BARS = 8
-_ABOVE_MAJOR = {"major": 0, "minor": 3, "dorian": -2, "phrygian": -4, "lydian": -5, "mixolydian": -7, "locrian": 1,
-                "harmonic minor": 3}
-"""Semitones from a mode's first note to that of the major scale of the same notes."""
 
 
 def conform_import(
@@ -77,8 +74,4 @@ def _shift(source: str, wanted: str | None) -> float:
     """Semitones, -6 up to 5, from one key to another; a minor key and the major one of the same notes count as one."""
     if not source or not wanted:
         return 0.0
-    return float((_major(parse_key(wanted)) - _major(parse_key(source)) + 6) % 12 - 6)
-
-
-def _major(key: Key) -> int:
-    return key.tonic + _ABOVE_MAJOR[key.mode]
+    return float((parse_key(wanted).relative_major - parse_key(source).relative_major + 6) % 12 - 6)

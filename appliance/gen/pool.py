@@ -93,7 +93,7 @@ class WorkerProcess:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *tied(command), pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
-                stdout=sys.stderr.fileno(), env=_environment(self._threads),
+                stdout=sys.stderr.fileno(), env=environment(self._threads),
             )  # fmt: skip
         except OSError as error:
             ours.close()
@@ -257,7 +257,7 @@ class WorkerProcess:
         self._writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
 
-def _environment(threads: int) -> dict[str, str]:
+def environment(threads: int = 1) -> dict[str, str]:
     """The worker finds our package, and its libraries keep to so many threads: the engine's cores are not theirs."""
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)

@@ -21,6 +21,7 @@ from appliance.gen.drop import DropRequest
 from appliance.gen.dropping import Dropping
 from appliance.gen.fusing import Fusing
 from appliance.gen.importing import Importing
+from appliance.gen.live.keeper import LiveStream
 from appliance.gen.lookahead import LookAhead
 from appliance.gen.modelling import Modelling, Models
 from appliance.gen.pool import WorkerProcess
@@ -99,6 +100,8 @@ class GenProcess:
                                   self._tell)
         self._importing = Importing(self._asking, sources)
         self._stemming = Stemming(self._asking, sources, self._loaded, lambda: "" if safe else self._models.demucs)
+        self._live = LiveStream(box, hub, self._store, self._taking, self._asking, self._varying.empty_pad, self._tell,
+                                safe=safe)
         self._left_over: set[int] = set()  # jobs whose clip the process before this one may have brought to its target
 
     def _worker(self, name: str) -> WorkerProcess:
@@ -128,6 +131,7 @@ class GenProcess:
         self._hub.serve("/bank", self._serve_place)
         self._hub.serve("/deck", self._serve_place)
         self._hub.watch("/gen/prompt", self._prompt_changed)
+        self._live.watch()
         for pattern in ("/bank/*/pad/*/file", "/deck/*/file"):
             self._hub.watch(pattern, self._file_changed)
         self._hub.watch("/bank/*/pad/*/state", self._pad_state)
@@ -140,6 +144,7 @@ class GenProcess:
             tasks.create_task(self._beat())
             tasks.create_task(self._publish())
             tasks.create_task(self._first_fill())
+            tasks.create_task(self._live.run())
             for runner in dict.fromkeys(self._runners.values()):
                 tasks.create_task(runner.run())
             tasks.create_task(next(iter(self._runners.values())).deliver_for_ever())
@@ -188,6 +193,8 @@ class GenProcess:
                 return await self._prompting.serve(address.removeprefix("/gen/"), arguments)
             case "/gen/stems":
                 return self._stems(arguments[0] if arguments else "", arguments[1:])
+            case _ if address.startswith("/gen/live/"):
+                return self._live.serve(address, arguments)
             case _:
                 raise UnknownAddress(f"{address} is nothing that generation can do")
 

@@ -23,6 +23,9 @@ SCALES: dict[str, tuple[int, ...]] = {
     "locrian": (0, 1, 3, 5, 6, 8, 10),
     "harmonic minor": (0, 2, 3, 5, 7, 8, 11),
 }
+_ABOVE_MAJOR = {"major": 0, "minor": 3, "dorian": -2, "phrygian": -4, "lydian": -5, "mixolydian": -7, "locrian": 1,
+                "harmonic minor": 3}
+"""Semitones from a mode's first note to that of the major scale of the same notes."""
 _MODE_WORDS = {
     "maj": "major", "dur": "major", "ionian": "major",
     "min": "minor", "m": "minor", "moll": "minor", "aeolian": "minor",
@@ -44,6 +47,11 @@ class Key:
     @property
     def scale(self) -> tuple[int, ...]:
         return SCALES[self.mode]
+
+    @property
+    def relative_major(self) -> int:
+        """Tonic of the major key of the same notes."""
+        return (self.tonic + _ABOVE_MAJOR[self.mode]) % 12
 
     def degree(self, degree: int) -> int:
         """Semitones of a scale degree above the tonic; 0 is the tonic, 7 its octave, negative ones lie below."""

@@ -9,6 +9,7 @@ from appliance.nodes.deck import DECK, HOT_CUE
 from appliance.nodes.drop import DROP
 from appliance.nodes.fx import FX, FX_SLOT
 from appliance.nodes.gen import GEN
+from appliance.nodes.genlive import GEN_LIVE, GEN_LIVE_PROMPT
 from appliance.nodes.learn import DEVICE, LEARN
 from appliance.nodes.library import LIBRARY
 from appliance.nodes.live import LIVE
@@ -22,7 +23,7 @@ from appliance.nodes.voice import SPEECH, VOICE
 ENGINE_GROUPS = (CLOCK, DECK, HOT_CUE, PAD, BANK, SCENE, CHANNEL, MIXER, PANIC, VOICE, LIVE)
 """Groups whose values the engine reads; the others' values belong to the process that owns them."""
 
-NAMESPACE = Namespace((*ENGINE_GROUPS, PANIC_ACTIONS, SESSION, SYSTEM, RECORD, LIBRARY, GEN, BRAIN, DROP, VISUALS,
-                       VISUALS_PARAM, SPEECH, FX, FX_SLOT, ACCESS, LEARN, DEVICE))
+NAMESPACE = Namespace((*ENGINE_GROUPS, PANIC_ACTIONS, SESSION, SYSTEM, RECORD, LIBRARY, GEN, GEN_LIVE, GEN_LIVE_PROMPT, BRAIN,
+                       DROP, VISUALS, VISUALS_PARAM, SPEECH, FX, FX_SLOT, ACCESS, LEARN, DEVICE))
 ENGINE_VALUES = Namespace(ENGINE_GROUPS).values
 """The front of ``NAMESPACE.values``: the part that the engine reads and smooths."""

@@ -153,3 +153,39 @@ def test_any_messages_leave_values_in_their_ranges(box: Box, compiled: Compiled,
             address.node.check(address.node.from_slot(number), address.address)
 
     asyncio.run(play())
+
+
+LIVE = """\
+profile: 1
+name: Live
+device: {match: [live]}
+surface:
+  knob: {cc: 1..3}
+  key: {note: 1..3}
+bindings:
+  knob 1: /gen/live/density
+  knob 2: /gen/live/prompt/2/weight
+  knob 3: /gen/live/key
+  key 1: {to: /gen/live/on, mode: toggle}
+  key 2: /gen/live/drop
+  key 3: {to: /gen/live/capture, value: [4, /pad/3]}
+"""
+
+
+@pytest.mark.asyncio
+async def test_the_live_stream_is_steered_by_hand(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "live.yaml").write_text(LIVE, encoding="utf-8")
+    asked: list[tuple[str, list[Any]]] = []
+
+    async def call(address: str, args: list[Any], timeout_s: float = 30.0) -> None:
+        asked.append((address, args))
+
+    monkeypatch.setattr(desk, "call", call)
+    hand = Hand(load_profile(tmp_path / "live.yaml"), Router(desk))
+    for message in ((0xB0, 1, 127), (0xB0, 2, 0), (0xB0, 3, 0), (0x90, 1, 1), (0x90, 2, 1), (0x80, 2, 0), (0x90, 3, 1)):
+        hand.take(*message)
+    await asyncio.sleep(0)
+    values = desk.box.values
+    assert [values.get(f"/gen/live/{name}") for name in ("density", "prompt/2/weight", "key", "on")] == [1.0, 0.0, "box", True]
+    assert [address for address, _ in asked][:2] == ["/gen/live/drop", "/gen/live/capture"] or len(asked) == 3
+    assert ("/gen/live/capture", [4, "/pad/3"]) in asked

@@ -17,7 +17,7 @@ from appliance.gen.backends.procedural.tonal import bass, chords, lead
 from appliance.gen.maths import decibels
 from appliance.gen.request import PARTS, GenRequest, parse_request
 
-_MAKERS: dict[str, Callable[[Song], Samples]] = {
+MAKERS: dict[str, Callable[[Song], Samples]] = {
     "drums": drums, "percussion": percussion, "bass": bass, "chords": chords, "lead": lead, "texture": texture,
 }  # fmt: skip
 
@@ -47,7 +47,7 @@ class ProceduralBackend:
         for number, part in enumerate(parts):
             poll()
             level = decibels(song.style.levels_db[part]) * loudness(song.section, part)
-            stem = _levelled(_MAKERS[part](song), level)
+            stem = _levelled(MAKERS[part](song), level)
             stems[part] = np.ascontiguousarray(stem.T)
             mix += stems[part]
             progress((number + 1) / len(parts))

@@ -19,6 +19,7 @@ from appliance.gen.maths import saturate
 
 Samples = NDArray[np.float32]
 Pattern = list[list[float]]  # a bar, a step: velocity 0 … 1
+_USUAL_PEAK = 1.2  # of a dry kit, where there is one bar of it: one without a kick is not driven as if it had one
 
 
 def drums(song: Song) -> Samples:
@@ -43,7 +44,7 @@ def drums(song: Song) -> Samples:
         arranged = patterns
     dry = _struck(song, rng, lanes, arranged)
     if song.style.drum_drive > 0:
-        peak = float(np.abs(dry).max())
+        peak = float(np.abs(dry).max()) if song.bar is None else _USUAL_PEAK
         if peak > 0:
             dry = saturate(dry * np.float32((1 + 3 * song.style.drum_drive) / peak))
     for _ in range(song.style.drum_dull):
@@ -71,9 +72,9 @@ def percussion(song: Song) -> Samples:
 
 def _struck(song: Song, rng: np.random.Generator, lanes: dict[str, Lane], patterns: dict[str, Pattern]) -> Samples:
     """Patterns to sound: every hit a little different, on time as the style and the request want it, in the room."""
-    request, grid = song.request, song.grid
+    request, grid, canvas = song.request, song.grid, song.canvas
     humanize = float(request.humanize or 0)
-    dry, send = grid.silence(), grid.silence()
+    dry, send = canvas.silence(), canvas.silence()
     for lane, bars in patterns.items():
         settings = lanes[lane]
         sounds = song.drawn("sound", f"drums/{lane}", rng, partial(hits, lane, settings, song))
@@ -85,15 +86,17 @@ def _struck(song: Song, rng: np.random.Generator, lanes: dict[str, Lane], patter
                     continue
                 shake = 0.0 if strict else (float(rng.random()) - 0.5) * humanize
                 drift = 0.0 if strict else (float(rng.random()) + float(rng.random()) - 1.0) * humanize * 0.005
-                at = grid.frame(bar * grid.steps_per_bar + step) + int(drift * grid.sample_rate)
+                at = song.frame(bar * grid.steps_per_bar + step, int(drift * grid.sample_rate))
                 gain = settings.gain * velocity * (1 + shake * 0.5)
                 sound = sounds[int(rng.integers(len(sounds)))]
+                if at is None:
+                    continue
                 lay(dry, at, sound, gain, settings.pan)
                 if settings.send > 0:
                     lay(send, at, sound, gain * settings.send, settings.pan)
     effects = request.effects or ()
     if "delay" in effects:
-        send += echo(send, round(3 * grid.frames / grid.steps), 0.45, 4)
+        send += echo(send, round(3 * canvas.frames / canvas.steps), 0.45, 4)
     song.poll()
     amount = 1.0 if "reverb" in effects else 0.5
     dry += room(send, song.sample_rate, song.style.room_s, song.room_seed) * np.float32(amount)

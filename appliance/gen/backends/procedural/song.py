@@ -5,7 +5,7 @@ clips made apart go together."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar, cast
 
 import numpy as np
@@ -23,7 +23,8 @@ Aspect = Literal["sound", "rhythm", "melody"]
 
 @dataclass(frozen=True, slots=True)
 class Song:
-    """The frame that the parts are played in."""
+    """The frame that the parts are played in. With ``bar``, only what begins in that bar is played: it stands first on the
+    canvas, and behind it rings what lasts longer, for ``tail_bars``. All bars laid one after the other are the whole."""
 
     request: GenRequest
     style: Style
@@ -34,6 +35,25 @@ class Song:
     kick_hz: float
     room_seed: int
     poll: Callable[[], None] = lambda: None  # called between sounds; raises when the job was cancelled
+    bar: int | None = None
+    tail_bars: int = 0
+
+    @property
+    def canvas(self) -> Grid:
+        """What sounds are laid on: the loop, or one bar and its tail."""
+        if self.bar is None:
+            return self.grid
+        bars = 1 + self.tail_bars
+        return replace(self.grid, frames=round(self.grid.frames * bars / self.grid.bars), bars=bars)
+
+    def frame(self, step: int, drift_frames: int = 0) -> int | None:
+        """Where on the canvas something at a sixteenth of the loop stands; None when it is not played."""
+        if self.bar is None:
+            return self.grid.frame(step) + drift_frames
+        step -= self.bar * self.grid.steps_per_bar
+        if not 0 <= step < self.grid.steps_per_bar:
+            return None
+        return max(self.canvas.frame(step) + drift_frames, 0)
 
     @property
     def sample_rate(self) -> int:

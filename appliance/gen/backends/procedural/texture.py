@@ -38,11 +38,11 @@ def texture(song: Song) -> Samples:
     if song.style.beat_duck > 0 and song.section != "break":
         result *= grid.beat_curve(duck_curve(grid.beat_frames, grid.sample_rate, song.style.beat_duck, 0.2))
     if song.section == "build":
-        result += _riser(song, rng)
+        result += riser(song, rng)
     return result
 
 
-def _riser(song: Song, rng: np.random.Generator) -> Samples:
+def riser(song: Song, rng: np.random.Generator) -> Samples:
     """Noise that rises in level and pitch until the last 30 ms, which it leaves to the drop."""
     frames, rate = song.grid.frames, song.sample_rate
     place = np.arange(frames, dtype=np.float32) * np.float32(1 / frames)

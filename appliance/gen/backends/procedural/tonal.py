@@ -190,7 +190,7 @@ def _gated(notes: list[Note], steps: int) -> list[Note]:
 
 def _play(song: Song, rng: np.random.Generator, tune: Tune, patch: str, notes: list[Note], width: float) -> Samples:
     """Notes to a stem: patch, ducking under the kick, echo on dotted eighths, room."""
-    request, grid = song.request, song.grid
+    request, grid = song.request, song.canvas
     colour = float(rng.random())
     bright = brightness(song)
     humanize = float(request.humanize or 0)
@@ -198,15 +198,18 @@ def _play(song: Song, rng: np.random.Generator, tune: Tune, patch: str, notes: l
     dry = grid.silence()
     made: dict[tuple[int, float, float], Samples] = {}
     for note in notes:
+        drift = int(float(rng.random()) * humanize * 0.006 * grid.sample_rate) if note.step else 0
+        gain = (0.15 + 0.85 * note.velocity) * (1 + (float(rng.random()) - 0.5) * 0.4 * humanize)
+        at = song.frame(note.step, drift)
+        if at is None:
+            continue
         tag = (note.pitch, round(note.velocity, 2), round(note.gate_steps, 2))
         if tag not in made:
             song.poll()
             gate_s = note.gate_steps * grid.step_s
             made[tag] = PATCHES[patch](Tone(note.pitch, gate_s, note.velocity, bright, colour, grid.sample_rate))
-        drift = int(float(rng.random()) * humanize * 0.006 * grid.sample_rate) if note.step else 0
-        gain = (0.15 + 0.85 * note.velocity) * (1 + (float(rng.random()) - 0.5) * 0.4 * humanize)
         pan = width * (((note.pitch * 5) % 7) / 3 - 1)
-        lay(dry, grid.frame(note.step) + drift, made[tag], gain, pan)
+        lay(dry, at, made[tag], gain, pan)
     if drive > 0:
         dry = saturate(dry * np.float32(1 + 3 * drive)) * np.float32(1 / (1 + drive))
     if "chorus" in (request.effects or ()) and width > 0:
@@ -220,7 +223,7 @@ def _play(song: Song, rng: np.random.Generator, tune: Tune, patch: str, notes: l
 def _spaced(song: Song, tune: Tune, dry: Samples) -> Samples:
     """Echo and room of a stem; more where the request asks, none on a part that has none (the bass stays dry)."""
     song.poll()
-    effects, grid = song.request.effects or (), song.grid
+    effects, grid = song.request.effects or (), song.canvas
     level = tune.echo * (1.5 if "delay" in effects else 1.0)
     result = dry
     if level > 0:
