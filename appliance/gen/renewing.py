@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from appliance.bus.hub import HubClient
 from appliance.errors import ApplianceError, BadValue
 from appliance.gen.asking import Asking
 from appliance.gen.lookahead import NEXT_SECTION, LookAhead
 from appliance.gen.queue import Job
-from appliance.gen.request import PARTS, SECTIONS, GenRequest, Section
+from appliance.gen.request import PARTS, SECTIONS, GenRequest
 from appliance.gen.taking import is_let_go
 from appliance.library.analysis.camelot import go_together
 from appliance.library.room import USUAL_LUFS, Sound, most_missed, sound_of
@@ -59,7 +59,7 @@ class Renewing:
         said = arguments[0] if arguments and isinstance(arguments[0], str) and arguments[0] else ""
         if said and said not in SECTIONS:
             raise BadValue(f"there is no section {said[:40]!r}; there is {', '.join(SECTIONS)}")
-        section = cast(Section, said) if said else NEXT_SECTION[self._asking.section]
+        section = said or NEXT_SECTION[self._asking.section]
         line = _line(arguments[1:], FILLS)
         await self._hub.set("/gen/section", section)
         for target in self._targets():
