@@ -27,7 +27,7 @@ CALM = {
         "mixer", "pads",
         "rendering", "track_gain",
     ),
-    "gen": ("conform", "live", "procedural", "request"),
+    "gen": ("conform", "live", "procedural", "request", "stock"),
     "library": ("analysis", "decode", "store", "wavefile"),
     "project": ("project",),
     "soak": ("memory", "ramp"),

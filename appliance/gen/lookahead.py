@@ -142,6 +142,7 @@ class LookAhead:
             number, used = ready[0] if ready else 0, self._used(target)
             request = self._nth(target, used + number)
             self._queue.remember(_fact(target), str(used + number + 1))
+            self._slots[target] = Slot()  # nothing of it is offered again
         self.changed(target)
         self._slot(target)
         return request

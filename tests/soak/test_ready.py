@@ -80,5 +80,6 @@ def test_new_with_a_candidate_ready_comes_on_the_next_line_100_of_100(tmp_path: 
     _play(tmp_path, 100, seed=1)
 
 
+@pytest.mark.soak
 def test_new_with_a_candidate_ready_comes_on_the_next_line(tmp_path: Path) -> None:
     _play(tmp_path, 3, seed=2)

@@ -31,5 +31,5 @@ def test_a_load_says_when_and_keeps_its_other_options() -> None:
     said = ["/a.wav", {"name": "A", "at": "bar"}, "role=bass"]
     assert parse_at(LOAD, said) == (["/a.wav", {"name": "A"}, "role=bass"], "bar")
     assert parse_at(LOAD, ["/a.wav", "at=grid"]) == (["/a.wav"], "grid") and parse_at(LOAD, ["/a.wav"]) == (["/a.wav"], "now")
-    with pytest.raises(BadValue, match="now, grid, bar; not 'soon'"):
+    with pytest.raises(BadValue, match="now, grid, bar, phrase; not 'soon'"):
         parse_at(LOAD, ["/a.wav", "at=soon"])
