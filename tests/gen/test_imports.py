@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile as sf
 
+from appliance.cli import main
 from appliance.errors import BadValue
 from appliance.gen.conform import conform
 from appliance.gen.imports import conform_import
@@ -132,3 +136,16 @@ def test_an_import_of_half_the_tempo_keeps_its_speed() -> None:
 def test_too_short_an_import_is_refused() -> None:
     with pytest.raises(BadValue, match="less than one bar"):
         conform_import(sine(0.5), 48_000, bpm=120)
+
+
+def test_the_command_line_makes_a_loop_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = tmp_path / "take.wav", tmp_path / "loop.wav"
+    sf.write(source, beat_track(120, 8, 44_100, 0.0, 0.0)[: 4 * 44_100], 44_100)
+    assert main(["import", "loop", str(source), "-o", str(out)]) == 0
+    assert sf.info(out).frames == 4 * 48_000 and "120 bpm heard" in capsys.readouterr().err
+    for wrong, words in ((["-o", str(tmp_path / "x.mp3")], "NAME.wav"), ([], "NAME.wav"),
+                         (["-o", str(out), "--bars", "1000"], "bars"), (["-o", str(out), "--key", "H"], "no key")):
+        assert main(["import", "loop", str(source), *wrong]) == 1
+        assert words in capsys.readouterr().err
+    assert main(["import", "loop", str(tmp_path / "none.wav"), "-o", str(out)]) == 1
+    assert "none.wav" in capsys.readouterr().err
