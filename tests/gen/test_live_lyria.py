@@ -95,15 +95,15 @@ def test_what_knobs_say_goes_to_the_server(server: FakeLyria, show: Show) -> Non
         "bpm": 150, "scale": "F_MAJOR_D_MINOR", "density": 0.25, "brightness": 0.75, "guidance": 5.5, "temperature": 1.5,
         "topK": 77, "seed": 9, "muteBass": True, "muteDrums": False, "onlyBassAndDrums": True,
         "musicGenerationMode": "DIVERSITY"}]  # fmt: skip
-    assert server.told("playbackControl") == ["PLAY"]
+    assert server.told("playbackControl")[0] == "PLAY"
     values.set("/gen/live/density", 0.5)
     show.until(lambda: server.told("musicGenerationConfig")[-1]["density"] == 0.5)
-    assert server.told("playbackControl") == ["PLAY"], "density needs no other context"
+    assert "RESET_CONTEXT" not in server.told("playbackControl"), "density needs no other context"
     values.set("/gen/live/key", "A minor")
-    show.until(lambda: server.told("playbackControl")[-1] == "RESET_CONTEXT")
+    show.until(lambda: server.told("playbackControl").count("RESET_CONTEXT") == 1)
     values.set("/clock/bpm", 126.0)
     show.until(lambda: server.told("musicGenerationConfig")[-1]["bpm"] == 126)
-    show.until(lambda: server.told("playbackControl") == ["PLAY", "RESET_CONTEXT", "RESET_CONTEXT"])
+    show.until(lambda: server.told("playbackControl").count("RESET_CONTEXT") == 2)
 
 
 def test_it_is_heard_on_the_beat_and_jitter_is_not(server: FakeLyria, show: Show) -> None:
