@@ -125,7 +125,7 @@ def test_it_is_heard_on_the_beat_and_jitter_is_not(server: FakeLyria, show: Show
     assert len(beats) > 3 and np.abs(apart - np.round(apart)).max() * beat_s < 0.004, "its beats are not the clock's"
 
 
-@pytest.mark.parametrize("fault", ["close", "stall", "text", "garbage"])
+@pytest.mark.parametrize("fault", ["close", "text", *(pytest.param(f, marks=pytest.mark.soak) for f in ("stall", "garbage"))])
 def test_the_cable_is_pulled_and_the_embedded_one_carries_on_until_it_is_back(
     server: FakeLyria, show: Show, fault: str
 ) -> None:
@@ -162,6 +162,7 @@ def test_nobody_listens_and_the_session_is_closed(server: FakeLyria) -> None:
     show.lyria.close()
 
 
+@pytest.mark.soak
 def test_a_server_that_lets_nobody_in_is_asked_again(server: FakeLyria, show: Show) -> None:
     server.away = True
     show.until(lambda: show.messages)
