@@ -13,7 +13,7 @@ from appliance.bus.commands import Source
 from appliance.bus.events import Kind
 from appliance.nodes import NAMESPACE
 from tests.soak.faults import Injected
-from tests.soak.stalls import SHORT_FRAMES, frames_lost
+from tests.soak.stalls import SHORT_FRAMES, frames_lost, share_still
 from tests.soak.verify import Disturbance, Verdict
 from tests.soak.watcher import Log
 
@@ -21,6 +21,8 @@ BEFORE_NS, AFTER_NS = 20_000_000, 400_000_000
 """A fault's window is longer than the fault: JACK plays a dead client's last block for some 50 ms, and a server is heard
 late."""
 MACHINE_NS = 30_000_000
+STILL_BEFORE_NS = 10_000_000_000
+"""Processes that were started while the machine stood still are late long after."""
 NEAR_FRAMES = 2048
 WRITTEN_NS = 200_000_000
 """A note is written down so long after it was played."""
@@ -38,6 +40,8 @@ def explain(verdict: Verdict, faults: list[Injected], log: Log, xruns: list[int]
     """``xruns``: when the server complained; ``stalls``: when cores stood still (stalls.py); all in monotonic ns. Fill in
     ``cause`` and ``explained`` of every disturbance, and how much each fault was heard."""
     jumped, lost_s = jumps(log), _lost_by_machine(verdict, stalls)
+    for one in faults:
+        one.still = share_still(one.began_ns - STILL_BEFORE_NS, max(one.ended_ns, one.heard_until_ns), stalls)
     for one in verdict.disturbances:
         fault = next((f for f in faults if f.audible and _overlap(one, f.began_ns - BEFORE_NS, _heard_until_ns(f))), None)
         machine = _is_machines(one, lost_s)
@@ -47,6 +51,8 @@ def explain(verdict: Verdict, faults: list[Injected], log: Log, xruns: list[int]
             fault.excused_frames += frames_lost(one.began_ns, one.ended_ns, lost_s)
             if fault.hot and not machine and (one.silent or one.mixed or one.partial_blocks):
                 fault.unclean.append(f"silent {one.silent}, mixed {one.mixed} frames, {one.partial_blocks} parts of blocks")
+        elif one.grid_error and abs(one.grid_error) <= frames_lost(one.began_ns, one.ended_ns, lost_s):
+            one.cause, one.explained = "the machine stood still, and the server's time with it", True
         elif one.grid_error:
             one.cause = f"the grid has moved by {-one.grid_error} frames against the server's time"
             one.cause += f", in {fault.name!r}" if fault else ""

@@ -57,6 +57,8 @@ class Injected:
     excused_frames: int = 0
     """What the machine may have added."""
     unclean: list[str] = field(default_factory=list)
+    still: float = 0.0
+    """Share of its time, and of ten seconds before it, in which the cores stood still."""
 
     @property
     def audible(self) -> bool:

@@ -20,12 +20,25 @@ GROWTH_LIMIT_PCT = 2.0
 GROWTH_FROM_MINUTES = 10.0
 """Of a shorter run the growth is shown and not judged."""
 BLANK_SHARE = 0.02
+STILL_SHARE = 0.05
+"""Of a fault during which the cores stood still for longer nothing is known: it is not judged."""
+MOST_UNJUDGED = 0.2
 RATE = 48000
 
 
 def _plain(tree: dict[str, Any]) -> dict[str, Any]:
     """JSON has no NaN."""
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in tree.items()}
+
+
+def _wrong_with(fault: Injected) -> list[str]:
+    """Why a fault was not survived as it should be; empty: it was."""
+    name = f"fault {fault.name!r} ({fault.target})"
+    found = [f"{name}: {fault.problem}"] if fault.problem else []
+    if fault.heard_frames > fault.allowed_s * RATE + fault.excused_frames + 0.5:
+        found.append(f"{name} was heard for {1000 * fault.heard_frames / RATE:.1f} ms, "
+                     f"{1000 * fault.allowed_s:.0f} ms are allowed")
+    return found + [f"{name} with an engine standing by: {what}" for what in fault.unclean]
 
 
 @dataclass
@@ -55,12 +68,9 @@ class Report:
         verdict = self.verdict
         found = [f"{one.at_s:.3f} s: {one.frames} frames {one.kind}: {one.cause}"
                  for one in self.verdict.disturbances if not one.explained]
-        found += [f"fault {fault.name!r} ({fault.target}): {fault.problem}" for fault in self.faults if fault.problem]
-        found += [f"fault {fault.name!r} ({fault.target}) was heard for {1000 * fault.heard_frames / RATE:.1f} ms, "
-                  f"{1000 * fault.allowed_s:.0f} ms are allowed"
-                  for fault in self.faults if fault.heard_frames > fault.allowed_s * RATE + fault.excused_frames + 0.5]
-        found += [f"fault {fault.name!r} ({fault.target}) with an engine standing by: {what}"
-                  for fault in self.faults for what in fault.unclean]
+        found += [line for fault in self.faults if fault.still <= STILL_SHARE for line in _wrong_with(fault)]
+        if (unjudged := len(self.unjudged)) > MOST_UNJUDGED * len(self.faults):
+            found.append(f"{unjudged} of {len(self.faults)} faults cannot be judged: this machine stood still too often")
         found += [f"the recording: {problem}" for problem in self.verdict.problems]
         found += [f"note lost: {note}" for note in self.notes.lost]
         if self.verdict.compared < 0.5 * self.minutes * 60 * RATE:
@@ -71,6 +81,11 @@ class Report:
         if self.minutes >= GROWTH_FROM_MINUTES:
             found += [f"{one.role} has grown by {one.percent:.1f} %" for one in self.memory if one.surely > GROWTH_LIMIT_PCT]
         return found
+
+    @property
+    def unjudged(self) -> list[Injected]:
+        """Faults that fell into a time in which the machine stood still."""
+        return [fault for fault in self.faults if fault.still > STILL_SHARE]
 
     def tree(self) -> dict[str, Any]:
         verdict = dataclasses.asdict(self.verdict)
@@ -106,6 +121,8 @@ class Report:
         ]
         lines += [self._faults_line(name) for name in dict.fromkeys(fault.name for fault in self.faults)]
         lines += [f"  {name}: could not be injected {count} times" for name, count in self.skipped.items()]
+        lines += [f"  not judged, for the cores stood still for {100 * fault.still:.0f} % of it: {line}"
+                  for fault in self.unjudged for line in _wrong_with(fault)]
         lines += ["", f"disturbances: {len(verdict.disturbances)}, unexplained: {len(unexplained)}"]
         lines += [f"  frames {kind}: {verdict.total(kind)}" for kind in KINDS if verdict.total(kind)]
         lines += [

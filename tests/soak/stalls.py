@@ -122,3 +122,10 @@ def frames_lost(began_ns: int, ended_ns: int, stalls: np.ndarray) -> int:
     """How long a disturbance may be for ``stalls`` (see :func:`read_stalls`) to be its cause; 0: none was near."""
     near = stalls[(stalls[:, 0] <= ended_ns) & (stalls[:, 1] >= began_ns - BEFORE_NS)]
     return SHORT_FRAMES + int(3 * 48e-6 * float((near[:, 1] - near[:, 0]).sum())) if len(near) else 0
+
+
+def share_still(began_ns: int, ended_ns: int, stalls: np.ndarray) -> float:
+    """Share of the cores' time between two moments in which they stood still (see :func:`read_stalls`), 0 … 1."""
+    inside = np.minimum(stalls[:, 1], ended_ns) - np.maximum(stalls[:, 0], began_ns)
+    cores = len(os.sched_getaffinity(0))
+    return float(np.maximum(inside, 0).sum()) / max((ended_ns - began_ns) * cores, 1)
