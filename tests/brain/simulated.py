@@ -31,9 +31,9 @@ from appliance.control.lines import Lines
 from appliance.engine.backends.offline import OfflineEngine
 from appliance.gen.asking import Asking
 from appliance.gen.backends.procedural import ProceduralBackend
-from appliance.gen.fusion import version_of
 from appliance.gen.request import GenRequest
 from appliance.gen.vary import recipe
+from appliance.gen.work import version_of
 from appliance.gen.worker import make_clip
 from appliance.library.analysis.loudness import LoudnessMeter
 from appliance.library.store import AudioStore, Clip

@@ -21,11 +21,11 @@ from appliance.gen import lookahead
 from appliance.gen.asking import Asking
 from appliance.gen.backends.procedural import ProceduralBackend
 from appliance.gen.budget import Budget
-from appliance.gen.fusion import version_of
 from appliance.gen.lookahead import LookAhead
 from appliance.gen.queue import JobQueue
 from appliance.gen.renewing import Renewing
 from appliance.gen.request import GenRequest
+from appliance.gen.work import version_of
 from appliance.gen.worker import make_clip
 from appliance.library.store import AudioStore, Clip
 
