@@ -37,7 +37,7 @@ CALM = {
 
 STRICT = {
     "box": ("heard", "voice"),
-    "control/core": ("recorder",),
+    "control/core": ("inpitch", "recorder"),
     "engine": ("clock_out_jack", "jack", "jack_transport", "outputs", "server_loss", "standby"),
     "soak": ("soak",),
     "supervisor": ("audioserver", "engines", "real_box"),
