@@ -212,7 +212,7 @@ def test_the_apc_reads_as_its_picture_says() -> None:
     assert [table[0xB0, 48 + n].index for n in range(8)] == [NAMESPACE.find(f"/channel/{n + 1}/fader").slot for n in range(8)]
     assert [table[0x90, note].minimum for note in (*range(56, 60), *range(48, 52))] == list(range(1, 9))
     assert table[0x90, 122].kind == BindingKind.LAYER
-    assert len({one.message for one in compiled.lights}) == 73
+    assert len({one.message for one in compiled.lights}) == 75
     assert sum(one.layers == (("shift", 1),) for one in compiled.lights) == 8
 
 
