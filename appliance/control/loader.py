@@ -25,10 +25,10 @@ from appliance.bus.layout import DECKS
 from appliance.control.clipbank import POLL_S, WHOLE_FIRST_S, Audio, ClipBank, Facts, Options
 from appliance.control.desk import Desk
 from appliance.control.launchgrid import frame_of_line, parse_at
-from appliance.errors import ApplianceError, BadFile, BadValue, NotAllowed, Unavailable
+from appliance.control.loadwords import parse_load
+from appliance.errors import ApplianceError, BadFile, NotAllowed, Unavailable
 from appliance.namespace import Address
 from appliance.nodes import NAMESPACE
-from appliance.nodes.pad import ROLES
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,6 @@ MESSAGE_S = 0.1
 """Between messages: the hub tells the last of those that come at one moment."""
 Stamp = tuple[int, int]
 """Time of change (ns) and size of a file."""
-OPTION_NAMES = ("name", "role", "bpm", "beats", "gain")
 PAD_TEMPLATES = ("/bank/{bank}/pad/{pad}/load", "/bank/{bank}/pad/{pad}/clear")
 DECK_TEMPLATES = ("/deck/{deck}/load", "/deck/{deck}/unload")
 
@@ -468,48 +467,3 @@ def _told_by_load(address: Address, value: str) -> str:
 def describe(facts: Facts, audio: Audio) -> dict[str, Any]:
     return {"file": str(facts.path), "name": facts.name, "role": facts.role, "seconds": round(facts.duration_s, 6),
             "bpm": round(facts.bpm, 4), "beats": facts.beats, "hash": audio.hash}
-
-
-def parse_load(address: Address, args: list[Any]) -> tuple[str, Options]:
-    """``path, options…``: options as an object, as ``name=value`` words or as names and values in turn.
-
-    Raises :class:`BadValue` with what is wrong.
-    """
-    if not args or not isinstance(args[0], str) or not args[0].strip():
-        raise BadValue(f"{address} takes a path (or a stored clip's hash), then options: {', '.join(OPTION_NAMES)}")
-    said: dict[str, Any] = {}
-    rest = list(args[1:])
-    while rest:
-        word = rest.pop(0)
-        if isinstance(word, dict):
-            said.update(word)
-        elif isinstance(word, str) and "=" in word:
-            key, _, value = word.partition("=")
-            said[key.strip()] = value.strip()
-        elif isinstance(word, str) and rest:
-            said[word] = rest.pop(0)
-        elif word is not None:
-            raise BadValue(f"{address}: {word!r} is no option; options are {', '.join(OPTION_NAMES)}, as name=value")
-    unknown = [key for key in said if key not in OPTION_NAMES]
-    if unknown:
-        raise BadValue(f"{address}: there is no option {unknown[0]!r}; options are {', '.join(OPTION_NAMES)}")
-    role = said.get("role")
-    if role is not None and role not in ROLES:
-        raise BadValue(f"{address}: {role!r} is no role; it is one of {', '.join(ROLES)}")
-    name = said.get("name")
-    if name is not None and not isinstance(name, str):
-        raise BadValue(f"{address}: name is text, not {name!r}")
-    return args[0].strip(), Options(_amount(address, said, "bpm", 1000), _amount(address, said, "beats", 1e6),
-                                    _amount(address, said, "gain", 100), name, role)
-
-
-def _amount(address: Address, said: dict[str, Any], key: str, most: float) -> float | None:
-    if said.get(key) is None:
-        return None
-    try:
-        number = float(said[key])
-    except (TypeError, ValueError):
-        raise BadValue(f"{address}: {key} is a number, not {said[key]!r}") from None
-    if not 0 <= number <= most:
-        raise BadValue(f"{address}: {key} is 0 … {most:g}, not {number:g}")
-    return number

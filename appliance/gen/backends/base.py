@@ -33,6 +33,12 @@ class Audio:
     stems: dict[str, Samples] = field(default_factory=dict)
 
 
+def stereo(sound: Samples, frames: int) -> Samples:
+    """What a model gives, (channels, n), as (frames, 2) or less, without NaN and infinity."""
+    sides = np.repeat(sound, 2, axis=0) if len(sound) == 1 else sound[:2]
+    return np.ascontiguousarray(np.nan_to_num(sides.T[:frames], posinf=0.0, neginf=0.0), np.float32)
+
+
 class Backend(Protocol):
     """A generator. ``version`` changes whenever the same request would give other audio."""
 

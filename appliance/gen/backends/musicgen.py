@@ -8,10 +8,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from appliance.errors import BadFile, BadValue, Unavailable
-from appliance.gen.backends.base import Cancelled, GenerationCancelled, Progress, Samples
+from appliance.gen.backends.base import Cancelled, GenerationCancelled, Progress, Samples, stereo
 from appliance.gen.backends.checkpoints import allowed, device_of, dtype_of, is_out_of_memory, model_folder
 from appliance.gen.model_settings import ModelSettings
 
@@ -99,8 +97,7 @@ class Musicgen:
         if cancelled():
             raise GenerationCancelled("cancelled")
         progress(1.0)
-        sound = np.repeat(sound, 2, axis=0) if len(sound) == 1 else sound[:2]
-        return np.ascontiguousarray(np.nan_to_num(sound.T[:frames], posinf=0.0, neginf=0.0), np.float32)
+        return stereo(sound, frames)
 
 
 def _of_loading(error: Exception, folder: Path) -> BadFile:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from appliance.errors import BadValue
-from appliance.gen.backends.base import Cancelled, GenerationCancelled, Progress, Samples
+from appliance.gen.backends.base import Cancelled, GenerationCancelled, Progress, Samples, stereo
 from appliance.gen.backends.checkpoints import is_out_of_memory
 from appliance.gen.backends.stable_audio.loading import Loaded, load
 from appliance.gen.model_options import FLOW_SAMPLERS, V_SAMPLERS
@@ -107,8 +107,7 @@ class StableAudio:
         if cancelled():
             raise GenerationCancelled("cancelled")
         progress(1.0)
-        sound = np.repeat(sound, 2, axis=0)[:2] if len(sound) == 1 else sound[:2]
-        return np.ascontiguousarray(np.nan_to_num(sound.T[:frames], posinf=0.0, neginf=0.0), np.float32)
+        return stereo(sound, frames)
 
     def _arguments(self, options: dict[str, Any]) -> dict[str, Any]:
         """Raises :class:`BadValue` for a sampler of the other kind of model."""
