@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -54,19 +55,18 @@ def client(server):
 def test_ports_and_connections_come_in_order_by_name(server, client):
     news = JackNews(client)
     client.activate()
-    other = jack.Client("other", servername=server, no_start_server=True)
-    other.activate()
-    source = other.outports.register("out")
-    target = client.inports.register("in")
-    other.connect(source, target)
-    other.disconnect(source, target)
-    gone = other.outports.register("gone")
-    gone.unregister()
-    wait_for(lambda: news.count >= 6, 5, "all is told")
-    assert news.waiting
-    assert news.take() == [("other:out",), ("player:in",), ("other:out", "player:in")]
-    assert not news.waiting and not news.take()
-    other.close()
+    with closing(jack.Client("other", servername=server, no_start_server=True)) as other:
+        other.activate()
+        source = other.outports.register("out")
+        target = client.inports.register("in")
+        other.connect(source, target)
+        other.disconnect(source, target)
+        gone = other.outports.register("gone")
+        gone.unregister()
+        wait_for(lambda: news.count >= 6, 5, "all is told")
+        assert news.waiting
+        assert news.take() == [("other:out",), ("player:in",), ("other:out", "player:in")]
+        assert not news.waiting and not news.take()
 
 
 def test_more_than_are_kept_costs_the_oldest(client):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -86,22 +86,20 @@ def test_a_device_that_comes_back_is_not_put_where_another_plays_by_now(served: 
 
     def plug(name: str) -> jack.Client:
         client = jack.Client(name, servername=server, no_start_server=True, use_exact_name=True)
+        plugged.callback(client.close)
         client.midi_outports.register("out")
         client.activate()
         return client
 
-    first, second = plug("keys-a"), plug("keys-b")
-    for port in ("midi_in", "midi_in_2"):
-        first.connect("keys-a:out", f"appliance-a:{port}")
-    time.sleep(3.0)  # the engine looks every two seconds, and remembers
-    first.close()
-    time.sleep(0.5)
-    second.connect("keys-b:out", "appliance-a:midi_in_2")
-    first = plug("keys-a")
-    try:
+    with ExitStack() as plugged:
+        first, second = plug("keys-a"), plug("keys-b")
+        for port in ("midi_in", "midi_in_2"):
+            first.connect("keys-a:out", f"appliance-a:{port}")
+        time.sleep(3.0)  # the engine looks every two seconds, and remembers
+        first.close()
+        time.sleep(0.5)
+        second.connect("keys-b:out", "appliance-a:midi_in_2")
+        plug("keys-a")
         wait_for(lambda: sends_to(server, "appliance-a:midi_in") == {"keys-a:out"}, 5, "the common port to be as it was")
         time.sleep(2.5)
         assert sends_to(server, "appliance-a:midi_in_2") == {"keys-b:out"}
-    finally:
-        first.close()
-        second.close()
