@@ -128,6 +128,8 @@ class Gen(Section):
                                                 "(`make gen-env`); empty: no models")
     stable_audio: str = Field(default="", description="a Stable Audio model: its folder or its name on the Hugging Face hub")
     musicgen: str = Field(default="", description="a MusicGen model: its folder or its name on the Hugging Face hub")
+    dia: str = Field(default="", description="a Dia model, which says voice drops: its folder or its name on the hub")
+    dia_codec: str = Field(default="descript/dac_44khz", description="what Dia speaks through: a DAC model's folder or name")
     demucs: Path | None = Field(default=None, description="folder with demucs' weights; empty: stems are made by filters")
     demucs_model: str = Field(default="htdemucs", pattern=r"^[\w.-]+$", description="name of the model in that folder")
     device: Device = Field(default="auto", description="where models compute; auto: on a CUDA device where there is one")

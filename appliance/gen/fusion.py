@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from appliance.errors import BadValue
+from appliance.gen.parsing import parsed
 from appliance.gen.request import (
     MAX_BARS,
     MAX_BPM,
@@ -16,7 +18,7 @@ from appliance.gen.request import (
     Role,
     loop_frames,
 )
-from appliance.gen.whole import WholeRequest, parse_whole
+from appliance.gen.whole import WholeRequest
 
 Align = Literal["start", "downbeat", "weave"]
 ALIGNMENTS: tuple[Align, ...] = ("start", "downbeat", "weave")
@@ -44,6 +46,8 @@ class FusionRequest(WholeRequest):
     bpm: float = Field(ge=MIN_BPM, le=MAX_BPM)
     bars: int = Field(ge=1, le=MAX_BARS)
     beats_per_bar: float = Field(4, ge=2, le=8, multiple_of=0.5)
+    sample_rate: int = Field(48_000, ge=8_000, le=192_000)
+    backend: Literal["procedural"] = "procedural"
     role: Role = "mix"
     key: str | None = None
 
@@ -59,9 +63,9 @@ class FusionRequest(WholeRequest):
         return self.name or "fusion"
 
 
-def parse_fusion(fields: dict[str, Any]) -> FusionRequest:
+def parse_fusion(fields: Mapping[str, Any]) -> FusionRequest:
     """Raises :class:`BadValue`, one line for a person."""
-    request = parse_whole(FusionRequest, "fusion", fields)
+    request = parsed(FusionRequest, "fusion", fields)
     if not any(parent.weight for parent in request.parents):
         raise BadValue("fusion: every weight is 0; nothing would be heard")
     if request.frames > MAX_DURATION_S * request.sample_rate:

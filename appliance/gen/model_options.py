@@ -54,9 +54,20 @@ class MusicgenOptions(_Options):
     renormalize_logits: bool | None = None
 
 
+class DiaOptions(_Options):
+    """Of ``transformers.DiaForConditionalGeneration.generate``. How long it speaks follows from the text."""
+
+    do_sample: bool | None = None
+    guidance_scale: float | None = Field(None, ge=1, le=100)
+    temperature: float | None = Field(None, ge=1, le=10)
+    top_k: int | None = Field(None, ge=1, le=10_000)
+    top_p: float | None = Field(None, gt=0, le=1)
+
+
 OPTIONS: dict[str, type[_Options]] = {
     "stable_audio": StableAudioOptions, "musicgen": MusicgenOptions,
 }  # fmt: skip
+"""Of the models that make loops."""
 
 
 def parse_options(backend: str, fields: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,9 @@ class ModelSettings(BaseModel):
     threads: int = 1
     fetch: bool = False
     pickles: tuple[str, ...] = ()
+    dia_codec: str = ""
 
     @classmethod
     def of(cls, gen: Gen, threads: int) -> ModelSettings:
-        return cls(device=gen.device, precision=gen.precision, threads=threads, fetch=gen.fetch, pickles=tuple(gen.pickles))
+        return cls(device=gen.device, precision=gen.precision, threads=threads, fetch=gen.fetch, pickles=tuple(gen.pickles),
+                   dia_codec=gen.dia_codec)

@@ -55,9 +55,10 @@ class Models:
 
     def named(self, backend: str) -> str:
         """The model that a backend plays. Raises :class:`BadValue` with what to do when there is none."""
-        name = {"stable_audio": self._settings.stable_audio, "musicgen": self._settings.musicgen}[backend]
+        settings = self._settings
+        name = {"stable_audio": settings.stable_audio, "musicgen": settings.musicgen, "dia": settings.dia}[backend]
         lacking = [] if name else [f"gen.{backend} to a model's folder or its name on the hub"]
-        if not self._settings.python:
+        if not settings.python:
             lacking.append("gen.python to the interpreter that `make gen-env` makes (.venv-gen/bin/python)")
         if lacking:
             raise BadValue(f"{backend} needs a model: set {' and '.join(lacking)} in the config; or leave backend out, the "

@@ -97,7 +97,7 @@ class GenProcess:
         self._fusing = Fusing(self._asking, self._store, self._varying)
         self._prompting = Prompting(box, self._asking, hub)
         self._dropping = Dropping(box, self._asking, hub, lambda request, pad: self._submit(request, pad, PRIORITY_ASKED),
-                                  self._tell)
+                                  self._tell, None if safe else self._models, sources)
         self._importing = Importing(self._asking, sources)
         self._stemming = Stemming(self._asking, sources, self._loaded, lambda: "" if safe else self._models.demucs)
         self._live = LiveStream(box, hub, self._store, self._taking, self._asking, self._varying.empty_pad, self._tell,

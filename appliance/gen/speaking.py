@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from appliance.config import Voice
 from appliance.gen.backends.base import Cancelled, GenerationCancelled, Progress, Samples
@@ -20,22 +22,30 @@ _VARIANTS = ("m3", "f2", "m7", "f4", "m1", "f5", "m5", "f1", "m4")
 
 
 def say(request: DropRequest, progress: Progress, cancelled: Cancelled) -> tuple[Samples, float, list[str]]:
-    """Sound (frames, 2) float32 at the request's rate, its loudness (LUFS), and what was done to it. Raises Unavailable where
-    there is no espeak-ng, :class:`~appliance.library.espeak.NotSpoken`, GenerationCancelled."""
+    """As :func:`over_music`. Raises Unavailable where there is no espeak-ng, :class:`~appliance.library.espeak.NotSpoken`,
+    GenerationCancelled."""
     turns = request.turns()
-    pieces: list[Samples] = []
+    pieces: list[NDArray[np.float32]] = []
+    rate = request.sample_rate
     for number, (speaker, text) in enumerate(turns):
         if cancelled():
             raise GenerationCancelled("cancelled")
         language, variant = voice_of(request.voice, speaker)
         espeak = Espeak(Voice(language=language, variant=variant, pitch=request.pitch))
         sound, rate = asyncio.run(espeak.speak(text, request.speed))
-        pieces += [at_rate(trimmed(sound), rate, request.sample_rate),
-                   np.zeros(round(BREATH_S * request.sample_rate), np.float32)]
+        pieces.append(sound)
         progress((number + 1) / len(turns))
+    return over_music(pieces, rate, request.sample_rate)
+
+
+def over_music(turns: Sequence[NDArray[np.float32]], own_rate: int, rate: int) -> tuple[Samples, float, list[str]]:
+    """What was said at ``own_rate``, mono, as one drop: (frames, 2) float32 at ``rate``, its loudness (LUFS), and what was done
+    to it. Raises BadValue when nothing can be heard."""
+    breath = np.zeros(round(BREATH_S * rate), np.float32)
+    pieces = [piece for turn in turns for piece in (at_rate(trimmed(turn), own_rate, rate), breath)]
     notes: list[str] = []
     audio = np.repeat(np.concatenate(pieces[:-1])[:, None], 2, axis=1)
-    _, _, loudness = level([audio], request.sample_rate, ROLE_LUFS["voice"], notes)
+    _, _, loudness = level([audio], rate, ROLE_LUFS["voice"], notes)
     return audio, loudness, notes
 
 
@@ -48,4 +58,3 @@ def voice_of(voice: str, speaker: int) -> tuple[str, str]:
     woman = variant.startswith("f")
     others.sort(key=lambda other: other.startswith("f") == woman)  # the second is not of the first one's sex
     return language, others[(speaker - 2) % len(others)]
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance.gen.backends import VERSIONS
+from appliance.gen.backends import EMBEDDED, VERSIONS
 from appliance.gen.drop import DROP_VERSION, DropRequest, parse_drop
 from appliance.gen.fusion import FUSION_VERSION, FusionRequest, parse_fusion
 from appliance.gen.import_request import ImportRequest, parse_import
@@ -34,7 +34,7 @@ def version_of(request: Request) -> str:
     match request:
         case FusionRequest():
             return FUSION_VERSION
-        case DropRequest():
+        case DropRequest() if request.backend == EMBEDDED:
             return DROP_VERSION
         case _:
             return VERSIONS.get(request.backend, "")

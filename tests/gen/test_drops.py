@@ -11,7 +11,7 @@ import soundfile as sf
 
 from appliance.errors import ApplianceError
 from appliance.gen.conform import ROLE_LUFS
-from appliance.gen.drop import parse_drop
+from appliance.gen.drop import dialogue, parse_drop
 from appliance.gen.loudness import integrated_lufs
 from appliance.gen.speaking import BREATH_S, say, voice_of
 from appliance.library.espeak import trimmed
@@ -55,7 +55,7 @@ async def test_another_pad_another_voice_and_what_was_said_before_is_there_at_on
     assert [first[0], second[0]] == ["/bank/1/pad/3/load", "/bank/1/pad/4/load"] and first[1] == second[1]
     assert not [address for address, _ in running.control.done if address.endswith("/trigger")]
     listed = await running.do("/drop/voices", "de")
-    assert {"voice": "de", "name": "German", "gender": "M"} in listed
+    assert {"voice": "de", "name": "German", "gender": "M", "kept": False} in listed
 
 
 async def test_what_is_no_drop_is_refused_with_the_reason(running: Running) -> None:
@@ -70,6 +70,59 @@ async def test_what_is_no_drop_is_refused_with_the_reason(running: Running) -> N
     running.control.hub.announce("/drop/voice", "../x")
     with pytest.raises(ApplianceError, match="en-gb"):
         await running.do("/drop/say", "hello")
+
+
+@spoken
+async def test_without_dia_it_is_said_what_to_do_and_the_embedded_voice_speaks(running: Running) -> None:
+    running.box.values.set("/drop/generator", "dia")
+    await running.do("/drop/say", "hello", "/pad/3")
+    await running.until(lambda: running.control.loads)
+    assert "gen.dia" in running.control.states["/gen/message"] and "make gen-env" in running.control.states["/gen/message"]
+
+
+async def test_voices_are_kept_listed_and_forgotten(running: Running) -> None:
+    folder = running.box.data / "voices"
+    recording = running.box.data / "bob.wav"
+    sf.write(recording, 0.1 * np.sin(np.arange(3 * 44_100) / 9), 44_100)
+    assert await running.do("/drop/voice/keep", "mc_bob", str(recording), "good  evening everybody\n") == "mc_bob"
+    assert {"voice": "mc_bob", "name": "mc_bob", "kept": True} in await running.do("/drop/voices", "de")
+    assert (folder / "mc_bob.txt").read_text() == "good evening everybody\n"
+    assert sf.info(folder / "mc_bob.wav").frames == 3 * 44_100
+    long = running.box.data / "long.wav"
+    sf.write(long, np.zeros(25 * 8000), 8000)
+    for arguments, reason in (
+        (["../x", str(recording), "hello"], "letters"), (["x", str(recording), " "], "words that are heard"),
+        (["x", str(recording)], "takes its name"), (["x", "/pad/9", "hello"], "empty"), (["x", str(long), "hello"], "20 s"),
+        (["x", str(running.box.data / "none.wav"), "hello"], "none.wav"),
+    ):
+        with pytest.raises(ApplianceError, match=reason) as caught:
+            await running.do("/drop/voice/keep", *arguments)
+        assert caught.value.status < 500
+    assert [path.name for path in folder.iterdir() if path.suffix == ".wav"] == ["mc_bob.wav"]
+    await running.do("/drop/voice/forget", "mc_bob")
+    assert not list(folder.iterdir())
+    with pytest.raises(ApplianceError, match="no voice is called"):
+        await running.do("/drop/voice/forget", "mc_bob")
+
+
+@spoken
+async def test_a_kept_voice_asks_for_dia_and_one_without_words_says_so(running: Running) -> None:
+    folder = running.box.data / "voices"
+    folder.mkdir()
+    sf.write(folder / "bob.wav", 0.1 * np.sin(np.arange(44_100) / 9), 44_100)  # by hand
+    (folder / "bob.txt").write_text("good evening")
+    running.control.hub.announce("/drop/voice", "bob")
+    await running.do("/drop/say", "hello", "/pad/3")
+    await running.until(lambda: running.control.loads)
+    assert "gen.dia" in running.control.states["/gen/message"]
+    (folder / "bob.txt").write_text("")
+    with pytest.raises(ApplianceError, match=r"bob\.txt must say what is heard"):
+        await running.do("/drop/say", "hello")
+
+
+def test_what_dia_is_told() -> None:
+    assert dialogue("make some noise") == "[S1] make some noise"
+    assert dialogue("Who? [S2] me (laughs) [s3] and me") == "[S1] Who? [S2] me (laughs) [S1] and me"
 
 
 @spoken

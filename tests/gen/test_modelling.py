@@ -107,5 +107,6 @@ def test_the_worker_needs_nothing_of_the_engine(tmp_path: Path) -> None:
     missing = ("numba", "jack", "aiohttp", "moderngl", "glfw", "rtmidi", "pythonosc", "zeroconf", "json5", "ruamel", "mutagen")
     code = (f"import sys; sys.modules.update(dict.fromkeys({missing!r}))\n"
             "import appliance.gen.worker, appliance.gen.material_maker, appliance.gen.backends.models, "
-            "appliance.gen.backends.stable_audio, appliance.gen.backends.musicgen, appliance.gen.stems.network")
+            "appliance.gen.backends.stable_audio, appliance.gen.backends.musicgen, appliance.gen.backends.dia, "
+            "appliance.gen.stems.network")
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

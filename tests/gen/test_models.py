@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from appliance.gen.drop import parse_drop
 from appliance.gen.model_options import FLOW_SAMPLERS, V_SAMPLERS
 from appliance.gen.model_settings import ModelSettings
 from appliance.gen.pool import JobCancelled, JobFailed, WorkerProcess
@@ -299,6 +300,36 @@ async def test_musicgen_plays_in_the_same_frame(models: Models, tiny: Path) -> N
     weights.write_bytes(weights.read_bytes()[:5000])
     with pytest.raises(JobFailed, match="cannot be loaded"):
         await models.make(parse_request({**fields, "model": str(broken)}).resolved())
+
+
+async def test_dia_says_a_drop_in_a_voice_of_its_own_or_like_somebody(tmp_path: Path, tiny: Path) -> None:
+    models = Models(tmp_path / "data", dia_codec=str(tiny / "dac"))
+    fields = {"backend": "dia", "model": str(tiny / "dia"), "text": "[S1] hello (laughs) [S2] always", "seed": 1}
+    recording = models.put((0.1 * np.random.default_rng(1).standard_normal((2 * 48_000, 2))).astype(np.float32))
+    try:
+        first = (await models.make(parse_drop(fields)))[0]
+        assert models.heard == sorted(models.heard) and models.heard[-1] == 1.0 and len(models.heard) > 3
+        assert first["lineage"]["backend"] == "dia" and first["role"] == "voice" and not first["said"]
+        sound = models.audio(first["hash"])
+        assert 0.1 * 48_000 < len(sound) < 8 * 48_000 and np.isfinite(sound).all() and np.abs(sound).max() > 0.01
+        assert (await models.make(parse_drop(fields)))[0]["hash"] == first["hash"]
+        like = {"like": recording, "like_text": "good evening"}
+        for more in ({"seed": 2}, {"text": "[S1] goodbye"}, {"options": {"guidance_scale": 1.5}}, {"options": {"top_p": 0.2}},
+                     {"options": {"temperature": 3}}, like, like | {"like_text": "who is there"}):
+            assert (await models.make(parse_drop(fields | more)))[0]["hash"] != first["hash"], more
+        task = asyncio.create_task(models.make(parse_drop(fields | {"text": "and so on " * 50})))
+        await asyncio.sleep(0.3)
+        models.worker.cancel()
+        with pytest.raises(JobCancelled):
+            await task
+        if shutil.which("espeak-ng"):
+            for broken, words in ((tiny / "musicgen", "of type musicgen"), (tiny / "none", "no folder")):
+                clip = (await models.make(parse_drop(fields | {"model": str(broken)})))[0]
+                assert clip["lineage"]["backend"] == "espeak" and words in clip["said"][0], "the embedded voice says it"
+        with pytest.raises(JobFailed, match="too long for this model"):
+            await models.make(parse_drop(fields | like | {"like": models.put(np.repeat(sound, 60, axis=0)[: 40 * 48_000])}))
+    finally:
+        await models.worker.stop()
 
 
 async def test_demucs_takes_apart_what_adds_up_again(models: Models, tiny: Path) -> None:

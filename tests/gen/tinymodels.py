@@ -160,6 +160,34 @@ def musicgen(folder: Path) -> None:
     model.save_pretrained(folder)
 
 
+def dia(folder: Path) -> None:
+    """Of speech, and the codec that it speaks through."""
+    import torch
+    from transformers import (
+        DacConfig,
+        DacModel,
+        DiaConfig,
+        DiaDecoderConfig,
+        DiaEncoderConfig,
+        DiaFeatureExtractor,
+        DiaForConditionalGeneration,
+        DiaTokenizer,
+    )
+
+    torch.manual_seed(4)
+    small = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16,
+             "intermediate_size": 32}
+    config = DiaConfig(
+        encoder_config=DiaEncoderConfig(**small),
+        decoder_config=DiaDecoderConfig(**small, cross_num_attention_heads=2, cross_num_key_value_heads=2, cross_head_dim=16,
+                                        cross_hidden_size=32),
+    )  # fmt: skip
+    DiaForConditionalGeneration(config).save_pretrained(folder / "dia")
+    DiaTokenizer().save_pretrained(folder / "dia")
+    DiaFeatureExtractor(sampling_rate=RATE, hop_length=512).save_pretrained(folder / "dia")
+    DacModel(DacConfig(encoder_hidden_size=4, decoder_hidden_size=16, sampling_rate=RATE)).save_pretrained(folder / "dac")
+
+
 def demucs(folder: Path) -> None:
     """A bag of one model, as .th with its checksum; as safetensors; and one that names a program as its class."""
     import torch
@@ -192,6 +220,7 @@ def main(folder: Path) -> None:
     stable_audio(folder / "inpaint", "rf_denoiser", inpaint=True, encoder=folder / "flow" / "t5-small")
     broken(folder)
     musicgen(folder / "musicgen")
+    dia(folder)
     demucs(folder / "demucs")
 
 

@@ -5,10 +5,11 @@
 #: key and stands here, where it can be read without loading what a backend needs.
 VERSIONS: dict[str, str] = {
     "procedural": "2", "import": "1", "filters": "1", "demucs": "1", "stable_audio": "1", "musicgen": "1",
+    "dia": "1",
 }  # fmt: skip
 #: The one that needs nothing: no model, no other interpreter, no network.
 EMBEDDED = "procedural"
 #: Processes and the backends that work in them. The first two run in our own interpreter, ``models`` in that of ``gen.python``.
 WORKERS: dict[str, tuple[str, ...]] = {
-    "procedural": ("procedural",), "material": ("import", "filters"), "models": ("stable_audio", "musicgen", "demucs"),
+    "procedural": ("procedural",), "material": ("import", "filters"), "models": ("stable_audio", "musicgen", "demucs", "dia"),
 }  # fmt: skip

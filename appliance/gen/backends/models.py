@@ -15,11 +15,13 @@ from appliance.gen.backends import VERSIONS
 from appliance.gen.backends.base import Cancelled, GenerationCancelled, Progress, Samples
 from appliance.gen.backends.remade import continued, inpainted
 from appliance.gen.conform import ROLE_LUFS, conform, resampled
+from appliance.gen.drop import DropRequest, dialogue
 from appliance.gen.finished import finished
 from appliance.gen.imports import conform_import
 from appliance.gen.model_settings import ModelSettings
 from appliance.gen.request import GenRequest
 from appliance.gen.said import words_for_model
+from appliance.gen.speaking import over_music, say
 from appliance.gen.stems.apart import Apart, by_filters
 from appliance.gen.stems.request import StemRequest
 from appliance.gen.work import Request
@@ -48,6 +50,8 @@ class ModelMaker:
         if isinstance(request, StemRequest):
             self._asked = request
             return self._apart.make(request, folder, progress, cancelled)
+        if isinstance(request, DropRequest):
+            return self._drop(request, folder, progress, cancelled)
         if not isinstance(request, GenRequest):
             raise BadValue(f"the worker for models cannot make {request.title()}")
         self._apart.forget()
@@ -76,6 +80,10 @@ class ModelMaker:
                 from appliance.gen.backends.musicgen import Musicgen
 
                 self._model = Musicgen(name, self._settings)
+            elif backend == "dia":
+                from appliance.gen.backends.dia import Dia
+
+                self._model = Dia(name, self._settings)
             else:
                 from appliance.gen.stems.network import Demucs
 
@@ -132,6 +140,37 @@ class ModelMaker:
             beats=request.beats, key=request.key, loudness=report.loudness_lufs, notes=report.notes, said=said,
             lineage=_lineage(request),
         )  # fmt: skip
+
+    def _drop(self, request: DropRequest, folder: Path, progress: Progress, cancelled: Cancelled) -> dict[str, Any]:
+        """By Dia; where it cannot, the embedded voice says it."""
+        said: list[str] = []
+        try:
+            audio, loudness, notes = self._by_dia(request, folder, progress, cancelled)
+        except (BadFile, Unavailable, MemoryError) as error:
+            why = getattr(error, "message", "") or "there is not enough memory for Dia"
+            said = [f"the embedded voice says it: {why}"]
+            audio, loudness, notes = say(request, progress, cancelled)
+        return finished(
+            audio, request.sample_rate, folder, name=request.title(), role=request.role, loudness=loudness, notes=notes,
+            said=said, lineage={"backend": "espeak" if said else "dia", "version": VERSIONS["dia"], "model": request.model,
+                                "drop": request.model_dump(mode="json", exclude_none=True)},
+        )  # fmt: skip
+
+    def _by_dia(
+        self, request: DropRequest, folder: Path, progress: Progress, cancelled: Cancelled
+    ) -> tuple[Samples, float, list[str]]:
+        progress(0.0)
+        model = self._loaded(request.backend, request.model)
+        if cancelled():
+            raise GenerationCancelled("cancelled")
+        like = None
+        if request.like is not None:
+            sound, rate = request.like.read(folder)
+            like = resampled(sound, rate, model.rate).mean(axis=1)
+        options = request.options.model_dump(exclude_none=True) if request.options else {}
+        said = model.say(dialogue(request.text), request.seed, options, progress, cancelled,
+                         like=like, like_text=dialogue(request.like_text))
+        return over_music([said], model.rate, request.sample_rate)
 
     def _in_time(self, request: GenRequest, folder: Path) -> Samples:
         """The sound that it starts from, as a loop of the request."""
