@@ -17,6 +17,9 @@ DEBIAN := python3-venv jackd2 libjack-jackd2-0 librubberband2 libegl1 libgl1 lib
 DEBIAN_TEST := iproute2 liblo-tools xserver-xorg-core xserver-xorg-video-dummy x11-xserver-utils ffmpeg mixxx-data
 KERNELS := $(shell find appliance/engine appliance/nodes appliance/bus -name '*.py') appliance/namespace.py
 
+# Else every process would compile every file anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run setup test lint reference pages bench soak soak-tests soak-set kernels gen-env gen-test clean
 
 run: setup
@@ -30,10 +33,10 @@ ifdef ARGS
 else # two processes share what only computes, then what mostly waits; what looks at single cycles runs alone, and so does, once
 # more, what has failed beside others
 	@status=0; \
-	$(BIN)/python -m pytest -n 2 -m "calm and not soak" --durations 15 || status=1; \
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not calm and not strict and not soak" --durations 15 || \
-		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not calm and not strict and not soak" || status=1; \
-	$(BIN)/python -m pytest -m "strict and not soak" --durations 15 || status=1; \
+	$(BIN)/python -m pytest -n 2 --kind calm --durations 15 || status=1; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --kind waiting --durations 15 || \
+		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --kind waiting || status=1; \
+	$(BIN)/python -m pytest --kind strict --durations 15 || status=1; \
 	exit $$status
 endif
 
@@ -119,4 +122,5 @@ $(GEN_VENV)/.done: requirements-gen.txt requirements-gen-bare.txt | $(DONE)/venv
 
 $(DONE)/kernels: $(KERNELS) | $(DONE)/python
 	$(BIN)/python -m appliance.engine.compile
+	$(BIN)/python -m compileall -q appliance
 	@touch $@

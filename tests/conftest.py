@@ -46,15 +46,31 @@ STRICT = {
 """Those that look at single cycles or at how soon something is done: nothing may run beside them."""
 
 
+KINDS = {
+    kind: {Path(__file__).parent / folder / f"test_{name}.py" for folder, names in files.items() for name in names}
+    for kind, files in (("calm", CALM), ("strict", STRICT))
+}  # fmt: skip
+
+
+def kind_of(path: Path) -> str:
+    return next((kind for kind, paths in KINDS.items() if path in paths), "waiting")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kind", choices=(*KINDS, "waiting"), help="only tests that compute, that wait, or that run alone")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files of another kind are not even read: that takes half a minute."""
+    kind = config.getoption("--kind")
+    return True if kind and collection_path.name.startswith("test_") and kind_of(collection_path) != kind else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for marker, files in (("calm", CALM), ("strict", STRICT)):
-        paths = {here / folder / f"test_{name}.py" for folder, names in files.items() for name in names}
-        if missing := sorted(str(path) for path in paths if not path.exists()):
-            raise pytest.UsageError(f"tests/conftest.py names files that are not there: {', '.join(missing)}")
-        for item in items:
-            if item.path in paths:
-                item.add_marker(marker)
+    if missing := sorted(str(path) for paths in KINDS.values() for path in paths if not path.exists()):
+        raise pytest.UsageError(f"tests/conftest.py names files that are not there: {', '.join(missing)}")
+    for item in items:
+        item.add_marker(kind_of(item.path))
 
 
 @pytest.hookimpl(wrapper=True)
