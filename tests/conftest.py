@@ -28,8 +28,8 @@ CALM = {
         "mixer", "pads",
         "rendering", "track_gain",
     ),
-    "gen": ("conform", "live", "procedural", "request", "stock"),
-    "library": ("analysis", "decode", "store", "wavefile"),
+    "gen": ("conform", "live", "procedural", "request", "stock", "styles"),
+    "library": ("analysis", "decode", "hearing", "store", "wavefile"),
     "project": ("project",),
     "soak": ("memory", "ramp"),
     "visuals": ("analysis", "header", "pictures", "scene"),
@@ -71,6 +71,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(f"tests/conftest.py names files that are not there: {', '.join(missing)}")
     for item in items:
         item.add_marker(kind_of(item.path))
+        if item.get_closest_marker("soak"):
+            item.add_marker(pytest.mark.timeout(0))
 
 
 @pytest.hookimpl(wrapper=True)

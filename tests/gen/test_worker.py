@@ -114,8 +114,9 @@ async def test_a_bad_worker_is_ended_and_the_job_fails_plainly(tmp_path: Path, b
 async def test_a_worker_that_cannot_be_cancelled_is_killed(tmp_path: Path) -> None:
     body = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)"
     worker = WorkerProcess("procedural", tmp_path, python=false_worker(tmp_path, body), obey_s=1)
+    await worker.start()
     task = asyncio.create_task(worker.generate(1, ask(), [0], lambda _: None))
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.1)
     began = time.monotonic()
     worker.cancel()
     with pytest.raises(JobCancelled):

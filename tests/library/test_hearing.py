@@ -87,7 +87,7 @@ def test_the_course_of_energy() -> None:
 
 def test_the_nearest_clip_plays_the_same_part() -> None:
     clips = [(part, np.array(heard(generated(seed, parts=[part], key=f"{NOTES[5 * seed % 12]} minor"), 48_000).embedding))
-             for part in PARTS for seed in range(40, 46)]
+             for part in PARTS for seed in range(40, 43)]
     right = 0
     for part, vector in clips:
         assert vector.shape == (SIZE,) and np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-3)

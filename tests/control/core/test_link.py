@@ -251,7 +251,7 @@ def server() -> Iterator[str]:
         yield name
 
 
-@pytest.mark.parametrize("source", ["link", "internal"])
+@pytest.mark.parametrize("source", [pytest.param("link", marks=pytest.mark.soak), "internal"])
 async def test_the_beat_is_heard_with_the_others(
     rig: Rig, server: str, source: str, tmp_path: Path, link_network: None
 ) -> None:
