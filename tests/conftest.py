@@ -117,9 +117,9 @@ class Blame:
         if not (len(late_ms) and (late_ms.max() > at_once_ms or late_ms.sum() > share * took_ms)):
             self._awake.add(item.nodeid)
         elif getattr(item, "execution_count", TRIES) >= TRIES and item.nodeid not in self._awake:
-            reason = (f"failed {TRIES} times, and each time this machine stood still: at last {len(late_ms)} times, "
+            said = getattr(getattr(report.longrepr, "reprcrash", None), "message", "").partition("\n")[0][:200]
+            reason = (f"failed {TRIES} times ({said}), and each time this machine stood still: at last {len(late_ms)} times, "
                       f"{late_ms.max():.0f} ms at most, for {100 * late_ms.sum() / took_ms:.0f} % of its time")
-            report.sections.append(("failure", report.longreprtext))
             report.outcome, report.longrepr = "skipped", (str(item.path), item.location[1], f"Skipped: {reason}")
         return report
 

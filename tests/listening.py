@@ -14,15 +14,19 @@ _HOP_S = 0.005
 
 
 def found_key(audio: np.ndarray, rate: int) -> tuple[int, str]:
-    """Tonic (0 = C) and mode whose profile fits best to the magnitudes by pitch class, 100 … 2000 Hz, of (frames, 2)."""
+    """Tonic (0 = C) and mode whose profile fits best to the magnitudes by pitch class, 100 … 2000 Hz, of (frames, 2). As in a
+    constant-Q chroma every semitone counts the same, and so does every moment."""
     size = 8192
     hz = np.fft.rfftfreq(size, 1 / rate)
     band = (hz > 100) & (hz < 2000)
-    classes = np.round(69 + 12 * np.log2(hz[band] / 440)).astype(int) % 12
+    semitones = np.round(69 + 12 * np.log2(hz[band] / 440)).astype(int)
+    lowest, widths = semitones.min(), np.maximum(np.bincount(semitones - semitones.min()), 1)
+    classes = (np.arange(len(widths)) + lowest) % 12
     chroma = np.zeros(12)
-    for start in range(0, len(audio) - size, size // 2):
+    for start in range(0, len(audio) - size, size // 4):
         piece = np.abs(np.fft.rfft(audio[start : start + size].mean(axis=1) * np.hanning(size)))[band]
-        chroma += np.bincount(classes, weights=piece, minlength=12)
+        heard = np.bincount(classes, weights=np.bincount(semitones - lowest, weights=piece) / widths, minlength=12)
+        chroma += heard / (heard.max() + 1e-9)
     fits = {
         (tonic, mode): np.corrcoef(np.roll(profile, tonic), chroma)[0, 1]
         for mode, profile in _PROFILES.items() for tonic in range(12)

@@ -129,18 +129,22 @@ def find_downbeat(audio: Samples, sample_rate: int, bpm: float, beats: int, *, w
     if not whole:
         return phase * hop
     beat_frames = 60.0 / bpm * sample_rate
-    for beat in range(available + 1):
-        frame = _attack(energy, round(phase * hop + beat * beat_frames), hop, sample_rate)
-        if frame is not None:
-            return frame
+    for rising in (True, False):  # in a drone or under hiss nothing may rise
+        for beat in range(available + 1):
+            frame = _attack(energy, round(phase * hop + beat * beat_frames), hop, sample_rate, rising)
+            if frame is not None:
+                return frame
     return 0
 
 
-def _attack(energy: NDArray[np.float32], near: int, hop: int, sample_rate: int) -> int | None:
-    """The first frame near ``near`` that carries an attack: a tenth of the local peak's amplitude; None where it is quiet."""
+def _attack(energy: NDArray[np.float32], near: int, hop: int, sample_rate: int, rising: bool = False) -> int | None:
+    """The first frame near ``near`` that carries an attack: a tenth of the local peak's amplitude; None where it is quiet, and,
+    ``rising``, where it is not 6 dB over what was there before."""
     start, end = max(near - 3 * hop, 0), min(near + int(0.03 * sample_rate), len(energy))
-    piece = energy[start:end]
+    piece, before = energy[start:end], energy[max(start - 10 * hop, 0) : max(start, hop)]
     if not len(piece) or float(piece.max()) < 1e-3 * float(energy.max()):
+        return None
+    if rising and float(piece.max()) < 4 * float(before.max()):
         return None
     over = np.nonzero(piece > 0.01 * float(piece.max()))[0]
     first = start + int(over[0])

@@ -170,7 +170,7 @@ def power_chord(tone: Tone) -> Samples:
     sides = []
     for cents in (-3.0, 4.0):
         whole = np.zeros(frames, np.float32)
-        for interval, level in ((0.0, 1.0), (7.02, 0.8), (12.0, 0.6)):
+        for interval, level in ((0.0, 1.0), (7.02, 0.55), (12.0, 0.7)):
             hz = tone.hz * exp2_of((interval + cents / 100) / 12)
             whole += plucked(hz, frames, tone.sample_rate, pluck=0.11, ring_s=2.2, damping=0.003, tilt=1.0) * np.float32(level)
         sides.append(_amplified(whole, 3.0 + 5.0 * tone.bright))

@@ -129,8 +129,10 @@ def compose(request: GenRequest, poll: Callable[[], None] = lambda: None) -> Son
     room_seed = int(rng.integers(1 << 30))
     bars = int(request.bars or 4)
     grid = Grid(request.frames, request.sample_rate, bars, request.beats_per_bar, swing)
-    degrees = tuple(progression[bar * len(progression) // bars if bars < 4 else bar % len(progression)] for bar in range(bars))
-    return Song(request, style, grid, parse_key(str(request.key)), degrees, chord_degrees, kick_hz, room_seed, poll)
+    key = parse_key(str(request.key))
+    roots = tuple(_rooted(key, degree) for degree in progression)
+    degrees = tuple(roots[bar * len(roots) // bars if bars < 4 else bar % len(roots)] for bar in range(bars))
+    return Song(request, style, grid, key, degrees, chord_degrees, kick_hz, room_seed, poll)
 
 
 def pick(rng: np.random.Generator, weighted: tuple[tuple[T, float], ...]) -> T:
@@ -165,3 +167,10 @@ def velocities(rhythm: str, bar: int, steps_per_bar: int) -> list[float]:
     start = bar * steps_per_bar if len(rhythm) > steps_per_bar else 0
     marks = [rhythm[(start + step) % len(rhythm)] for step in range(steps_per_bar)]
     return [0.0 if mark == "." else int(mark) / 9 for mark in marks]
+
+
+def _rooted(key: Key, degree: int) -> int:
+    """The degree, or where its triad is diminished (II of minor, VII of major) the one two below: nobody rests on that, and
+    the other leads to the same place."""
+    diminished = key.degree(degree + 4) - key.degree(degree) == 6
+    return degree - 2 if diminished and degree >= 2 else degree + 2 if diminished else degree

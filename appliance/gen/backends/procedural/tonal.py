@@ -21,7 +21,9 @@ from appliance.gen.vocabulary import Part
 Samples = NDArray[np.float32]
 #: How loud the tones of a chord are, root first: the seventh and ninth colour it, they do not carry it.
 _SECTION_BRIGHTNESS = {"intro": -0.12, "break": -0.05, "outro": -0.12}
-_CHORD_WEIGHTS = (1.0, 0.7, 0.75, 0.4, 0.25)
+_CHORD_WEIGHTS = (1.0, 0.75, 0.6, 0.4, 0.25)
+_THIRD = 0.8
+"""Of a second guitar over a power chord, which has none of its own: without it nobody hears whether it is minor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +113,17 @@ def chord_line(song: Song, rng: np.random.Generator, patch: str) -> list[Note]:
         chord = song.chord(bar)
         weights = {pitch: _CHORD_WEIGHTS[min(chord.index(pitch % 12), len(_CHORD_WEIGHTS) - 1)] for pitch in pitches}
         if patch in ROOTED:
-            root = _in_range(song, song.degrees[bar], 40, 51)
-            pitches, weights = [root], {root: 1.0}
+            root, third = (_in_range(song, song.degrees[bar] + step, low, low + 11) for step, low in ((0, 40), (2, 57)))
+            pitches, weights = [root, third], {root: 1.0, third: _THIRD}
         if patch in HELD:
             notes += [Note(start, pitch, 0.8 * weights[pitch], grid.steps_per_bar - 1.0) for pitch in pitches]
             continue
         played = [(step, v) for step, v in enumerate(velocities(rhythm, bar, grid.steps_per_bar)) if v > 0]
+        broken = bool(order) and len(played) >= len(pitches)  # else nobody would hear which chord it is
         for number, (step, velocity) in enumerate(played):
-            sounding = [pitches[order[number % len(order)] % len(pitches)]] if order else pitches
+            sounding = [pitches[order[number % len(order)] % len(pitches)]] if broken else pitches
             gate = min(tune.gate_steps, (played[number + 1][0] if number + 1 < len(played) else grid.steps_per_bar) - step)
-            notes += [Note(start + step, pitch, velocity * (0.8 if order else weights[pitch]), gate) for pitch in sounding]
+            notes += [Note(start + step, pitch, velocity * (0.8 if broken else weights[pitch]), gate) for pitch in sounding]
     return notes
 
 

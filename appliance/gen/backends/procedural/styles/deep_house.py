@@ -8,7 +8,7 @@ from appliance.gen.backends.procedural.styles import Lane, Style, Tune
 STYLE = Style(
     swing=(0.54, 0.59),
     progressions=(
-        ((0, 3, 0, 3), 2.0),
+        ((0, 3, 0, 0), 2.0),
         ((0, 0, 5, 3), 1.5),
         ((0, 5, 3, 4), 1.0),
         ((0, 0, 3, 4), 1.5),

@@ -8,12 +8,12 @@ from appliance.gen.backends.procedural.styles import Lane, Style, Tune
 STYLE = Style(
     swing=(0.5, 0.56),
     progressions=(
-        ((0, 0, 3, 3), 2.0),
+        ((0, 0, 3, 0), 2.0),
         ((0, 5, 0, 3), 1.5),
         ((0, 0, 0, 0), 1.0),
         ((0, 2, 3, 0), 1.0),
     ),
-    chord_degrees=((0, 2, 4, 8), (0, 4, 6, 9), (0, 2, 4, 6, 8)),
+    chord_degrees=((0, 2, 4, 8), (0, 2, 6, 8), (0, 2, 4, 6, 8)),
     drums={
         "kick": Lane(
             ("7...............", "7.........5.....", "8.........6.....", "8......5..7....."),

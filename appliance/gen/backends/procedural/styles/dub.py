@@ -8,8 +8,8 @@ from appliance.gen.backends.procedural.styles import Lane, Style, Tune
 STYLE = Style(
     swing=(0.52, 0.58),
     progressions=(
-        ((0, 6, 0, 6), 2.0),
-        ((0, 0, 3, 3), 2.0),
+        ((0, 0, 6, 0), 2.0),
+        ((0, 0, 3, 0), 2.0),
         ((0, 3, 0, 4), 1.0),
         ((0, 0, 0, 0), 1.5),
     ),

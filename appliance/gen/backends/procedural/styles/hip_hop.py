@@ -8,7 +8,7 @@ from appliance.gen.backends.procedural.styles import Lane, Style, Tune
 STYLE = Style(
     swing=(0.57, 0.63),
     progressions=(
-        ((0, 3, 0, 3), 2.0),
+        ((0, 3, 0, 0), 2.0),
         ((0, 0, 5, 4), 1.5),
         ((0, 5, 0, 6), 1.5),
         ((0, 0, 3, 0), 1.5),

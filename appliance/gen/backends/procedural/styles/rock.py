@@ -8,11 +8,11 @@ from appliance.gen.backends.procedural.styles import Lane, Style, Tune
 STYLE = Style(
     swing=(0.5, 0.51),
     progressions=(
-        ((0, 5, 2, 6), 2.0),
-        ((0, 6, 5, 6), 2.0),
-        ((0, 0, 3, 4), 1.5),
-        ((0, 2, 6, 3), 1.5),
-        ((0, 0, 6, 3), 1.5),
+        ((0, 0, 5, 6), 2.0),
+        ((0, 6, 5, 0), 2.0),
+        ((0, 3, 0, 4), 1.5),
+        ((0, 5, 6, 0), 1.5),
+        ((0, 0, 6, 0), 1.5),
     ),
     chord_degrees=((0, 2, 4), (0, 2, 4, 7)),
     drums={
