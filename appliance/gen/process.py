@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,6 @@ from appliance.gen.renewing import Renewing
 from appliance.gen.retention import Retention
 from appliance.gen.runner import DISK_FULL, DISK_RETRY_S, Runner, cached
 from appliance.gen.sources import Sources
-from appliance.gen.standback import NICE
 from appliance.gen.standin import StandingIn
 from appliance.gen.stemming import Stemming
 from appliance.gen.takes import TakeStore
@@ -386,8 +384,6 @@ def _unpressed(arguments: list[Any]) -> list[Any]:
 
 async def main(box: Box, *, safe: bool = False) -> None:
     """Run until SIGTERM or SIGINT; ``safe``: in its safe form."""
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), NICE))
     hub = HubClient(box.hub_path, "gen")
     task = asyncio.create_task(_work(box, hub, safe=safe))
     for number in (signal.SIGTERM, signal.SIGINT):
