@@ -27,8 +27,8 @@ def _hidden(name: str) -> Iterator[None]:
 
 with _hidden("scipy"):
     import numba.np.arraymath  # noqa: F401  # pyright: ignore[reportUnusedImport]  # it is what looks, once
-    from numba import cfunc, njit, types
+    from numba import carray, cfunc, njit, types
     from numba.core import cgutils
     from numba.extending import intrinsic
 
-__all__ = ["cfunc", "cgutils", "intrinsic", "njit", "types"]
+__all__ = ["carray", "cfunc", "cgutils", "intrinsic", "njit", "types"]

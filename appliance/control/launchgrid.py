@@ -15,8 +15,8 @@ from appliance.nodes import NAMESPACE
 from appliance.nodes.clock import QUANTIZE_BEATS, QUANTIZES
 from appliance.nodes.pad import LINES, PAD_STATES, PADS
 
-LEAD_S = 0.06
-"""The engine is told so long before the line; until then another load may still come first."""
+LEAD_S = 0.15
+"""The engine is told so long before the line. On a busy machine control wakes up late, and would wait for the line after it."""
 _SOUNDS = (PAD_STATES.index("playing"), PAD_STATES.index("stopping"))
 _A_BAR = -1.0
 

@@ -13,13 +13,12 @@ from typing import Any
 from appliance.bus.events import Event, Kind
 from appliance.bus.scenetable import pad_of
 from appliance.control.desk import Desk
-from appliance.control.launchgrid import beats_to_line, grid_at
+from appliance.control.launchgrid import LEAD_S, beats_to_line, grid_at
 from appliance.errors import BadValue
 from appliance.namespace import Address
 from appliance.nodes import NAMESPACE
 from appliance.nodes.pad import LINES, PAD_STATES
 
-LEAD_S = 0.06
 BEFORE_BEATS = 0.1
 """The hit comes so long before the line, or half of the pad's grid where that is less; without a grid on the line itself."""
 LOOK_S = 0.1

@@ -12,9 +12,9 @@ import threading
 from pathlib import Path
 
 import numpy as np
-from numba import carray, njit, types
 
 from appliance.bus.atomic import load_acquire, pointer, store_release
+from appliance.bus.lean import carray, njit, types
 
 _gettime = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.intp))
 _sleep = types.ExternalFunction("clock_nanosleep", types.int32(types.int32, types.int32, types.intp, types.intp))
