@@ -22,7 +22,7 @@ from appliance.gen.whole import WholeRequest
 
 Align = Literal["start", "downbeat", "weave"]
 ALIGNMENTS: tuple[Align, ...] = ("start", "downbeat", "weave")
-FUSION_VERSION = "fusion 1"
+FUSION_VERSION = "fusion 2"
 
 
 class Parent(BaseModel):

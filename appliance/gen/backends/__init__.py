@@ -4,7 +4,7 @@
 #: Backends and their versions. A version changes whenever the same request would give other audio; it is part of the cache's
 #: key and stands here, where it can be read without loading what a backend needs.
 VERSIONS: dict[str, str] = {
-    "procedural": "3", "import": "1", "filters": "1", "demucs": "1", "stable_audio": "1", "musicgen": "1",
+    "procedural": "3", "import": "2", "filters": "1", "demucs": "1", "stable_audio": "2", "musicgen": "2",
     "dia": "1",
 }  # fmt: skip
 #: The one that needs nothing: no model, no other interpreter, no network.
